@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+mod error;
+mod folder;
+mod hash;
+mod journal;
+mod manifest;
+mod progress;
+mod store;
+
+pub use atomic::write_atomic;
+pub use error::ArtifactError;
+pub use hash::{hash_bytes, hash_file};
+pub use manifest::{Difference, Differences, Manifest};
+pub use progress::{NoProgress, Progress};
+pub use store::{Entry, Store};

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod assign;
+mod error;
+mod kmeans;
+mod params;
+mod random;
+mod resample;
+mod rows;
+mod seeding;
+mod update;
+
+pub use error::ClusteringError;
+pub use kmeans::{KMeans, KMeansFit};
+pub use params::{KMeansParams, Metric};
+pub use resample::{Resample, Within};
+
+/// The release of ndarray whose views [`KMeans`] takes.
+pub use ndarray;

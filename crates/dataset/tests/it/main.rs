@@ -1,0 +1,14 @@
+//! Tests of the public interface.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod batches;
+mod chat;
+mod encoding;
+mod formats;
+mod ids;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod refusals;
+mod support;
+mod templates;
+mod writing;

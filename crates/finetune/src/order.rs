@@ -1,0 +1,25 @@
+//! In which order the samples are seen.
+
+use std::ops::Range;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+
+/// The order of `len` samples in epoch `epoch` (from 0): a permutation of `0..len` that depends on
+/// nothing but the three arguments.
+///
+/// Each epoch draws from its own stream of one generator (`ChaCha8`), so an epoch's order can be
+/// had without those before it.
+pub fn epoch_order(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(epoch as u64);
+    let mut order: Vec<usize> = (0..len).collect();
+    order.shuffle(&mut generator);
+    order
+}
+
+/// The optimizer steps of one epoch as ranges of its order; the last one may be shorter.
+pub(crate) fn steps(len: usize, batch_size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(batch_size).map(move |start| start..len.min(start.saturating_add(batch_size)))
+}

@@ -1,0 +1,122 @@
+//! The settings of a training run, and their check.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AdamWParams, FinetuneError, Schedule, Trainer};
+
+/// Which parameters weight decay shrinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// Those of two or more dimensions: matrices and embeddings, but no bias and no norm weight.
+    /// What the `Trainer` of Hugging Face does.
+    #[default]
+    Matrices,
+    /// Every parameter. What `torch.optim.AdamW` does with `model.parameters()`.
+    All,
+}
+
+/// How to train; [`check`](TrainParams::check) turns it into a [`Trainer`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainParams {
+    /// Passes over the data. Default 3.
+    pub epochs: usize,
+    /// Highest learning rate. Default 1e-5, a usual value for models of billions of parameters;
+    /// models of some millions want 1e-4 to 1e-3.
+    pub learning_rate: f64,
+    /// Samples per optimizer step. Default 64.
+    pub batch_size: usize,
+    /// Padded tokens (rows × longest row) per forward pass. A step whose samples do not fit into
+    /// one pass accumulates the gradients of several; this bounds memory and changes nothing else.
+    /// Default 4,096.
+    pub token_budget: usize,
+    /// Share of all steps during which the learning rate rises from 0. Default 0.03.
+    pub warmup_ratio: f64,
+    /// How the learning rate falls after the warm-up. Default linear.
+    pub schedule: Schedule,
+    /// Decay rates of the two moments of `AdamW`. Default (0.9, 0.999).
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment. Default 1e-8.
+    pub eps: f64,
+    /// Decoupled weight decay. Default 0.
+    pub weight_decay: f64,
+    /// Which parameters decay. Default those of two or more dimensions.
+    pub decay: Decay,
+    /// Gradients whose L2 norm over all parameters is larger are scaled down to it; `None` leaves
+    /// them alone. Default 1.
+    pub max_grad_norm: Option<f64>,
+    /// Decides the order of the samples in every epoch. Default 0.
+    pub seed: u64,
+}
+
+impl Default for TrainParams {
+    fn default() -> Self {
+        let adamw = AdamWParams::default();
+        Self {
+            epochs: 3,
+            learning_rate: 1e-5,
+            batch_size: 64,
+            token_budget: 4096,
+            warmup_ratio: 0.03,
+            schedule: Schedule::Linear,
+            betas: adamw.betas,
+            eps: adamw.eps,
+            weight_decay: adamw.weight_decay,
+            decay: adamw.decay,
+            max_grad_norm: Some(1.0),
+            seed: 0,
+        }
+    }
+}
+
+impl TrainParams {
+    /// The part that the optimizer needs.
+    pub fn adamw(&self) -> AdamWParams {
+        AdamWParams {
+            betas: self.betas,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            decay: self.decay,
+        }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`FinetuneError::Parameter`] for the first one outside its range.
+    pub fn check(self) -> Result<Trainer, FinetuneError> {
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("batch_size", self.batch_size)?;
+        at_least_one("token_budget", self.token_budget)?;
+        let rate = self.learning_rate;
+        within("learning_rate", rate, rate > 0.0, "a finite number above 0")?;
+        let ratio = self.warmup_ratio;
+        within("warmup_ratio", ratio, (0.0..=1.0).contains(&ratio), "0 to 1")?;
+        if let Some(norm) = self.max_grad_norm {
+            within("max_grad_norm", norm, norm > 0.0, "a finite number above 0, or none")?;
+        }
+        self.adamw().check()?;
+        Ok(Trainer::new(self))
+    }
+}
+
+fn at_least_one(name: &'static str, found: usize) -> Result<(), FinetuneError> {
+    if found > 0 {
+        return Ok(());
+    }
+    Err(FinetuneError::Parameter { name, found: found.to_string(), expected: "at least 1" })
+}
+
+/// Refuses a value that is not finite or not `inside` its range.
+pub(crate) fn within(
+    name: &'static str,
+    found: f64,
+    inside: bool,
+    expected: &'static str,
+) -> Result<(), FinetuneError> {
+    if found.is_finite() && inside {
+        return Ok(());
+    }
+    Err(FinetuneError::Parameter { name, found: found.to_string(), expected })
+}

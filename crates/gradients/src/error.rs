@@ -1,0 +1,68 @@
+//! The one error of this crate.
+
+use tamis_artifact::ArtifactError;
+use tamis_dataset::DatasetError;
+use tamis_model::ModelError;
+
+/// Why a gradient pass could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GradientError {
+    /// LibTorch refused an operation.
+    #[error("LibTorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// The model could not be run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The data could not be read or tokenised.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A stored artefact could not be written, read or does not belong here.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A shard is not what this crate writes.
+    #[error("gradient shard {shard}: {reason}; delete the folder and run the pass again")]
+    Shard {
+        /// Name of the shard.
+        shard: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A parameter is out of its range.
+    #[error("{name} is {value}, but must be {expected}")]
+    Parameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A chosen layer was not reached by the forward pass.
+    #[error("layer {name} was chosen but the forward pass never reached it")]
+    LayerNotReached {
+        /// Name of the layer.
+        name: String,
+    },
+    /// A value does not fit the type the rows are stored in.
+    #[error(
+        "sample {id}: a projected gradient of magnitude {magnitude:e} does not fit {dtype}; \
+         store rows as bf16 or f32"
+    )]
+    Overflow {
+        /// Id of the sample.
+        id: String,
+        /// Largest magnitude in its row.
+        magnitude: f64,
+        /// Name of the row type.
+        dtype: &'static str,
+    },
+    /// No sample of the pool can be scored.
+    #[error("none of the {rows} samples can be scored; the first reason: {reason}")]
+    NothingScorable {
+        /// How many samples were tried.
+        rows: usize,
+        /// Why the first of them cannot be scored.
+        reason: String,
+    },
+}

@@ -1,0 +1,31 @@
+//! Labels drawn from the model's own softmax.
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tch::{Kind, Tensor};
+
+use crate::{GradientError, seeded};
+
+/// Draws one label for each row of `log_probs` (targets, vocabulary).
+///
+/// Row `k` of the sample named `id` is drawn by inverting the distribution function at a uniform
+/// number that depends on the seed, the id and `k` alone, so a sample's labels do not depend on the
+/// batch it comes in.
+pub(crate) fn sample(
+    log_probs: &Tensor,
+    counts: &[usize],
+    ids: &[&str],
+    seed: u64,
+) -> Result<Tensor, GradientError> {
+    let mut uniform = Vec::with_capacity(counts.iter().sum());
+    for (id, &count) in ids.iter().zip(counts) {
+        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "labels", id));
+        uniform.extend((0..count).map(|_| rng.random::<f64>()));
+    }
+    let vocabulary = log_probs.size()[1];
+    let cumulative = log_probs.f_exp()?.f_cumsum(1, Kind::Double)?;
+    // Scaled by the row's own total, so that rounding cannot push a draw past the last token.
+    let total = cumulative.f_narrow(1, vocabulary - 1, 1)?;
+    let at = Tensor::f_from_slice(&uniform)?.f_to_device(log_probs.device())?.f_unsqueeze(1)? * total;
+    let drawn = at.f_searchsorted(&cumulative, false, true, "right", None::<Tensor>)?;
+    Ok(drawn.f_squeeze_dim(1)?.f_clamp_max(vocabulary - 1)?)
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod capture;
+mod error;
+mod estimate;
+mod labels;
+mod norms;
+mod pass;
+mod projection;
+mod reducer;
+mod seeded;
+mod shard;
+mod source;
+mod sparse;
+mod store;
+mod trace;
+
+pub use capture::Capture;
+pub use error::GradientError;
+pub use estimate::{Bytes, Estimate};
+pub use norms::SquaredNorms;
+pub use pass::{GradientPass, PassParams, PassReport, Sink};
+pub use projection::{Projection, ProjectionSpec};
+pub use reducer::Reducer;
+pub use seeded::{Entries, random_matrix};
+pub use shard::{RowInfo, RowShard, RowType};
+pub use source::{Pool, Samples, Skipped, read_all};
+pub use store::RowStore;
+pub use trace::{
+    BatchTrace, Labels, LayerTrace, Reduction, gradient_columns, gradient_size, trace_batch,
+};

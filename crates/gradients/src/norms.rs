@@ -1,0 +1,94 @@
+//! Exact L2 norms of per-sample gradients, without forming them where that is dearer.
+//!
+//! `‖G‖² = ‖Σ_t g_t x̃_tᵀ‖² = Σ_{t,s} (g_t·g_s)(x̃_t·x̃_s)`: the sum over the entrywise product of two
+//! Gram matrices. Per sample that takes `time² (in + out)` multiplications against
+//! `time · in · out` for forming `G`, so it wins for short texts and wide layers.
+
+use tch::{Kind, Tensor};
+
+use crate::{GradientError, LayerTrace};
+
+/// Adds up squared norms over layers.
+#[derive(Debug)]
+pub struct SquaredNorms {
+    total: Option<Tensor>,
+    /// The last layer's input and its Gram matrix: layers that read one input share it. Keeping
+    /// the input alive keeps its address from being used again.
+    last: Option<(Tensor, bool, Tensor)>,
+}
+
+impl SquaredNorms {
+    /// Nothing added yet.
+    pub fn new() -> Self {
+        Self { total: None, last: None }
+    }
+
+    /// Adds the squared norm of one layer's gradients.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    pub fn add(&mut self, trace: &LayerTrace) -> Result<(), GradientError> {
+        let squared = if let Some(formed) = trace.formed_already() {
+            sum_of_squares(formed)?
+        } else if gram_is_cheaper(trace) {
+            let g = trace.g();
+            let product = g.f_bmm(&g.f_transpose(1, 2)?)?.f_mul(&self.input_gram(trace)?)?;
+            product.f_sum_dim_intlist([1i64, 2].as_slice(), false, wide(product.kind()))?
+        } else {
+            sum_of_squares(trace.formed()?)?
+        };
+        // A sum of products of Gram matrices can round to just below zero.
+        let squared = squared.f_clamp_min(0.0)?;
+        self.total = Some(match self.total.take() {
+            None => squared,
+            Some(total) => total.f_add(&squared)?,
+        });
+        Ok(())
+    }
+
+    fn input_gram(&mut self, trace: &LayerTrace) -> Result<Tensor, GradientError> {
+        let (x, bias) = (trace.x(), trace.info().bias);
+        if let Some((last, last_bias, gram)) = &self.last
+            && last.data_ptr() == x.data_ptr()
+            && *last_bias == bias
+        {
+            return Ok(gram.shallow_clone());
+        }
+        let augmented = trace.augmented()?;
+        let gram = augmented.f_bmm(&augmented.f_transpose(1, 2)?)?;
+        self.last = Some((x.shallow_clone(), bias, gram.shallow_clone()));
+        Ok(gram)
+    }
+
+    /// Norms (not squared), (batch,), in f64; `None` if no layer was added.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    pub fn finish(self) -> Result<Option<Tensor>, GradientError> {
+        self.total.map(|t| Ok(t.f_to_kind(Kind::Double)?.f_sqrt()?)).transpose()
+    }
+}
+
+impl Default for SquaredNorms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn wide(kind: Kind) -> Kind {
+    if kind == Kind::Double { Kind::Double } else { Kind::Float }
+}
+
+fn sum_of_squares(formed: &Tensor) -> Result<Tensor, GradientError> {
+    // A product of every row with itself: one pass, and no squared copy.
+    let flat = formed.f_flatten(1, -1)?;
+    let flat = flat.f_to_kind(wide(flat.kind()))?;
+    let squared = flat.f_unsqueeze(1)?.f_bmm(&flat.f_unsqueeze(2)?)?;
+    Ok(squared.f_flatten(0, -1)?)
+}
+
+fn gram_is_cheaper(trace: &LayerTrace) -> bool {
+    let (_, time) = trace.extent();
+    let info = trace.info();
+    time * (info.in_features + info.out_features) < info.in_features * info.out_features
+}

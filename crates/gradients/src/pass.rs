@@ -1,0 +1,275 @@
+//! The gradient pass: one forward and one activation-backward over a pool, any number of rows out.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tamis_artifact::Progress;
+use tamis_dataset::{Encoded, Outcome, Unscorable, plan_batches};
+use tamis_model::{Batch, CausalLm, LayerInfo};
+use tch::{Device, Kind, Tensor};
+
+use crate::norms::SquaredNorms;
+use crate::shard::{RowInfo, RowShard};
+use crate::trace::{Labels, Reduction, trace_batch};
+use crate::{GradientError, Reducer, RowStore, Samples, Skipped};
+
+/// How a pass goes over its samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PassParams {
+    /// How token losses become the loss of a sample.
+    pub reduction: Reduction,
+    /// Padded tokens of one batch, at most.
+    pub token_budget: usize,
+    /// Samples of one shard: what is sorted by length together, written together, and redone if
+    /// the pass is interrupted.
+    pub shard_rows: usize,
+}
+
+impl Default for PassParams {
+    fn default() -> Self {
+        Self { reduction: Reduction::default(), token_budget: 2048, shard_rows: 512 }
+    }
+}
+
+impl PassParams {
+    /// Refuses sizes of zero.
+    ///
+    /// # Errors
+    /// The parameter that is out of range.
+    pub fn check(self) -> Result<Self, GradientError> {
+        for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)] {
+            if value == 0 {
+                let value = value.to_string();
+                return Err(GradientError::Parameter { name, value, expected: "at least 1" });
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// What a pass runs over.
+#[derive(Clone, Copy)]
+pub struct GradientPass<'a> {
+    /// The model; its weights stay frozen.
+    pub model: &'a dyn CausalLm,
+    /// The layers whose gradients are taken.
+    pub layers: &'a [LayerInfo],
+    /// How.
+    pub params: PassParams,
+}
+
+impl std::fmt::Debug for GradientPass<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GradientPass")
+            .field("layers", &self.layers.len())
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where one reducer's rows go.
+pub struct Sink<'a> {
+    /// Makes the rows.
+    pub reducer: &'a dyn Reducer,
+    /// Keeps them.
+    pub store: &'a mut RowStore,
+}
+
+impl std::fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink")
+            .field("width", &self.reducer.width())
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassReport {
+    /// Samples of the pool.
+    pub samples: usize,
+    /// Samples whose shard an earlier run had written.
+    pub resumed: usize,
+    /// Samples without a row, of those computed now.
+    pub skipped: usize,
+    /// Real tokens run through the model now.
+    pub tokens: usize,
+}
+
+impl GradientPass<'_> {
+    /// The manifest fields that every store written by this pass shares. The caller adds what else
+    /// decides the rows: fingerprints of model and data, the encoder, the reducer.
+    pub fn manifest_fields(&self) -> Map<String, Value> {
+        let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
+        let shape = self.model.shape();
+        let mut fields = Map::new();
+        fields.insert("layers".to_owned(), json!(layers));
+        fields.insert("reduction".to_owned(), json!(self.params.reduction));
+        fields.insert("token_budget".to_owned(), json!(self.params.token_budget));
+        fields.insert("shard_rows".to_owned(), json!(self.params.shard_rows));
+        fields.insert("compute_type".to_owned(), json!(format!("{:?}", shape.kind)));
+        fields
+    }
+
+    /// Runs over `samples` and writes one shard of rows per sink and stretch of the pool. Shards
+    /// that are there already are not computed again.
+    ///
+    /// # Errors
+    /// What the model, the data or a store reports. A sample whose gradient is not finite is no
+    /// error: it is listed as skipped in its shard.
+    pub fn run(
+        &self,
+        samples: &dyn Samples,
+        sinks: &mut [Sink<'_>],
+        progress: &mut dyn Progress,
+    ) -> Result<PassReport, GradientError> {
+        let params = self.params.check()?;
+        let total = samples.len();
+        let shards = total.div_ceil(params.shard_rows);
+        let range = |n: usize| n * params.shard_rows..((n + 1) * params.shard_rows).min(total);
+        let todo: Vec<usize> =
+            (0..shards).filter(|&n| sinks.iter().any(|s| !s.store.has(n))).collect();
+        let mut report = PassReport { samples: total, ..PassReport::default() };
+        report.resumed = total - todo.iter().map(|&n| range(n).len()).sum::<usize>();
+        progress.start("gradients", total as u64, report.resumed as u64);
+        for number in todo {
+            let open: Vec<usize> =
+                (0..sinks.len()).filter(|&s| !sinks[s].store.has(number)).collect();
+            let reducers: Vec<&dyn Reducer> = open.iter().map(|&s| sinks[s].reducer).collect();
+            let outcome = self.shard(samples, range(number), &reducers, progress, &mut report)?;
+            for (&sink, shard) in open.iter().zip(&outcome) {
+                sinks[sink].store.write(number, shard)?;
+            }
+        }
+        for sink in sinks {
+            sink.store.finish()?;
+        }
+        progress.finish();
+        Ok(report)
+    }
+
+    /// Rows of the samples at `positions`, one shard a reducer.
+    fn shard(
+        &self,
+        samples: &dyn Samples,
+        positions: Range<usize>,
+        reducers: &[&dyn Reducer],
+        progress: &mut dyn Progress,
+        report: &mut PassReport,
+    ) -> Result<Vec<RowShard>, GradientError> {
+        let (mut encoded, mut skipped) = (Vec::new(), Vec::new());
+        for outcome in samples.read(positions)? {
+            match outcome {
+                Outcome::Scored(sample) => encoded.push(sample),
+                Outcome::Unscorable { id, index, reason } => {
+                    skipped.push(Skipped { id, index, reason });
+                    progress.advance(1);
+                }
+            }
+        }
+        let mut infos: Vec<Option<RowInfo>> = vec![None; encoded.len()];
+        let mut rows: Vec<Tensor> = reducers
+            .iter()
+            .map(|r| Tensor::f_zeros([encoded.len() as i64, r.width() as i64], (self.row_kind(), Device::Cpu)))
+            .collect::<Result<_, _>>()?;
+        let lengths: Vec<usize> = encoded.iter().map(|s| s.ids.len()).collect();
+        for members in plan_batches(&lengths, self.params.token_budget)? {
+            let batch: Vec<&Encoded> = members.iter().map(|&m| &encoded[m]).collect();
+            report.tokens += batch.iter().map(|s| s.ids.len()).sum::<usize>();
+            let (found, parts) = self.batch_rows(&batch, reducers)?;
+            let at: Vec<i64> = members.iter().map(|&m| m as i64).collect();
+            let at = Tensor::f_from_slice(&at)?;
+            for (all, part) in rows.iter_mut().zip(parts) {
+                let _ = all.f_index_copy_(0, &at, &part)?;
+            }
+            for (&member, info) in members.iter().zip(found) {
+                infos[member] = Some(info);
+            }
+            progress.advance(members.len() as u64);
+        }
+        let (mut good, mut kept) = (Vec::new(), Vec::new());
+        for (k, info) in infos.into_iter().enumerate() {
+            let Some(info) = info else { continue };
+            if info.norm.is_finite() && info.loss.is_finite() {
+                good.push(k as i64);
+                kept.push(info);
+            } else {
+                let reason = Unscorable::NonFinite;
+                skipped.push(Skipped { id: info.id, index: info.index, reason });
+            }
+        }
+        skipped.sort_by_key(|s| s.index);
+        report.skipped += skipped.len();
+        let good = Tensor::f_from_slice(&good)?;
+        rows.into_iter()
+            .map(|all| {
+                let rows = all.f_index_select(0, &good)?;
+                Ok(RowShard { infos: kept.clone(), rows, skipped: skipped.clone() })
+            })
+            .collect()
+    }
+
+    /// Runs one batch and reduces it a layer at a time, so that a layer's gradients are freed
+    /// before the next layer's are touched.
+    fn batch_rows(
+        &self,
+        samples: &[&Encoded],
+        reducers: &[&dyn Reducer],
+    ) -> Result<(Vec<RowInfo>, Vec<Tensor>), GradientError> {
+        let device = self.model.shape().device;
+        let batch = Batch::new(samples, device)?;
+        let ids: Vec<&str> = samples.iter().map(|s| s.id.as_ref()).collect();
+        let trace =
+            trace_batch(self.model, &batch, &ids, self.layers, self.params.reduction, Labels::Data)?;
+        let _no_grad = tch::no_grad_guard();
+        let mut rows: Vec<Tensor> = reducers
+            .iter()
+            .map(|r| Tensor::f_zeros([samples.len() as i64, r.width() as i64], (self.row_kind(), device)))
+            .collect::<Result<_, _>>()?;
+        let mut norms = SquaredNorms::new();
+        for layer in trace.layers {
+            for (reducer, rows) in reducers.iter().zip(&mut rows) {
+                reducer.add(&layer, rows)?;
+            }
+            // Last, so that a gradient some reducer has formed is used rather than Gram matrices.
+            norms.add(&layer)?;
+        }
+        let losses = Vec::<f64>::try_from(trace.losses.f_to_kind(Kind::Double)?)?;
+        let norms = match norms.finish()? {
+            Some(norms) => Vec::<f64>::try_from(norms)?,
+            None => vec![0.0; samples.len()],
+        };
+        let infos = samples.iter().zip(losses).zip(norms).zip(&batch.counts);
+        let infos = infos
+            .map(|(((sample, loss), norm), &targets)| RowInfo {
+                id: sample.id.clone(),
+                index: sample.index,
+                norm,
+                loss,
+                targets,
+            })
+            .collect();
+        let rows = rows.iter().map(|r| r.f_to_device(Device::Cpu)).collect::<Result<_, _>>()?;
+        Ok((infos, rows))
+    }
+
+    /// Reduces samples held in memory, without a store: rows (samples, width) in the order given.
+    ///
+    /// # Errors
+    /// What the model or LibTorch reports.
+    pub fn rows_of(&self, samples: &[Encoded], reducer: &dyn Reducer) -> Result<RowShard, GradientError> {
+        let mut report = PassReport::default();
+        let mut quiet = tamis_artifact::NoProgress;
+        let mut shards =
+            self.shard(&samples, 0..samples.len(), &[reducer], &mut quiet, &mut report)?;
+        shards.pop().ok_or(GradientError::NothingScorable { rows: 0, reason: "no sample".into() })
+    }
+
+    /// Wide enough to add up: f64 for an f64 model, f32 otherwise.
+    fn row_kind(&self) -> Kind {
+        if self.model.shape().kind == Kind::Double { Kind::Double } else { Kind::Float }
+    }
+}

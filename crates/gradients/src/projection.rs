@@ -1,0 +1,235 @@
+//! Per-sample gradients in few numbers: full, two-sided projection, sparse sketch.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tamis_model::{LayerId, LayerInfo};
+use tch::{Device, Kind, Tensor};
+
+use crate::seeded::{Entries, random_matrix};
+use crate::sparse::SparseSketch;
+use crate::trace::{gradient_columns, gradient_size};
+use crate::{GradientError, LayerTrace, Reducer};
+
+/// Which form per-sample gradients are kept in.
+///
+/// Written `full`, `16x16` (two-sided, Rademacher), `gaussian:16x16` or `sparse:8192`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "form")]
+pub enum ProjectionSpec {
+    /// Every entry of every chosen layer's gradient: for small models.
+    Full,
+    /// `R_out G R_inᵀ` for every layer, computed as `Σ_t (R_out g_t)(R_in x̃_t)ᵀ`: the gradient `G`
+    /// itself is never formed.
+    TwoSided {
+        /// Rows kept of each layer's gradient.
+        out: usize,
+        /// Columns kept of each layer's gradient.
+        r#in: usize,
+        /// Distribution of the matrices' entries.
+        entries: Entries,
+    },
+    /// A sparse Johnson–Lindenstrauss transform of all layers' gradients together: every entry is
+    /// added, with a random sign, to one random place. Forms `G`, so it suits short, narrow layers.
+    Sparse {
+        /// Numbers kept in all.
+        dim: usize,
+    },
+}
+
+impl Default for ProjectionSpec {
+    fn default() -> Self {
+        Self::TwoSided { out: 16, r#in: 16, entries: Entries::Rademacher }
+    }
+}
+
+impl ProjectionSpec {
+    /// Numbers in a row for the given layers.
+    pub fn width(&self, layers: &[LayerInfo]) -> usize {
+        match *self {
+            Self::Full => layers.iter().map(|l| gradient_size(l) as usize).sum(),
+            Self::TwoSided { out, r#in, .. } => {
+                layers.iter().map(|l| sides(l, out, r#in)).map(|(p, q)| (p * q) as usize).sum()
+            }
+            Self::Sparse { dim } => dim,
+        }
+    }
+
+    /// Makes the projection for `layers`.
+    ///
+    /// # Errors
+    /// A size of zero, or what LibTorch reports.
+    pub fn build(
+        &self,
+        layers: &[LayerInfo],
+        seed: u64,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Projection, GradientError> {
+        let mut sides_of = HashMap::new();
+        let mut offset = 0;
+        for layer in layers {
+            let (columns, name) = (gradient_columns(layer), layer.name.as_str());
+            let (form, width) = match *self {
+                Self::Full => (Form::Full, gradient_size(layer)),
+                Self::TwoSided { out, r#in, entries } => {
+                    if out == 0 || r#in == 0 {
+                        return Err(GradientError::Parameter {
+                            name: "projection",
+                            value: self.to_string(),
+                            expected: "at least 1x1",
+                        });
+                    }
+                    let (p, q) = sides(layer, out, r#in);
+                    let at = (kind, device);
+                    let left = random_matrix(entries, p, layer.out_features, seed, ("out", name), at)?;
+                    let right = random_matrix(entries, q, columns, seed, ("in", name), at)?;
+                    (Form::TwoSided { left, right }, p * q)
+                }
+                Self::Sparse { dim } => {
+                    (Form::Sparse(SparseSketch::new(layer, dim, seed, kind, device)?), 0)
+                }
+            };
+            sides_of.insert(layer.id, Placed { form, offset, width });
+            offset += width;
+        }
+        Ok(Projection { width: self.width(layers), layers: sides_of })
+    }
+}
+
+/// Sizes of a two-sided projection, never above the layer's own.
+fn sides(layer: &LayerInfo, out: usize, r#in: usize) -> (i64, i64) {
+    ((out as i64).min(layer.out_features), (r#in as i64).min(gradient_columns(layer)))
+}
+
+impl fmt::Display for ProjectionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::TwoSided { out, r#in, entries: Entries::Rademacher } => write!(f, "{out}x{in}"),
+            Self::TwoSided { out, r#in, entries: Entries::Gaussian } => {
+                write!(f, "gaussian:{out}x{in}")
+            }
+            Self::Sparse { dim } => write!(f, "sparse:{dim}"),
+        }
+    }
+}
+
+impl FromStr for ProjectionSpec {
+    type Err = GradientError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || GradientError::Parameter {
+            name: "projection",
+            value: text.to_owned(),
+            expected: "full, OUTxIN (16x16), gaussian:OUTxIN or sparse:DIM, sizes at least 1",
+        };
+        let size = |s: &str| s.parse::<usize>().ok().filter(|&n| n > 0).ok_or_else(wrong);
+        if text == "full" {
+            return Ok(Self::Full);
+        }
+        if let Some(dim) = text.strip_prefix("sparse:") {
+            return Ok(Self::Sparse { dim: size(dim)? });
+        }
+        let (entries, shape) = match text.split_once(':') {
+            None | Some(("rademacher", _)) => {
+                (Entries::Rademacher, text.strip_prefix("rademacher:").unwrap_or(text))
+            }
+            Some(("gaussian", shape)) => (Entries::Gaussian, shape),
+            Some(_) => return Err(wrong()),
+        };
+        let (out, r#in) = shape.split_once('x').ok_or_else(wrong)?;
+        Ok(Self::TwoSided { out: size(out)?, r#in: size(r#in)?, entries })
+    }
+}
+
+#[derive(Debug)]
+enum Form {
+    Full,
+    TwoSided { left: Tensor, right: Tensor },
+    Sparse(SparseSketch),
+}
+
+#[derive(Debug)]
+struct Placed {
+    form: Form,
+    offset: i64,
+    width: i64,
+}
+
+/// A [`ProjectionSpec`] with its matrices, ready to reduce batches.
+#[derive(Debug)]
+pub struct Projection {
+    width: usize,
+    layers: HashMap<LayerId, Placed>,
+}
+
+impl Projection {
+    fn placed(&self, layer: &LayerInfo) -> Result<&Placed, GradientError> {
+        self.layers
+            .get(&layer.id)
+            .ok_or_else(|| GradientError::LayerNotReached { name: layer.name.clone() })
+    }
+
+    /// Adds the projection of already formed gradients `g` (rows, out, in (+1)) of `layer`, for
+    /// instance preconditioned ones of seeds, to `rows` (rows, width).
+    ///
+    /// # Errors
+    /// A layer the projection was not made for, or what LibTorch reports.
+    pub fn add_formed(
+        &self,
+        layer: &LayerInfo,
+        g: &Tensor,
+        rows: &mut Tensor,
+    ) -> Result<(), GradientError> {
+        let placed = self.placed(layer)?;
+        match &placed.form {
+            Form::Full => placed.put(rows, g),
+            Form::TwoSided { left, right } => {
+                let left = left.f_to_kind(g.kind())?;
+                let right = right.f_to_kind(g.kind())?;
+                placed.put(rows, &left.f_matmul(g)?.f_matmul(&right.f_transpose(0, 1)?)?)
+            }
+            Form::Sparse(sketch) => sketch.add(g, rows),
+        }
+    }
+}
+
+impl Placed {
+    /// Writes a layer's own columns.
+    fn put(&self, rows: &mut Tensor, part: &Tensor) -> Result<(), GradientError> {
+        let mut own = rows.f_narrow(1, self.offset, self.width)?;
+        let flat = part.f_reshape([part.size()[0], self.width])?.f_to_kind(rows.kind())?;
+        let _ = own.f_add_(&flat)?;
+        Ok(())
+    }
+}
+
+impl Reducer for Projection {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
+        let placed = self.placed(trace.info())?;
+        match &placed.form {
+            Form::Full => placed.put(rows, trace.formed()?),
+            Form::TwoSided { left, right } => {
+                let g = trace.g().f_matmul(&left.f_transpose(0, 1)?)?;
+                // The 1 of a bias is added as the matrix's last column, without copying the input.
+                let features = trace.info().in_features;
+                let weights = right.f_narrow(1, 0, features)?.f_transpose(0, 1)?;
+                let mut x = trace.x().f_matmul(&weights)?;
+                if trace.info().bias {
+                    x = x.f_add(&right.f_select(1, features)?)?;
+                }
+                // Sums over time in the wide type: half-precision products would lose the tail.
+                let (g, x) = (g.f_to_kind(rows.kind())?, x.f_to_kind(rows.kind())?);
+                placed.put(rows, &g.f_transpose(1, 2)?.f_bmm(&x)?)
+            }
+            Form::Sparse(sketch) => sketch.add(trace.formed()?, rows),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What is kept of each sample's gradient.
+
+use tch::Tensor;
+
+use crate::{GradientError, LayerTrace};
+
+/// Turns per-sample gradients into one row of numbers a sample, a layer at a time.
+///
+/// A projection is one (the row is the projected gradient), influence scoring is another (the row
+/// is the sample's scores against every seed). A pass feeds any number of them from one forward
+/// and one backward.
+pub trait Reducer {
+    /// Numbers in a row.
+    fn width(&self) -> usize;
+
+    /// Adds one layer's share to `rows`, (batch, width), which starts at zero.
+    ///
+    /// # Errors
+    /// What LibTorch reports, or a layer the reducer was not made for.
+    fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError>;
+}

@@ -1,0 +1,99 @@
+//! Rows on disk, a shard at a time.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tamis_artifact::{Manifest, Store};
+
+use crate::{GradientError, RowShard, RowType};
+
+/// Version of the shard layout in [`RowShard`].
+const FORMAT: u32 = 1;
+
+/// A folder of row shards: projected gradients, or scores.
+#[derive(Debug)]
+pub struct RowStore {
+    store: Store,
+    dtype: RowType,
+}
+
+impl RowStore {
+    /// Opens the store at `dir` for writing; goes on where an earlier run of the same `fields`
+    /// stopped.
+    ///
+    /// # Errors
+    /// A store made from something else (the error names the field that differs), or a file that
+    /// cannot be written.
+    pub fn create_or_resume(
+        dir: impl AsRef<Path>,
+        kind: &str,
+        mut fields: Map<String, Value>,
+        dtype: RowType,
+    ) -> Result<Self, GradientError> {
+        fields.insert("row_type".to_owned(), Value::from(dtype.to_string()));
+        let manifest = Manifest { kind: kind.to_owned(), format: FORMAT, fields };
+        Ok(Self { store: Store::create_or_resume(dir, &manifest)?, dtype })
+    }
+
+    /// Opens an existing store for reading.
+    ///
+    /// # Errors
+    /// No store there, or one that is damaged.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, GradientError> {
+        let store = Store::open(dir)?;
+        let dtype = store.manifest().fields.get("row_type").and_then(Value::as_str);
+        let dtype = dtype.unwrap_or("f32").parse()?;
+        Ok(Self { store, dtype })
+    }
+
+    /// The artefact underneath: manifest, completeness, checks of fields.
+    pub fn artifact(&self) -> &Store {
+        &self.store
+    }
+
+    /// Number type of the rows.
+    pub fn dtype(&self) -> RowType {
+        self.dtype
+    }
+
+    /// Whether shard `number` is there.
+    pub fn has(&self, number: usize) -> bool {
+        self.store.has(&shard_name(number))
+    }
+
+    /// Writes shard `number`.
+    ///
+    /// # Errors
+    /// A value that does not fit the row type, or a file that cannot be written.
+    pub fn write(&mut self, number: usize, shard: &RowShard) -> Result<(), GradientError> {
+        let name = shard_name(number);
+        let bytes = shard.to_bytes(self.dtype, &name)?;
+        Ok(self.store.write(&name, &bytes)?)
+    }
+
+    /// Marks the store complete.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(&mut self) -> Result<(), GradientError> {
+        Ok(self.store.finish()?)
+    }
+
+    /// Shard `number`, its checksum verified.
+    ///
+    /// # Errors
+    /// A shard that is missing or damaged.
+    pub fn read(&self, number: usize) -> Result<RowShard, GradientError> {
+        let name = shard_name(number);
+        RowShard::from_bytes(&self.store.read(&name)?, &name)
+    }
+
+    /// Every shard in pool order, read one at a time.
+    pub fn shards(&self) -> impl Iterator<Item = Result<RowShard, GradientError>> + '_ {
+        (0..self.store.shards().count()).map(|number| self.read(number))
+    }
+}
+
+fn shard_name(number: usize) -> String {
+    format!("rows-{number:05}.safetensors")
+}

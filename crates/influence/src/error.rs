@@ -1,0 +1,52 @@
+//! The one error of this crate.
+
+use tamis_gradients::GradientError;
+use tamis_kfac::KfacError;
+
+/// Why influence could not be computed or selected by.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfluenceError {
+    /// LibTorch refused an operation.
+    #[error("LibTorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// Gradients could not be taken, read or written.
+    #[error(transparent)]
+    Gradients(#[from] GradientError),
+    /// Curvature could not be applied.
+    #[error(transparent)]
+    Curvature(#[from] KfacError),
+    /// No seed to score against.
+    #[error("there is no seed to score against")]
+    NoSeeds,
+    /// A seed whose gradient is not finite.
+    #[error("seed {id}: its gradient is not finite; remove it or look for a diverged model")]
+    NonFiniteSeed {
+        /// Id of the seed.
+        id: String,
+    },
+    /// Scores, seeds or rows of different shapes.
+    #[error("{what}: found {found}, expected {expected}")]
+    Mismatch {
+        /// What was compared.
+        what: &'static str,
+        /// Its value here.
+        found: String,
+        /// The value it must have.
+        expected: String,
+    },
+    /// A rule that asks for more than there is.
+    #[error("{wanted} candidates are wanted, but only {available} of the pool can be scored")]
+    TooFew {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        available: usize,
+    },
+    /// A rule written in a way that is not understood.
+    #[error("rule {text:?} is not one of auto, all, share:F (0 to 1), mean, normalised, top:K, top:K:mean")]
+    Rule {
+        /// The text.
+        text: String,
+    },
+}

@@ -1,0 +1,207 @@
+//! Rules that turn scores into the candidates worth choosing from.
+//!
+//! A rule runs in milliseconds on a [`ScoreTable`]; scores are never computed again for it.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Candidate, InfluenceError, ScoreTable};
+
+/// Which score candidates are ranked by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ranking {
+    /// Mean influence over the seeds.
+    Mean,
+    /// Mean influence divided by the candidate's gradient norm.
+    #[default]
+    MeanNormalised,
+}
+
+impl Ranking {
+    fn of(self, candidate: &Candidate) -> f64 {
+        match self {
+            Self::Mean => candidate.mean(),
+            Self::MeanNormalised => candidate.mean_normalised(),
+        }
+    }
+}
+
+/// Which candidates count as helpful.
+///
+/// Written `auto`, `all`, `share:0.9`, `mean`, `normalised`, `top:500` or `top:500:mean`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "rule")]
+pub enum Rule {
+    /// [`Rule::All`]; if too few pass, the largest share of seeds helped (of at least one half) that
+    /// enough candidates reach; if there is none, the highest normalised means.
+    #[default]
+    Auto,
+    /// Every seed is helped: the published rule (arXiv 2405.12915, section 3.2). With more than a few
+    /// seeds often nothing passes.
+    All,
+    /// At least this share of the seeds is helped.
+    Share {
+        /// The share, 0 to 1.
+        at_least: f64,
+    },
+    /// The highest means, as many as are needed.
+    Mean,
+    /// The highest normalised means, as many as are needed.
+    Normalised,
+    /// The `count` highest by a ranking.
+    Top {
+        /// How many.
+        count: usize,
+        /// By what.
+        by: Ranking,
+    },
+}
+
+/// What a rule let through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Helpful {
+    /// Positions in [`ScoreTable::candidates`], ascending.
+    pub positions: Vec<usize>,
+    /// The rule that was used in the end, in words, with the relaxation it took.
+    pub used: String,
+    /// The candidates that helped every seed, for the record.
+    pub helping_all: usize,
+}
+
+impl Rule {
+    /// Applies the rule. `budget` is how many rows are to be chosen, `enough` how many candidates a
+    /// relaxed rule should let through so that there is still something to choose from.
+    ///
+    /// # Errors
+    /// A budget above the number of scored candidates, or a strict rule that lets through fewer
+    /// than the budget.
+    pub fn apply(
+        &self,
+        table: &ScoreTable,
+        budget: usize,
+        enough: usize,
+    ) -> Result<Helpful, InfluenceError> {
+        let candidates = &table.candidates;
+        if budget > candidates.len() {
+            return Err(InfluenceError::TooFew { wanted: budget, available: candidates.len() });
+        }
+        let enough = enough.clamp(budget, candidates.len());
+        let all = with(candidates, |c| c.share_helped() >= 1.0);
+        let helping_all = all.len();
+        let (positions, used) = match *self {
+            Self::Auto if all.len() >= budget => (all, "every seed helped".to_owned()),
+            Self::Auto => relaxed(candidates, enough, all.len()),
+            Self::All => (all, "every seed helped".to_owned()),
+            Self::Share { at_least } => (
+                with(candidates, |c| c.share_helped() >= at_least),
+                format!("share of seeds helped ≥ {at_least}"),
+            ),
+            Self::Mean => {
+                (top(candidates, enough, Ranking::Mean), format!("{enough} highest means"))
+            }
+            Self::Normalised => (
+                top(candidates, enough, Ranking::MeanNormalised),
+                format!("{enough} highest normalised means"),
+            ),
+            Self::Top { count, by } => {
+                let count = count.min(candidates.len());
+                (top(candidates, count, by), format!("{count} highest by {}", name(by)))
+            }
+        };
+        if positions.len() < budget {
+            return Err(InfluenceError::TooFew { wanted: budget, available: positions.len() });
+        }
+        Ok(Helpful { positions, used, helping_all })
+    }
+}
+
+/// The relaxations of [`Rule::Auto`], in their order.
+fn relaxed(candidates: &[Candidate], enough: usize, all: usize) -> (Vec<usize>, String) {
+    let mut shares: Vec<f64> = candidates.iter().map(Candidate::share_helped).collect();
+    shares.sort_by(|a, b| b.total_cmp(a));
+    let reached = shares.get(enough - 1).copied().unwrap_or(0.0);
+    if reached >= 0.5 {
+        let positions = with(candidates, |c| c.share_helped() >= reached);
+        let used = format!(
+            "share of seeds helped ≥ {reached:.3} (relaxed: {all} candidates help every seed)"
+        );
+        return (positions, used);
+    }
+    let half = shares.iter().filter(|&&s| s >= 0.5).count();
+    let used = format!(
+        "{enough} highest normalised means (relaxed: {all} candidates help every seed, {half} at \
+         least half of them)"
+    );
+    (top(candidates, enough, Ranking::MeanNormalised), used)
+}
+
+fn with(candidates: &[Candidate], keep: impl Fn(&Candidate) -> bool) -> Vec<usize> {
+    (0..candidates.len()).filter(|&n| keep(&candidates[n])).collect()
+}
+
+/// Positions of the `count` highest, ties to the earlier row; ascending.
+fn top(candidates: &[Candidate], count: usize, by: Ranking) -> Vec<usize> {
+    let values: Vec<f64> = candidates.iter().map(|c| by.of(c)).collect();
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|&a, &b| match values[b].total_cmp(&values[a]) {
+        Ordering::Equal => a.cmp(&b),
+        unequal => unequal,
+    });
+    order.truncate(count);
+    order.sort_unstable();
+    order
+}
+
+fn name(by: Ranking) -> &'static str {
+    match by {
+        Ranking::Mean => "mean",
+        Ranking::MeanNormalised => "normalised mean",
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::All => f.write_str("all"),
+            Self::Share { at_least } => write!(f, "share:{at_least}"),
+            Self::Mean => f.write_str("mean"),
+            Self::Normalised => f.write_str("normalised"),
+            Self::Top { count, by: Ranking::MeanNormalised } => write!(f, "top:{count}"),
+            Self::Top { count, by: Ranking::Mean } => write!(f, "top:{count}:mean"),
+        }
+    }
+}
+
+impl FromStr for Rule {
+    type Err = InfluenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || InfluenceError::Rule { text: text.to_owned() };
+        let parts: Vec<&str> = text.split(':').collect();
+        Ok(match parts.as_slice() {
+            ["auto"] => Self::Auto,
+            ["all"] => Self::All,
+            ["mean"] => Self::Mean,
+            ["normalised" | "normalized"] => Self::Normalised,
+            ["share", share] => {
+                let at_least: f64 = share.parse().map_err(|_| wrong())?;
+                if !(0.0..=1.0).contains(&at_least) {
+                    return Err(wrong());
+                }
+                Self::Share { at_least }
+            }
+            ["top", count] => {
+                Self::Top { count: count.parse().map_err(|_| wrong())?, by: Ranking::default() }
+            }
+            ["top", count, "mean"] => {
+                Self::Top { count: count.parse().map_err(|_| wrong())?, by: Ranking::Mean }
+            }
+            _ => return Err(wrong()),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Seed gradients, divided by the curvature.
+
+use std::collections::HashMap;
+
+use tamis_dataset::{Encoded, SampleId, plan_batches};
+use tamis_gradients::{
+    GradientError, GradientPass, Labels, LayerTrace, Projection, Reducer, gradient_columns,
+    gradient_size, trace_batch,
+};
+use tamis_kfac::Curvature;
+use tamis_model::{Batch, LayerId, LayerInfo};
+use tch::{Device, Kind, Tensor};
+
+use crate::InfluenceError;
+
+/// `H⁻¹ ∇L(t)` of every seed `t`, layer by layer, kept whole.
+///
+/// Takes `seeds × parameters of the chosen layers` numbers of memory ([`Seeds::bytes`]).
+#[derive(Debug)]
+pub struct Seeds {
+    ids: Vec<SampleId>,
+    layers: Vec<LayerInfo>,
+    /// (seeds, out, in (+1)).
+    solved: HashMap<LayerId, Tensor>,
+}
+
+impl Seeds {
+    /// Bytes [`Seeds`] will take for `count` seeds, in the model's own number type of `scalar` bytes.
+    pub fn bytes(layers: &[LayerInfo], count: usize, scalar: usize) -> u64 {
+        let entries: u64 = layers.iter().map(|l| gradient_size(l) as u64).sum();
+        entries * count as u64 * scalar as u64
+    }
+
+    /// Takes the seeds' gradients with the same pass parameters as the candidates' and divides
+    /// them by `curvature`.
+    ///
+    /// # Errors
+    /// No seed, a seed whose gradient is not finite, or what the model or the curvature reports.
+    pub fn new(
+        pass: &GradientPass<'_>,
+        samples: &[Encoded],
+        curvature: &dyn Curvature,
+    ) -> Result<Self, InfluenceError> {
+        let shape = pass.model.shape();
+        let count = samples.len() as i64;
+        let mut solved = HashMap::new();
+        for layer in pass.layers {
+            let size = [count, layer.out_features, gradient_columns(layer)];
+            solved.insert(layer.id, Tensor::f_zeros(size, (shape.kind, shape.device))?);
+        }
+        each_solved(pass, samples, curvature, |layer, at, part| {
+            if let Some(all) = solved.get_mut(&layer.id) {
+                let _ = all.f_index_copy_(0, at, &part.f_to_kind(shape.kind)?)?;
+            }
+            Ok(())
+        })?;
+        let ids = samples.iter().map(|s| s.id.clone()).collect();
+        Ok(Self { ids, layers: pass.layers.to_vec(), solved })
+    }
+
+    /// As [`Seeds::new`] followed by [`Seeds::projected`], but never holds more than one batch of
+    /// seeds whole: for models whose gradients of all seeds do not fit into memory.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn project(
+        pass: &GradientPass<'_>,
+        samples: &[Encoded],
+        curvature: &dyn Curvature,
+        projection: &Projection,
+    ) -> Result<Tensor, InfluenceError> {
+        let size = [samples.len() as i64, projection.width() as i64];
+        let mut rows = Tensor::f_zeros(size, (Kind::Float, pass.model.shape().device))?;
+        each_solved(pass, samples, curvature, |layer, at, part| {
+            let mut own = rows.f_index_select(0, at)?;
+            projection.add_formed(layer, &part, &mut own)?;
+            let _ = rows.f_index_copy_(0, at, &own)?;
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Ids of the seeds, in the order of the score columns.
+    pub fn ids(&self) -> &[SampleId] {
+        &self.ids
+    }
+
+    /// `H⁻¹ ∇L(t)` of one layer, (seeds, out, in (+1)).
+    pub fn layer(&self, layer: LayerId) -> Option<&Tensor> {
+        self.solved.get(&layer)
+    }
+
+    /// Projects the seeds with the projection of a store: rows (seeds, width) in f32. Their inner
+    /// products with the store's rows estimate the influences without bias.
+    ///
+    /// # Errors
+    /// A projection made for other layers, or what LibTorch reports.
+    pub fn projected(&self, projection: &Projection) -> Result<Tensor, InfluenceError> {
+        let _no_grad = tch::no_grad_guard();
+        let device = self.solved.values().next().map_or(Device::Cpu, Tensor::device);
+        let size = [self.ids.len() as i64, projection.width() as i64];
+        let mut rows = Tensor::f_zeros(size, (Kind::Float, device))?;
+        for layer in &self.layers {
+            if let Some(solved) = self.solved.get(&layer.id) {
+                projection.add_formed(layer, solved, &mut rows)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Hands `H⁻¹ G` of each batch of seeds and layer to `take`, with the positions of the seeds.
+fn each_solved(
+    pass: &GradientPass<'_>,
+    samples: &[Encoded],
+    curvature: &dyn Curvature,
+    mut take: impl FnMut(&LayerInfo, &Tensor, Tensor) -> Result<(), InfluenceError>,
+) -> Result<(), InfluenceError> {
+    if samples.is_empty() {
+        return Err(InfluenceError::NoSeeds);
+    }
+    let device = pass.model.shape().device;
+    let _no_grad = tch::no_grad_guard();
+    let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
+    for members in plan_batches(&lengths, pass.params.token_budget).map_err(GradientError::from)? {
+        let rows: Vec<&Encoded> = members.iter().map(|&m| &samples[m]).collect();
+        let batch = Batch::new(&rows, device).map_err(GradientError::from)?;
+        let ids: Vec<&str> = rows.iter().map(|s| s.id.as_ref()).collect();
+        let reduction = pass.params.reduction;
+        let trace = trace_batch(pass.model, &batch, &ids, pass.layers, reduction, Labels::Data)?;
+        let at: Vec<i64> = members.iter().map(|&m| m as i64).collect();
+        let at = Tensor::f_from_slice(&at)?.f_to_device(device)?;
+        for layer in trace.layers {
+            refuse_non_finite(&layer, &rows)?;
+            take(layer.info(), &at, curvature.solve(layer.info(), layer.formed()?)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Seeds are few and chosen by hand: one that cannot be used is an error, named.
+fn refuse_non_finite(trace: &LayerTrace, rows: &[&Encoded]) -> Result<(), InfluenceError> {
+    let sums = trace.formed()?.f_flatten(1, -1)?.f_isfinite()?.f_all_dim(1, false)?;
+    match Vec::<bool>::try_from(sums)?.iter().position(|ok| !ok) {
+        None => Ok(()),
+        Some(row) => Err(InfluenceError::NonFiniteSeed { id: rows[row].id.to_string() }),
+    }
+}
+
+/// Scores candidates against every seed from their exact gradients: `Σ_layers ⟨G, H⁻¹ G_seed⟩`.
+///
+/// Positive means helpful: training on the candidate lowers the seed's loss. (The sign of
+/// arXiv 2405.12915, equation 4, is the opposite of its text; this is `+∇L(seed)ᵀ H⁻¹ ∇L(candidate)`.)
+impl Reducer for Seeds {
+    fn width(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
+        let name = || GradientError::LayerNotReached { name: trace.info().name.clone() };
+        let seeds = self.solved.get(&trace.info().id).ok_or_else(name)?.f_flatten(1, -1)?;
+        let gradients = trace.formed()?.f_flatten(1, -1)?;
+        let scores = gradients.f_matmul(&seeds.f_transpose(0, 1)?)?;
+        let _ = rows.f_add_(&scores.f_to_kind(rows.kind())?)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Fitting on a model: what must not matter, storing and resuming.
+
+use std::path::PathBuf;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::NoProgress;
+use tamis_dataset::{Encoded, SampleId};
+use tamis_gradients::Labels;
+use tamis_kfac::{FactorFit, FactorStore, Factors, FitParams, KfacError, Tokens};
+use tamis_model::{Attention, CausalLm, DType, DeviceSpec, LayerInfo, LoadOptions, load};
+
+fn model() -> (Box<dyn CausalLm>, Vec<LayerInfo>) {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/qwen2");
+    let options =
+        LoadOptions { device: DeviceSpec::Cpu, kind: DType::F64, attention: Attention::Fused };
+    let model = load(dir, &options).unwrap();
+    let layers = model.layers().iter().filter(|l| !l.head).cloned().collect();
+    (model, layers)
+}
+
+fn samples(model: &dyn CausalLm, count: usize) -> Vec<Encoded> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let vocabulary = model.shape().vocab_size as u32;
+    (0..count)
+        .map(|index| {
+            let length = rng.random_range(3..14);
+            Encoded {
+                id: SampleId::from(format!("s{index}")),
+                index,
+                ids: (0..length).map(|_| rng.random_range(0..vocabulary)).collect(),
+                supervised: (0..length).map(|t| t >= length / 2).collect(),
+                truncated: false,
+            }
+        })
+        .collect()
+}
+
+fn distance(one: &Factors, two: &Factors) -> f64 {
+    assert_eq!(one.count(), two.count());
+    (0..one.layers().len())
+        .flat_map(|n| {
+            let (a, b) = (one.layer(n).unwrap(), two.layer(n).unwrap());
+            [
+                (&a.a - &b.a).norm().double_value(&[]) / b.a.norm().double_value(&[]),
+                (&a.s - &b.s).norm().double_value(&[]) / b.s.norm().double_value(&[]),
+            ]
+        })
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn batches_order_and_parts_do_not_matter() {
+    let (model, layers) = model();
+    let data = samples(model.as_ref(), 15);
+    for labels in [Labels::Data, Labels::Sampled { seed: 1 }] {
+        for tokens in [Tokens::Expand, Tokens::Reduce] {
+            let fit = |token_budget, data: &[Encoded]| {
+                let params = FitParams { labels, tokens, token_budget, part_samples: 100 };
+                let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
+                fit.sum(data, &mut NoProgress).unwrap()
+            };
+            let one = fit(1, &data);
+            assert!(distance(&fit(50, &data), &one) < 1e-9);
+            let mut backwards = data.clone();
+            backwards.reverse();
+            assert!(distance(&fit(50, &backwards), &one) < 1e-9);
+            let mut halves = fit(50, &data[..7]);
+            halves.merge(&fit(30, &data[7..])).unwrap();
+            assert!(distance(&halves, &one) < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
+    let (model, layers) = model();
+    let data = samples(model.as_ref(), 10);
+    let params = FitParams { part_samples: 4, ..FitParams::default() };
+    let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("factors");
+    let open = |fit: &FactorFit<'_>| FactorStore::create_or_resume(&folder, fit.manifest_fields());
+
+    // An interrupted run: the first part only.
+    let mut store = open(&fit).unwrap();
+    store.write(0, &fit.sum(&data[..4], &mut NoProgress).unwrap()).unwrap();
+    drop(store);
+    let mut store = open(&fit).unwrap();
+    assert!(store.has(0) && !store.has(1));
+    let resumed = fit.run(&data, &mut store, &mut NoProgress).unwrap();
+    drop(store);
+    assert!(distance(&resumed, &fit.sum(&data, &mut NoProgress).unwrap()) < 1e-9);
+    let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
+    assert_eq!(resumed.count(), tokens as f64);
+
+    let other = FactorFit { params: FitParams { labels: Labels::Data, ..params }, ..fit };
+    let message = open(&other).unwrap_err().to_string();
+    assert!(message.contains("labels"), "{message}");
+
+    // A flipped byte is found out.
+    let part = folder.join("part-00001.safetensors");
+    let mut bytes = std::fs::read(&part).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let store = FactorStore::open(&folder).unwrap();
+    assert!(store.read(0, &layers, tch::Device::Cpu).is_ok());
+    let message = store.read(1, &layers, tch::Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("part-00001"), "{message}");
+}
+
+#[test]
+fn nothing_to_fit_on_is_an_error() {
+    let (model, layers) = model();
+    let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
+    let none: Vec<Encoded> = Vec::new();
+    let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
+    assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
+}

@@ -1,0 +1,92 @@
+//! A right-padded batch of tokenised samples as tensors.
+
+use tamis_dataset::Encoded;
+use tch::{Device, Tensor};
+
+use crate::ModelError;
+
+/// A right-padded batch and the places in it where a target is predicted.
+///
+/// A target token at position `t` is predicted from the hidden state at `t − 1`; the fields below
+/// speak of these predicting positions, flattened over (batch, time).
+#[derive(Debug)]
+pub struct Batch {
+    /// Token ids, (batch, time), `Kind::Int64`.
+    pub ids: Tensor,
+    /// Real tokens of each row.
+    pub lengths: Vec<usize>,
+    /// Positions `row · time + (t − 1)` that predict a target, (targets,), `Kind::Int64`, rows in order.
+    pub positions: Tensor,
+    /// The target tokens, (targets,), `Kind::Int64`.
+    pub targets: Tensor,
+    /// The row of each target, (targets,), `Kind::Int64`.
+    pub rows: Tensor,
+    /// Number of targets of each row.
+    pub counts: Vec<usize>,
+}
+
+impl Batch {
+    /// Pads `samples` to the longest and moves the batch to `device`.
+    ///
+    /// # Errors
+    /// An empty batch, a row without a target, or what LibTorch reports.
+    pub fn new(samples: &[&Encoded], device: Device) -> Result<Self, ModelError> {
+        let time = samples.iter().map(|s| s.ids.len()).max().unwrap_or(0);
+        if time == 0 {
+            return Err(ModelError::EmptyBatch);
+        }
+        let mut ids = vec![0i64; samples.len() * time];
+        let (mut positions, mut targets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut counts = Vec::with_capacity(samples.len());
+        for (row, sample) in samples.iter().enumerate() {
+            let before = targets.len();
+            for (t, (&id, &supervised)) in sample.ids.iter().zip(&sample.supervised).enumerate() {
+                ids[row * time + t] = i64::from(id);
+                // The first token has nothing to be predicted from.
+                if supervised && t > 0 {
+                    positions.push((row * time + t - 1) as i64);
+                    targets.push(i64::from(id));
+                    rows.push(row as i64);
+                }
+            }
+            if targets.len() == before {
+                return Err(ModelError::NoTarget { id: sample.id.to_string() });
+            }
+            counts.push(targets.len() - before);
+        }
+        Ok(Self {
+            ids: Tensor::f_from_slice(&ids)?
+                .f_view([samples.len() as i64, time as i64])?
+                .f_to_device(device)?,
+            lengths: samples.iter().map(|s| s.ids.len()).collect(),
+            positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?,
+            targets: Tensor::f_from_slice(&targets)?.f_to_device(device)?,
+            rows: Tensor::f_from_slice(&rows)?.f_to_device(device)?,
+            counts,
+        })
+    }
+
+    /// Rows of the batch.
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether the batch has no row; never true of a batch made by [`Batch::new`].
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Number of targets over all rows.
+    pub fn target_count(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    /// The hidden states that predict a target: (batch, time, width) to (targets, width).
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    pub fn predicting(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
+        let width = hidden.size().last().copied().unwrap_or(0);
+        Ok(hidden.f_reshape([-1, width])?.f_index_select(0, &self.positions)?)
+    }
+}

@@ -1,0 +1,90 @@
+//! The one place that loads LibTorch's CUDA half at run time, and thread settings.
+//!
+//! A program links `libtorch_cpu.so` and `libc10.so` only: the linker drops `libtorch_cuda.so`
+//! because no symbol of it is named. So one binary runs on machines with and without a GPU, and
+//! CUDA appears when [`load_cuda`] opens the library, whose start-up code registers its kernels.
+#![allow(unsafe_code)] // dlopen runs foreign start-up code
+
+use std::{path::PathBuf, sync::OnceLock};
+
+/// Loads LibTorch's CUDA kernels, once per process, and counts the CUDA devices.
+///
+/// Must happen before the first CUDA call; [`DeviceSpec::resolve`](crate::DeviceSpec::resolve) and
+/// so [`load`](crate::load) see to that. Without an NVIDIA driver it returns at once, so asking is
+/// cheap on a machine without a GPU.
+///
+/// # Errors
+/// The reason why CUDA cannot be used, as half a sentence.
+pub fn load_cuda() -> Result<usize, String> {
+    static CUDA: OnceLock<Result<usize, String>> = OnceLock::new();
+    CUDA.get_or_init(|| {
+        if !tch::Cuda::is_available() {
+            open_libraries()?;
+        }
+        match tch::Cuda::device_count() {
+            count if count > 0 => Ok(count as usize),
+            _ => Err("LibTorch sees no CUDA device (is the driver new enough?)".to_owned()),
+        }
+    })
+    .clone()
+}
+
+/// Opens `libtorch_cuda.so` beside the `libtorch_cpu.so` in use.
+#[cfg(target_os = "linux")]
+fn open_libraries() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+    // SAFETY: the driver's library is made to be opened by anyone; its start-up code touches
+    // nothing of ours.
+    if let Err(problem) = unsafe { Library::new("libcuda.so.1") } {
+        return Err(format!("there is no NVIDIA driver ({problem})"));
+    }
+    let library = torch_folder()
+        .ok_or("libtorch_cpu.so is not among the loaded libraries")?
+        .join("libtorch_cuda.so");
+    if !library.exists() {
+        return Err(format!("{} does not exist (a CPU-only LibTorch)", library.display()));
+    }
+    // SAFETY: this is the other half of the LibTorch that is already loaded, from the same folder
+    // and so of the same version. Its start-up code registers kernels in LibTorch's own tables.
+    // Global symbols, because LibTorch's later libraries (linear algebra, NCCL) look them up.
+    let cuda = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) }
+        .map_err(|problem| format!("{} cannot be loaded: {problem}", library.display()))?;
+    // Registered kernels point into the library: it must stay until the process ends.
+    std::mem::forget(cuda);
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_libraries() -> Result<(), String> {
+    Err("loading CUDA at run time works on Linux only".to_owned())
+}
+
+/// The folder of the `libtorch_cpu.so` that this process runs.
+#[cfg(target_os = "linux")]
+fn torch_folder() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
+    let path = PathBuf::from(&line[line.find('/')?..]);
+    Some(path.parent()?.to_owned())
+}
+
+/// What [`configure_threads`] set and found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads {
+    /// Threads that one LibTorch operation may use.
+    pub per_operation: usize,
+    /// Whether idle OpenMP threads sleep instead of spinning (`OMP_WAIT_POLICY=passive`). Spinning
+    /// threads make small matrix work many times slower on a shared machine; the variable is read
+    /// when LibTorch is loaded, so only the caller's shell, or `.cargo/config.toml`, can set it.
+    pub sleep_when_idle: bool,
+}
+
+/// Sets how many threads one LibTorch operation may use: `count`, or all that the process may run on.
+pub fn configure_threads(count: Option<usize>) -> Threads {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = count.unwrap_or_else(available).max(1);
+    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
+    let policy = std::env::var("OMP_WAIT_POLICY").unwrap_or_default();
+    Threads { per_operation: count, sleep_when_idle: policy.eq_ignore_ascii_case("passive") }
+}

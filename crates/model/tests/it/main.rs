@@ -1,0 +1,11 @@
+//! Tests of the public interface on the model folders in `tests/fixtures`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod errors;
+mod invariance;
+mod loss;
+mod options;
+mod parity;
+mod saving;
+mod support;
+mod taps;

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+pub use tamis_artifact as artifact;
+pub use tamis_clustering as clustering;
+pub use tamis_dataset as dataset;
+#[cfg(feature = "torch")]
+pub use tamis_finetune as finetune;
+#[cfg(feature = "torch")]
+pub use tamis_gradients as gradients;
+#[cfg(feature = "torch")]
+pub use tamis_influence as influence;
+#[cfg(feature = "torch")]
+pub use tamis_kfac as kfac;
+#[cfg(feature = "torch")]
+pub use tamis_model as model;
+pub use tamis_report as report;

@@ -1,0 +1,71 @@
+//! The first step of gradient-based selection: fine-tuning the model on the pool itself.
+//!
+//! At a model that never saw the pool, gradients tell little about which rows are good; after a few
+//! epochs on the raw pool they do.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use tamis::artifact::{Manifest, Store};
+use tamis::dataset::Encoded;
+use tamis::finetune::TrainParams;
+use tamis::model::CausalLm;
+
+use crate::{Bars, ModelFlags};
+
+/// What adapting did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Adaptation {
+    /// Loss of every optimizer step, nats per supervised token.
+    pub losses: Vec<f64>,
+    /// Whether an earlier run had done it.
+    #[serde(skip)]
+    pub resumed: bool,
+}
+
+/// Fine-tunes all weights on `samples` and keeps the model in `out/adapted`, or loads it from there
+/// if an earlier run of the same settings did it. `inputs` names what the samples were made from.
+///
+/// # Errors
+/// A folder made with other settings (the field is named), a run that diverges, or a full disk.
+pub fn adapt(
+    flags: &ModelFlags,
+    model: Box<dyn CausalLm>,
+    samples: &[Encoded],
+    params: TrainParams,
+    inputs: Map<String, serde_json::Value>,
+    out: &Path,
+) -> Result<(Box<dyn CausalLm>, Adaptation)> {
+    const RECORD: &str = "losses.json";
+    let mut fields = inputs;
+    fields.insert("train".to_owned(), json!(params));
+    let manifest = Manifest { kind: "adaptation".to_owned(), format: 1, fields };
+    let mut store = Store::create_or_resume(out.join("adaptation"), &manifest)?;
+    let folder = out.join("adapted");
+    if store.is_complete() && folder.join("model.safetensors").is_file() {
+        let mut done: Adaptation = serde_json::from_slice(&store.read(RECORD)?)?;
+        done.resumed = true;
+        let adapted = ModelFlags { model: folder, ..flags.clone() }.load()?;
+        return Ok((adapted, done));
+    }
+    anyhow::ensure!(
+        !store.is_complete(),
+        "{} says that {} is complete, but its weights are gone; delete both folders",
+        store.dir().display(),
+        folder.display()
+    );
+    let mut model = model;
+    let mut bars = Bars::default();
+    params.check()?.train(model.as_mut(), samples, &mut bars).context("adapting the model")?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    model.parameters().save_pretrained(&flags.model, &folder)?;
+    let done = Adaptation { losses: bars.losses, resumed: false };
+    if !store.has(RECORD) {
+        store.write(RECORD, &serde_json::to_vec(&done)?)?;
+    }
+    store.finish()?;
+    Ok((model, done))
+}

@@ -1,0 +1,12 @@
+//! What the example programs share: their common flags, their progress bars, the adaptation step
+//! and the files every selecting program writes.
+
+mod adapt;
+mod flags;
+mod outputs;
+mod progress;
+
+pub use adapt::{Adaptation, adapt};
+pub use flags::{ModelFlags, TextFlags};
+pub use outputs::{examples, write_outputs};
+pub use progress::Bars;

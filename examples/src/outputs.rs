@@ -1,0 +1,70 @@
+//! The files every selecting program writes: `selected.jsonl`, `scores.jsonl`, `run.json`,
+//! `report.html`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+use tamis::dataset::{Content, Dataset, Sample};
+use tamis::report::{Example, Examples, Report, RunRecord, write_jsonl};
+
+/// Writes the chosen rows as they came in, one line a candidate, and the record of the run, whose
+/// clock stops here. `report` makes the page from the finished record.
+///
+/// # Errors
+/// A file that cannot be written, naming it.
+pub fn write_outputs<L: Serialize>(
+    out: &Path,
+    pool: &Dataset,
+    chosen: &[usize],
+    lines: &[L],
+    mut record: RunRecord,
+    report: impl FnOnce(&RunRecord) -> Result<Report>,
+) -> Result<Vec<PathBuf>> {
+    let mut files = pool.write_rows(chosen, out, "selected")?;
+    let scores = out.join("scores.jsonl");
+    write_jsonl(&scores, lines)?;
+    files.push(scores);
+    for file in &files {
+        record.add_output(file)?;
+    }
+    record.finish();
+    let page = out.join("report.html");
+    report(&record)?.write(&page)?;
+    let run = out.join("run.json");
+    record.write(&run)?;
+    files.extend([run, page]);
+    Ok(files)
+}
+
+/// Rows of the pool to look at, with their text.
+///
+/// # Errors
+/// A row that can no longer be read.
+pub fn examples(pool: &Dataset, title: &str, positions: &[usize]) -> Result<Examples> {
+    let mut rows = Vec::new();
+    for &row in positions {
+        for sample in pool.read(row..row + 1)? {
+            rows.push(Example { row, id: sample.id.to_string(), text: text_of(&sample) });
+        }
+    }
+    Ok(Examples { title: title.to_owned(), rows })
+}
+
+/// Question and answer of a sample in one line.
+fn text_of(sample: &Sample) -> String {
+    match &sample.content {
+        Content::Instruction { instruction, input, output } if input.is_empty() => {
+            format!("{instruction} → {output}")
+        }
+        Content::Instruction { instruction, input, output } => {
+            format!("{instruction} | {input} → {output}")
+        }
+        Content::Chat { messages } => {
+            let turns: Vec<String> =
+                messages.iter().map(|m| format!("{}: {}", m.role, m.content)).collect();
+            turns.join(" → ")
+        }
+        Content::Translation { source, target } => format!("{source} → {target}"),
+    }
+}
