@@ -53,9 +53,8 @@ pub(crate) fn assign(rows: &Rows<'_>, centroids: ArrayView2<'_, f32>, labels: &m
         scratch,
         |(points, dots), (block, labels)| {
             let (first, count) = (block * BLOCK, labels.len());
-            let mut points = points.slice_mut(s![..count, ..]);
+            let points = rows.block(first, count, points);
             let mut dots = dots.slice_mut(s![..count, ..]);
-            rows.copy_block(first, points.view_mut());
             general_mat_mul(1.0, &points, &centroids.t(), 0.0, &mut dots);
             let lengths = &rows.squared_lengths[first..first + count];
             let each = points.rows().into_iter().zip(lengths).zip(dots.rows_mut());
@@ -79,10 +78,7 @@ impl<'a> Nearest<'a> {
         let squares: Vec<f64> = centroids.rows().into_iter().map(squared_length).collect();
         Self {
             centroids,
-            half_squares: squares
-                .iter()
-                .map(|&square| (square / 2.0) as f32)
-                .collect(),
+            half_squares: squares.iter().map(|&square| (square / 2.0) as f32).collect(),
             longest: squares.iter().copied().fold(0.0, f64::max).sqrt(),
         }
     }
@@ -92,9 +88,7 @@ impl<'a> Nearest<'a> {
     /// ½|x − c|² = ½|x|² + (½|c|² − x·c): the bracket is the score of a centroid, the lowest wins.
     fn label(&self, point: &[f32], length: f64, dots: ArrayViewMut1<'_, f32>) -> usize {
         let mut scores = dots;
-        Zip::from(&mut scores)
-            .and(&self.half_squares)
-            .for_each(|dot, half| *dot = half - *dot);
+        Zip::from(&mut scores).and(&self.half_squares).for_each(|dot, half| *dot = half - *dot);
         let scores = in_one_piece(scores.view());
         let best = scores.iter().copied().fold(f32::INFINITY, f32::min);
 
@@ -129,15 +123,8 @@ pub(crate) fn own_distances(
 ) -> Vec<f64> {
     let distance = |point: &mut Array1<f32>, (row, &label): (usize, &usize)| {
         rows.copy_row(row, point.view_mut());
-        squared_distance(
-            &in_one_piece(point.view()),
-            &in_one_piece(centroids.row(label)),
-        )
+        squared_distance(&in_one_piece(point.view()), &in_one_piece(centroids.row(label)))
     };
     let scratch = || Array1::zeros(rows.columns());
-    labels
-        .par_iter()
-        .enumerate()
-        .map_init(scratch, distance)
-        .collect()
+    labels.par_iter().enumerate().map_init(scratch, distance).collect()
 }

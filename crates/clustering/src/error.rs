@@ -48,16 +48,16 @@ pub enum ClusteringError {
 
     /// A row so long that squared distances would overflow.
     #[error(
-        "row {row} of the {what} lies {norm:e} from the mean, more than {limit:e}; scale all rows down"
+        "row {row} of the {what} has length {norm:e}, more than {limit:e}: squared distances would overflow; scale all rows down"
     )]
     TooLong {
         /// `rows` or `initial centroids`.
         what: &'static str,
         /// Its number, from 0.
         row: usize,
-        /// Its distance from the mean of the rows.
+        /// Its length, from the mean of the rows if they lie off the origin.
         norm: f64,
-        /// The greatest distance allowed.
+        /// The greatest length allowed.
         limit: f64,
     },
 

@@ -137,11 +137,8 @@ impl KMeans {
                 // The centroids are the means of these very labels already.
                 (converged, labels_fit) = (true, true);
             } else {
-                let Update {
-                    centroids: new,
-                    movement,
-                    repaired,
-                } = update(rows, centroids.view(), &labels);
+                let Update { centroids: new, movement, repaired } =
+                    update(rows, centroids.view(), &labels);
                 centroids = new;
                 converged = movement <= tolerance && repaired == 0;
                 before.clone_from(&labels);
@@ -151,13 +148,7 @@ impl KMeans {
             assign(rows, centroids.view(), &mut labels);
         }
         let squared_distances = own_distances(rows, centroids.view(), &labels);
-        Run {
-            labels,
-            centroids,
-            squared_distances,
-            iterations,
-            converged,
-        }
+        Run { labels, centroids, squared_distances, iterations, converged }
     }
 }
 
@@ -165,20 +156,10 @@ fn finished(rows: &Rows<'_>, run: Run) -> KMeansFit {
     let sum = run.sum();
     // For unit vectors |x − c|² = 2 (1 − cos).
     let (distances, inertia) = match rows.metric {
-        Metric::Euclidean => (
-            run.squared_distances
-                .iter()
-                .map(|d| d.sqrt() as f32)
-                .collect(),
-            sum,
-        ),
-        Metric::Cosine => (
-            run.squared_distances
-                .iter()
-                .map(|d| (d / 2.0) as f32)
-                .collect(),
-            sum / 2.0,
-        ),
+        Metric::Euclidean => (run.squared_distances.iter().map(|d| d.sqrt() as f32).collect(), sum),
+        Metric::Cosine => {
+            (run.squared_distances.iter().map(|d| (d / 2.0) as f32).collect(), sum / 2.0)
+        }
     };
     KMeansFit {
         labels: run.labels,

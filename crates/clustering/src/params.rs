@@ -51,13 +51,11 @@ pub(crate) fn named<T: Copy, const N: usize>(
     all: [T; N],
     name: fn(T) -> &'static str,
 ) -> Result<T, ClusteringError> {
-    all.into_iter()
-        .find(|&variant| name(variant) == word)
-        .ok_or_else(|| ClusteringError::Unknown {
-            what,
-            found: word.to_owned(),
-            expected: all.map(name).join(", "),
-        })
+    all.into_iter().find(|&variant| name(variant) == word).ok_or_else(|| ClusteringError::Unknown {
+        what,
+        found: word.to_owned(),
+        expected: all.map(name).join(", "),
+    })
 }
 
 /// Settings of k-means, to be [checked](Self::check).
@@ -82,14 +80,7 @@ pub struct KMeansParams {
 impl Default for KMeansParams {
     /// 8 clusters, Euclidean, one start, at most 300 iterations, tolerance 1e-4, seed 0.
     fn default() -> Self {
-        Self {
-            k: 8,
-            metric: Metric::Euclidean,
-            n_init: 1,
-            max_iter: 300,
-            tolerance: 1e-4,
-            seed: 0,
-        }
+        Self { k: 8, metric: Metric::Euclidean, n_init: 1, max_iter: 300, tolerance: 1e-4, seed: 0 }
     }
 }
 
@@ -100,18 +91,10 @@ impl KMeansParams {
     /// [`ClusteringError::Parameter`] if `k`, `n_init` or `max_iter` is 0, or `tolerance` is negative
     /// or not finite.
     pub fn check(self) -> Result<KMeans, ClusteringError> {
-        for (name, value) in [
-            ("k", self.k),
-            ("n_init", self.n_init),
-            ("max_iter", self.max_iter),
-        ] {
+        for (name, value) in [("k", self.k), ("n_init", self.n_init), ("max_iter", self.max_iter)] {
             if value == 0 {
                 let (found, expected) = (value.to_string(), "at least 1");
-                return Err(ClusteringError::Parameter {
-                    name,
-                    found,
-                    expected,
-                });
+                return Err(ClusteringError::Parameter { name, found, expected });
             }
         }
         if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {

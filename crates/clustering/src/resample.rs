@@ -86,10 +86,7 @@ impl Resample {
         distances: Option<&[f32]>,
     ) -> Result<Vec<usize>, ClusteringError> {
         if self.budget > labels.len() {
-            return Err(ClusteringError::Budget {
-                budget: self.budget,
-                rows: labels.len(),
-            });
+            return Err(ClusteringError::Budget { budget: self.budget, rows: labels.len() });
         }
         let mut clusters: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (row, &label) in labels.iter().enumerate() {
@@ -134,16 +131,9 @@ impl Resample {
         expected: usize,
         rank: fn(T) -> f64,
     ) -> Result<Vec<f64>, ClusteringError> {
-        let values = values.ok_or(ClusteringError::Missing {
-            within: self.within,
-            what,
-        })?;
+        let values = values.ok_or(ClusteringError::Missing { within: self.within, what })?;
         if values.len() != expected {
-            return Err(ClusteringError::Length {
-                what,
-                found: values.len(),
-                expected,
-            });
+            return Err(ClusteringError::Length { what, found: values.len(), expected });
         }
         for (row, &value) in values.iter().enumerate() {
             let value: f64 = value.into();

@@ -1,9 +1,9 @@
-//! The rows as the algorithm sees them: checked, less their mean (Euclidean) or of length one (cosine).
+//! The rows as the algorithm sees them: checked, near the origin (Euclidean) or of length one (cosine).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
 use rayon::prelude::*;
 
 use crate::assign::squared_length;
@@ -16,7 +16,7 @@ pub(crate) const BLOCK: usize = 256;
 /// depend on the number of threads.
 pub(crate) const SEGMENT: usize = 2048;
 
-/// Greatest distance of a row from the mean: the square of twice as much is finite in f32.
+/// Greatest length of a row: the square of twice as much is finite in f32.
 const LONGEST: f64 = 4e18;
 
 /// Rows with what turns them into the coordinates the algorithm works in.
@@ -24,10 +24,13 @@ const LONGEST: f64 = 4e18;
 pub(crate) struct Rows<'a> {
     view: ArrayView2<'a, f32>,
     pub(crate) metric: Metric,
-    /// Subtracted from every row: their mean, or zero for cosine.
+    /// Subtracted from every row: their mean if they lie farther from the origin than from it (the
+    /// rounding of products grows with the distance from the origin), otherwise zero.
     shift: Array1<f32>,
     /// One over the length of each row, for cosine only.
     scale: Vec<f64>,
+    /// Whether neither changes anything.
+    as_given: bool,
     /// Squared length of every row in the coordinates worked in.
     pub(crate) squared_lengths: Vec<f64>,
     /// Mean over the columns of the variance within a column, of the coordinates worked in.
@@ -46,18 +49,22 @@ impl<'a> Rows<'a> {
             metric,
             shift: Array1::zeros(view.ncols()),
             scale: Vec::new(),
+            as_given: metric == Metric::Euclidean,
             squared_lengths: Vec::new(),
             mean_variance: 0.0,
         };
         if metric == Metric::Cosine {
             rows.scale = inverse_lengths(view, "rows")?;
         }
-        if metric == Metric::Euclidean {
-            rows.shift = rows.mean_of_all().iter().map(|&mean| mean as f32).collect();
+        let mean = rows.mean_of_all();
+        rows.mean_variance = rows.variance(&mean);
+        let square: f64 = mean.iter().map(|x| x * x).sum();
+        if metric == Metric::Euclidean && square > rows.mean_variance * view.ncols() as f64 {
+            rows.shift = mean.iter().map(|&mean| mean as f32).collect();
+            rows.as_given = false;
         }
         rows.squared_lengths = rows.measure_lengths();
         check_lengths("rows", &rows.squared_lengths)?;
-        rows.mean_variance = rows.variance();
         Ok(rows)
     }
 
@@ -101,17 +108,24 @@ impl<'a> Rows<'a> {
         let zip = Zip::from(into).and(self.view.row(row));
         match self.scale.get(row) {
             Some(&scale) => zip.for_each(|into, &x| *into = scaled(x, scale)),
-            None => zip
-                .and(&self.shift)
-                .for_each(|into, x, shift| *into = x - shift),
+            None => zip.and(&self.shift).for_each(|into, x, shift| *into = x - shift),
         }
     }
 
-    /// The rows from `first` on in the coordinates worked in, as many as `into` has.
-    pub(crate) fn copy_block(&self, first: usize, mut into: ArrayViewMut2<'_, f32>) {
-        for (offset, into) in into.rows_mut().into_iter().enumerate() {
+    /// `count` rows from `first` on in the coordinates worked in; `scratch` has room for a block.
+    pub(crate) fn block<'s>(
+        &'s self,
+        first: usize,
+        count: usize,
+        scratch: &'s mut Array2<f32>,
+    ) -> ArrayView2<'s, f32> {
+        if self.as_given {
+            return self.view.slice(s![first..first + count, ..]);
+        }
+        for (offset, into) in scratch.rows_mut().into_iter().take(count).enumerate() {
             self.copy_row(first + offset, into);
         }
+        scratch.slice(s![..count, ..])
     }
 
     /// Mean of rows in the coordinates worked in, of sums that [`sum`](Self::sum) made of them.
@@ -122,10 +136,7 @@ impl<'a> Rows<'a> {
     ) -> Vec<f64> {
         let mut total = vec![0.0; self.columns()];
         for sum in sums {
-            total
-                .iter_mut()
-                .zip(sum)
-                .for_each(|(total, sum)| *total += sum);
+            total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
         }
         let share = 1.0 / count as f64;
         total
@@ -145,10 +156,7 @@ impl<'a> Rows<'a> {
                     let terms = sum.iter_mut().zip(&*from);
                     terms.for_each(|(sum, &x)| *sum += f64::from(scaled(x, scale)));
                 }
-                None => sum
-                    .iter_mut()
-                    .zip(&*from)
-                    .for_each(|(sum, &x)| *sum += f64::from(x)),
+                None => sum.iter_mut().zip(&*from).for_each(|(sum, &x)| *sum += f64::from(x)),
             }
         }
         sum
@@ -156,10 +164,8 @@ impl<'a> Rows<'a> {
 
     /// The mean of all rows in the coordinates worked in.
     fn mean_of_all(&self) -> Vec<f64> {
-        let sums: Vec<_> = segments(self.len())
-            .into_par_iter()
-            .map(|segment| self.sum(segment))
-            .collect();
+        let sums: Vec<_> =
+            segments(self.len()).into_par_iter().map(|segment| self.sum(segment)).collect();
         self.mean(&sums, self.len())
     }
 
@@ -169,46 +175,33 @@ impl<'a> Rows<'a> {
             self.copy_row(row, point.view_mut());
             squared_length(point.view())
         };
-        (0..self.len())
-            .into_par_iter()
-            .map_init(scratch, measure)
-            .collect()
+        (0..self.len()).into_par_iter().map_init(scratch, measure).collect()
     }
 
     /// Mean over the columns of the variance within a column.
-    fn variance(&self) -> f64 {
-        let mean = self.mean_of_all();
+    fn variance(&self, mean: &[f64]) -> f64 {
         let from_mean = |segment: Range<usize>| {
             let mut coordinates = Array1::zeros(self.columns());
             let mut sum = 0.0;
             for row in segment {
                 self.copy_row(row, coordinates.view_mut());
-                let squares = coordinates.iter().zip(&mean);
-                sum += squares
-                    .map(|(&x, mean)| (f64::from(x) - mean).powi(2))
-                    .sum::<f64>();
+                let squares = coordinates.iter().zip(mean);
+                sum += squares.map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum::<f64>();
             }
             sum
         };
-        let sums: Vec<f64> = segments(self.len())
-            .into_par_iter()
-            .map(from_mean)
-            .collect();
+        let sums: Vec<f64> = segments(self.len()).into_par_iter().map(from_mean).collect();
         sums.iter().sum::<f64>() / (self.len() * self.columns()) as f64
     }
 }
 
 fn segments(rows: usize) -> Vec<Range<usize>> {
-    (0..rows)
-        .step_by(SEGMENT)
-        .map(|start| start..rows.min(start + SEGMENT))
-        .collect()
+    (0..rows).step_by(SEGMENT).map(|start| start..rows.min(start + SEGMENT)).collect()
 }
 
 /// The items of a row; copied only if they do not lie side by side.
 pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
-    row.to_slice()
-        .map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
+    row.to_slice().map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
 }
 
 /// A coordinate of a row of length one. In f64 on the way: rows as long as f32 can hold stay exact.
@@ -219,38 +212,25 @@ fn scaled(x: f32, scale: f64) -> f32 {
 /// Names the first value that is not finite.
 fn check_finite(view: ArrayView2<'_, f32>, what: &'static str) -> Result<(), ClusteringError> {
     let bad = |row: usize| {
-        let column = in_one_piece(view.row(row))
-            .iter()
-            .position(|x| !x.is_finite())?;
+        let column = in_one_piece(view.row(row)).iter().position(|x| !x.is_finite())?;
         Some((row, column))
     };
     match (0..view.nrows()).into_par_iter().find_map_first(bad) {
         None => Ok(()),
-        Some((row, column)) => Err(ClusteringError::NonFinite {
-            what,
-            row,
-            column,
-            value: view[[row, column]],
-        }),
+        Some((row, column)) => {
+            Err(ClusteringError::NonFinite { what, row, column, value: view[[row, column]] })
+        }
     }
 }
 
-/// Names the first point that is too far from the mean.
+/// Names the first point whose squares would overflow.
 fn check_lengths(what: &'static str, squared_lengths: &[f64]) -> Result<(), ClusteringError> {
     let limit = LONGEST;
-    match squared_lengths
-        .iter()
-        .position(|&square| square.sqrt() > limit)
-    {
+    match squared_lengths.iter().position(|&square| square.sqrt() > limit) {
         None => Ok(()),
         Some(row) => {
             let norm = squared_lengths[row].sqrt();
-            Err(ClusteringError::TooLong {
-                what,
-                row,
-                norm,
-                limit,
-            })
+            Err(ClusteringError::TooLong { what, row, norm, limit })
         }
     }
 }
@@ -261,11 +241,7 @@ fn inverse_lengths(
     what: &'static str,
 ) -> Result<Vec<f64>, ClusteringError> {
     let length = |row: usize| {
-        in_one_piece(view.row(row))
-            .iter()
-            .map(|&x| f64::from(x).powi(2))
-            .sum::<f64>()
-            .sqrt()
+        in_one_piece(view.row(row)).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
     };
     let lengths: Vec<f64> = (0..view.nrows()).into_par_iter().map(length).collect();
     if let Some(row) = lengths.iter().position(|&length| length == 0.0) {

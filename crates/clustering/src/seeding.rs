@@ -29,10 +29,7 @@ pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array
         let sums = lower(rows, points.view(), &nearest, lowered);
         let best = (1..sums.len()).fold(0, |best, t| if sums[t] < sums[best] { t } else { best });
         let columns = lowered.chunks_exact(candidates.len());
-        nearest
-            .iter_mut()
-            .zip(columns)
-            .for_each(|(nearest, lowered)| *nearest = lowered[best]);
+        nearest.iter_mut().zip(columns).for_each(|(nearest, lowered)| *nearest = lowered[best]);
         centroid.assign(&points.row(best));
     }
     centroids
@@ -70,21 +67,13 @@ fn lower(
 ) -> Vec<f64> {
     let (count, columns) = candidates.dim();
     let squares: Vec<f64> = candidates.rows().into_iter().map(squared_length).collect();
-    let scratch = || {
-        (
-            Array2::zeros((BLOCK, columns)),
-            Array2::zeros((BLOCK, count)),
-        )
-    };
-    let blocks = lowered
-        .par_chunks_mut(BLOCK * count)
-        .zip(nearest.par_chunks(BLOCK));
+    let scratch = || (Array2::zeros((BLOCK, columns)), Array2::zeros((BLOCK, count)));
+    let blocks = lowered.par_chunks_mut(BLOCK * count).zip(nearest.par_chunks(BLOCK));
     let sums: Vec<Vec<f64>> = blocks
         .enumerate()
         .map_init(scratch, |(points, dots), (block, (lowered, nearest))| {
-            let mut points = points.slice_mut(s![..nearest.len(), ..]);
+            let points = rows.block(block * BLOCK, nearest.len(), points);
             let mut dots = dots.slice_mut(s![..nearest.len(), ..]);
-            rows.copy_block(block * BLOCK, points.view_mut());
             general_mat_mul(1.0, &points, &candidates.t(), 0.0, &mut dots);
             let mut sums = vec![0.0; count];
             let each = nearest.iter().zip(lowered.chunks_exact_mut(count));

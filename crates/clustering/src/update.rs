@@ -33,17 +33,12 @@ pub(crate) fn update(rows: &Rows<'_>, old: ArrayView2<'_, f32>, labels: &[usize]
         .enumerate()
         .flat_map(|(cluster, members)| members.chunks(SEGMENT).map(move |part| (cluster, part)))
         .collect();
-    let sums: Vec<Vec<f64>> = parts
-        .par_iter()
-        .map(|(_, part)| rows.sum(part.iter().copied()))
-        .collect();
+    let sums: Vec<Vec<f64>> =
+        parts.par_iter().map(|(_, part)| rows.sum(part.iter().copied())).collect();
 
     let mut centroids = old.to_owned();
     let mut done = 0;
-    for (cluster, members) in members
-        .iter()
-        .enumerate()
-        .filter(|(_, members)| !members.is_empty())
+    for (cluster, members) in members.iter().enumerate().filter(|(_, members)| !members.is_empty())
     {
         let next = done + members.len().div_ceil(SEGMENT);
         let mut mean = rows.mean(&sums[done..next], members.len());
@@ -57,19 +52,11 @@ pub(crate) fn update(rows: &Rows<'_>, old: ArrayView2<'_, f32>, labels: &[usize]
                 *x /= length;
             }
         }
-        centroids
-            .row_mut(cluster)
-            .iter_mut()
-            .zip(mean)
-            .for_each(|(to, mean)| *to = mean as f32);
+        centroids.row_mut(cluster).iter_mut().zip(mean).for_each(|(to, mean)| *to = mean as f32);
     }
     let moved = |(&new, &old): (&f32, &f32)| (f64::from(new) - f64::from(old)).powi(2);
     let movement = centroids.iter().zip(old).map(moved).sum();
-    Update {
-        centroids,
-        movement,
-        repaired,
-    }
+    Update { centroids, movement, repaired }
 }
 
 fn fill_empty(
@@ -78,16 +65,12 @@ fn fill_empty(
     labels: &[usize],
     members: &mut [Vec<usize>],
 ) -> usize {
-    let empty: Vec<usize> = (0..members.len())
-        .filter(|&j| members[j].is_empty())
-        .collect();
+    let empty: Vec<usize> = (0..members.len()).filter(|&j| members[j].is_empty()).collect();
     if empty.is_empty() {
         return 0;
     }
     let distances = own_distances(rows, old, labels);
-    let mut farthest: Vec<usize> = (0..labels.len())
-        .filter(|&row| distances[row] > 0.0)
-        .collect();
+    let mut farthest: Vec<usize> = (0..labels.len()).filter(|&row| distances[row] > 0.0).collect();
     farthest.sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
     let mut left: Vec<usize> = members.iter().map(Vec::len).collect();
     let mut taken = Vec::new();

@@ -32,16 +32,22 @@ pub(crate) struct DecoderConfig {
     pub(crate) activation: Activation,
     pub(crate) limit: Limit,
     pub(crate) tied: bool,
-    /// Biases of the query, key and value projections.
-    pub(crate) qkv_bias: bool,
-    /// Bias of the attention's output projection.
-    pub(crate) out_bias: bool,
-    /// Biases of the feed-forward block.
-    pub(crate) mlp_bias: bool,
+    pub(crate) biases: Biases,
     /// Query, key and value in one layer `W_pack` (Baichuan).
     pub(crate) packed_qkv: bool,
     /// Rows of the head scaled to length 1 (Baichuan2).
     pub(crate) normalised_head: bool,
+}
+
+/// Which linear layers have a bias.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Biases {
+    /// Query, key and value.
+    pub(crate) qkv: bool,
+    /// The attention's output.
+    pub(crate) out: bool,
+    /// The feed-forward block.
+    pub(crate) mlp: bool,
 }
 
 /// A model of the Llama family.
@@ -191,10 +197,10 @@ impl Block {
         let before_attention = norm(builder, "input_layernorm")?;
         let qkv = if config.packed_qkv {
             let sizes = (width, wide + 2 * narrow);
-            Qkv::Packed(linear(builder, "self_attn.W_pack", sizes, config.qkv_bias)?)
+            Qkv::Packed(linear(builder, "self_attn.W_pack", sizes, config.biases.qkv)?)
         } else {
             let mut projection =
-                |name: &str, outputs| linear(builder, name, (width, outputs), config.qkv_bias);
+                |name: &str, outputs| linear(builder, name, (width, outputs), config.biases.qkv);
             Qkv::Separate {
                 q: projection("self_attn.q_proj", wide)?,
                 k: projection("self_attn.k_proj", narrow)?,
@@ -204,11 +210,11 @@ impl Block {
         Ok(Self {
             before_attention,
             qkv,
-            out: linear(builder, "self_attn.o_proj", (wide, width), config.out_bias)?,
+            out: linear(builder, "self_attn.o_proj", (wide, width), config.biases.out)?,
             before_mlp: norm(builder, "post_attention_layernorm")?,
-            gate: linear(builder, "mlp.gate_proj", (width, inner), config.mlp_bias)?,
-            up: linear(builder, "mlp.up_proj", (width, inner), config.mlp_bias)?,
-            down: linear(builder, "mlp.down_proj", (inner, width), config.mlp_bias)?,
+            gate: linear(builder, "mlp.gate_proj", (width, inner), config.biases.mlp)?,
+            up: linear(builder, "mlp.up_proj", (width, inner), config.biases.mlp)?,
+            down: linear(builder, "mlp.down_proj", (inner, width), config.biases.mlp)?,
         })
     }
 }

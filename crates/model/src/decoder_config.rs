@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use crate::{
-    ModelError, config::Fields, decoder::DecoderConfig, input::Limit, layers::Activation,
+    ModelError,
+    config::Fields,
+    decoder::{Biases, DecoderConfig},
+    input::Limit,
+    layers::Activation,
     rope::RopeConfig,
 };
 
@@ -11,9 +15,11 @@ use crate::{
 pub(crate) fn llama(config: &Fields) -> Result<DecoderConfig, ModelError> {
     let attention_bias = config.flag("attention_bias", false)?;
     Ok(DecoderConfig {
-        qkv_bias: attention_bias,
-        out_bias: attention_bias,
-        mlp_bias: config.flag("mlp_bias", false)?,
+        biases: Biases {
+            qkv: attention_bias,
+            out: attention_bias,
+            mlp: config.flag("mlp_bias", false)?,
+        },
         ..common(config)?
     })
 }
@@ -29,7 +35,8 @@ pub(crate) fn mistral(config: &Fields) -> Result<DecoderConfig, ModelError> {
 
 /// Qwen2: Llama with biases on query, key and value only.
 pub(crate) fn qwen2(config: &Fields) -> Result<DecoderConfig, ModelError> {
-    let mut decoder = DecoderConfig { qkv_bias: true, ..common(config)? };
+    let mut decoder =
+        DecoderConfig { biases: Biases { qkv: true, ..Biases::default() }, ..common(config)? };
     let layer_types = config.texts("layer_types")?;
     let slides =
         config.flag("use_sliding_window", false)? || layer_types.contains(&"sliding_attention");
@@ -89,9 +96,7 @@ fn common(config: &Fields) -> Result<DecoderConfig, ModelError> {
             field: "max_position_embeddings",
         },
         tied: config.flag("tie_word_embeddings", false)?,
-        qkv_bias: false,
-        out_bias: false,
-        mlp_bias: false,
+        biases: Biases::default(),
         packed_qkv: false,
         normalised_head: false,
     })

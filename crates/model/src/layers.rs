@@ -218,9 +218,10 @@ impl<'a> Builder<'a> {
     ) -> Result<Linear, ModelError> {
         let shape = [outputs as i64, inputs as i64];
         let weight = self.parameter(format!("{name}.weight"), &shape, layout)?;
-        let bias = match bias {
-            true => Some(self.parameter(format!("{name}.bias"), &shape[..1], Layout::Same)?),
-            false => None,
+        let bias = if bias {
+            Some(self.parameter(format!("{name}.bias"), &shape[..1], Layout::Same)?)
+        } else {
+            None
         };
         Ok(self.register(name, weight, bias, false))
     }

@@ -13,8 +13,11 @@ use crate::{
     gpt2::{Gpt2, Gpt2Config},
 };
 
-/// The architectures: `model_type`, the class in `architectures`, and how to read the rest.
-const FAMILY: [(&str, &str, fn(&Fields) -> Result<DecoderConfig, ModelError>); 4] = [
+/// Reads the settings of one member of the Llama family.
+type Read = fn(&Fields) -> Result<DecoderConfig, ModelError>;
+
+/// The Llama family: `model_type`, the class in `architectures`, and how to read the rest.
+const FAMILY: [(&str, &str, Read); 4] = [
     ("llama", "LlamaForCausalLM", decoder_config::llama),
     ("mistral", "MistralForCausalLM", decoder_config::mistral),
     ("qwen2", "Qwen2ForCausalLM", decoder_config::qwen2),

@@ -104,7 +104,7 @@ pub(crate) struct Rope {
 #[derive(Debug)]
 struct Tables {
     length: usize,
-    /// (length, 1, head_dim): the cosine of each angle, for both halves of a head.
+    /// (length, 1, `head_dim`): the cosine of each angle, for both halves of a head.
     cos: Tensor,
     /// The sine, negated for the first half.
     sin: Tensor,

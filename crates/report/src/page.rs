@@ -95,7 +95,7 @@ impl Section {
             match block {
                 Block::Paragraph(text) => push(html, format_args!("<p>{}</p>\n", escape(text))),
                 Block::Note(text) => {
-                    push(html, format_args!("<p class=\"note\">{}</p>\n", escape(text)))
+                    push(html, format_args!("<p class=\"note\">{}</p>\n", escape(text)));
                 }
                 Block::Preformatted(text) => {
                     push(html, format_args!("<pre>{}</pre>\n", escape(text)));

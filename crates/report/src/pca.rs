@@ -16,15 +16,16 @@ use crate::mix::uniform;
 const BLOCK: usize = 8;
 /// Partial sums. Their number is fixed, so that the result does not depend on the threads.
 const CHUNKS: usize = 32;
-/// An axis is accepted once Xᵀ X moves it by less than this, relative to the largest eigenvalue.
-const TOLERANCE: f64 = 1e-9;
+/// The axes are accepted once Xᵀ X moves them by less than this, relative to the largest
+/// eigenvalue: far below what a plot can show.
+const TOLERANCE: f64 = 1e-7;
 /// Passes at most, for matrices whose eigenvalues lie close together: any rotation of the plane
 /// then shows about the same.
 const MOST_PASSES: usize = 60;
 /// Passes at least, however large the matrix.
-const FEWEST_PASSES: usize = 8;
-/// Multiply-adds after which no new pass begins: half a minute or so on two cores.
-const WORK: f64 = 1e11;
+const FEWEST_PASSES: usize = 6;
+/// Multiply-adds after which no pass beyond the fewest begins: some seconds on two cores.
+const WORK: f64 = 2e10;
 
 type Block = Vec<[f64; BLOCK]>;
 

@@ -67,7 +67,10 @@ impl Table {
                 let text = escape(row.get(index).map_or("", String::as_str));
                 match align {
                     Align::Sample => {
-                        push(&mut html, format_args!("<td class=\"sample\"><div>{text}</div></td>"))
+                        push(
+                            &mut html,
+                            format_args!("<td class=\"sample\"><div>{text}</div></td>"),
+                        );
                     }
                     _ => push(&mut html, format_args!("<td{}>{text}</td>", class(align))),
                 }

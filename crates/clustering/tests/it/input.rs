@@ -4,13 +4,7 @@ use ndarray::{Array2, array};
 use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric, Within, ndarray};
 
 fn kmeans(k: usize, metric: Metric) -> KMeans {
-    KMeansParams {
-        k,
-        metric,
-        ..KMeansParams::default()
-    }
-    .check()
-    .unwrap()
+    KMeansParams { k, metric, ..KMeansParams::default() }.check().unwrap()
 }
 
 #[test]
@@ -18,41 +12,11 @@ fn parameters_are_checked() {
     let good = KMeansParams::default();
     assert_eq!(good.clone().check().unwrap().params(), &good);
     for (bad, message) in [
-        (
-            KMeansParams {
-                k: 0,
-                ..good.clone()
-            },
-            "`k` is 0, expected at least 1",
-        ),
-        (
-            KMeansParams {
-                n_init: 0,
-                ..good.clone()
-            },
-            "`n_init` is 0",
-        ),
-        (
-            KMeansParams {
-                max_iter: 0,
-                ..good.clone()
-            },
-            "`max_iter` is 0",
-        ),
-        (
-            KMeansParams {
-                tolerance: -1.0,
-                ..good.clone()
-            },
-            "`tolerance` is -1",
-        ),
-        (
-            KMeansParams {
-                tolerance: f64::NAN,
-                ..good.clone()
-            },
-            "`tolerance` is NaN",
-        ),
+        (KMeansParams { k: 0, ..good.clone() }, "`k` is 0, expected at least 1"),
+        (KMeansParams { n_init: 0, ..good.clone() }, "`n_init` is 0"),
+        (KMeansParams { max_iter: 0, ..good.clone() }, "`max_iter` is 0"),
+        (KMeansParams { tolerance: -1.0, ..good.clone() }, "`tolerance` is -1"),
+        (KMeansParams { tolerance: f64::NAN, ..good.clone() }, "`tolerance` is NaN"),
     ] {
         let refused = bad.check().unwrap_err().to_string();
         assert!(refused.contains(message), "{refused}");
@@ -64,13 +28,9 @@ fn rows_are_checked() {
     let rows = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0_f32]];
     let refused = kmeans(4, Metric::Euclidean).fit(rows.view()).unwrap_err();
     assert_eq!(refused, ClusteringError::TooFewRows { k: 4, rows: 3 });
-    let refused = kmeans(1, Metric::Euclidean)
-        .fit(Array2::zeros((0, 2)).view())
-        .unwrap_err();
+    let refused = kmeans(1, Metric::Euclidean).fit(Array2::zeros((0, 2)).view()).unwrap_err();
     assert_eq!(refused, ClusteringError::TooFewRows { k: 1, rows: 0 });
-    let refused = kmeans(1, Metric::Euclidean)
-        .fit(Array2::zeros((3, 0)).view())
-        .unwrap_err();
+    let refused = kmeans(1, Metric::Euclidean).fit(Array2::zeros((3, 0)).view()).unwrap_err();
     assert_eq!(refused, ClusteringError::NoColumns { rows: 3 });
 
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -81,14 +41,8 @@ fn rows_are_checked() {
             assert!(refused.starts_with("row 2 of the rows holds"), "{refused}");
             assert!(refused.contains("column 1"), "{refused}");
             let start = bad.slice(ndarray::s![1.., ..]);
-            let refused = kmeans(2, metric)
-                .fit_from(rows.view(), start)
-                .unwrap_err()
-                .to_string();
-            assert!(
-                refused.starts_with("row 1 of the initial centroids"),
-                "{refused}"
-            );
+            let refused = kmeans(2, metric).fit_from(rows.view(), start).unwrap_err().to_string();
+            assert!(refused.starts_with("row 1 of the initial centroids"), "{refused}");
         }
     }
 }
@@ -97,13 +51,7 @@ fn rows_are_checked() {
 fn zero_rows_have_no_cosine() {
     let rows = array![[1.0, 2.0], [0.0, -0.0], [5.0, 6.0_f32]];
     let refused = kmeans(2, Metric::Cosine).fit(rows.view()).unwrap_err();
-    assert_eq!(
-        refused,
-        ClusteringError::ZeroRow {
-            what: "rows",
-            row: 1
-        }
-    );
+    assert_eq!(refused, ClusteringError::ZeroRow { what: "rows", row: 1 });
     kmeans(2, Metric::Euclidean).fit(rows.view()).unwrap();
     // The smallest row there is has a direction.
     let tiny = array![[1.0, 0.0], [f32::from_bits(1), 0.0], [0.0, 6.0_f32]];
@@ -114,16 +62,8 @@ fn zero_rows_have_no_cosine() {
 #[test]
 fn initial_centroids_must_fit() {
     let rows = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0_f32]];
-    let refused = kmeans(2, Metric::Euclidean)
-        .fit_from(rows.view(), rows.view())
-        .unwrap_err();
-    assert_eq!(
-        refused,
-        ClusteringError::InitialShape {
-            found: [3, 2],
-            expected: [2, 2]
-        }
-    );
+    let refused = kmeans(2, Metric::Euclidean).fit_from(rows.view(), rows.view()).unwrap_err();
+    assert_eq!(refused, ClusteringError::InitialShape { found: [3, 2], expected: [2, 2] });
 }
 
 #[test]
@@ -137,27 +77,13 @@ fn sizes_at_the_ends_of_f32() {
     for large in [1e19, f32::MAX] {
         let rows = array![[0.0], [1.0], [large], [-large]];
         let refused = kmeans(2, Metric::Euclidean).fit(rows.view()).unwrap_err();
-        assert!(
-            matches!(refused, ClusteringError::TooLong { row: 2, .. }),
-            "{refused}"
-        );
-        assert!(
-            refused.to_string().contains("scale all rows down"),
-            "{refused}"
-        );
+        assert!(matches!(refused, ClusteringError::TooLong { row: 2, .. }), "{refused}");
+        assert!(refused.to_string().contains("scale all rows down"), "{refused}");
         // Their directions are fine.
-        kmeans(2, Metric::Cosine)
-            .fit(array![[1.0, 1.0], [large, -large]].view())
-            .unwrap();
+        kmeans(2, Metric::Cosine).fit(array![[1.0, 1.0], [large, -large]].view()).unwrap();
     }
     let just = array![[1e18], [1.1e18], [-1e18], [-1.1e18_f32]];
-    assert_eq!(
-        kmeans(2, Metric::Euclidean)
-            .fit(just.view())
-            .unwrap()
-            .sizes(),
-        [2, 2]
-    );
+    assert_eq!(kmeans(2, Metric::Euclidean).fit(just.view()).unwrap().sizes(), [2, 2]);
 }
 
 #[test]
@@ -176,8 +102,5 @@ fn names_come_back() {
         "{refused}"
     );
     let text = serde_json::to_string(&KMeansParams::default()).unwrap();
-    assert_eq!(
-        serde_json::from_str::<KMeansParams>(&text).unwrap(),
-        KMeansParams::default()
-    );
+    assert_eq!(serde_json::from_str::<KMeansParams>(&text).unwrap(), KMeansParams::default());
 }

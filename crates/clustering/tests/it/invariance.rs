@@ -8,14 +8,7 @@ use tamis_clustering::{KMeans, KMeansParams, Metric, ndarray};
 use crate::{Numbers, blobs};
 
 fn kmeans(k: usize, metric: Metric) -> KMeans {
-    KMeansParams {
-        k,
-        metric,
-        tolerance: 0.0,
-        ..KMeansParams::default()
-    }
-    .check()
-    .unwrap()
+    KMeansParams { k, metric, tolerance: 0.0, ..KMeansParams::default() }.check().unwrap()
 }
 
 #[test]
@@ -35,10 +28,7 @@ fn the_number_of_threads_does_not_matter() {
         let fits: Vec<_> = [1, 2, 3, 8]
             .into_iter()
             .map(|threads| {
-                let pool = ThreadPoolBuilder::new()
-                    .num_threads(threads)
-                    .build()
-                    .unwrap();
+                let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| kmeans.fit(rows.view())).unwrap()
             })
             .collect();
@@ -55,10 +45,7 @@ fn the_layout_of_the_rows_does_not_matter() {
     for metric in [Metric::Euclidean, Metric::Cosine] {
         let fit = kmeans(4, metric).fit(rows.view()).unwrap();
         assert_eq!(kmeans(4, metric).fit(columns_first.t()).unwrap(), fit);
-        assert_eq!(
-            kmeans(4, metric).fit(wide.slice(s![..;2, 5..15])).unwrap(),
-            fit
-        );
+        assert_eq!(kmeans(4, metric).fit(wide.slice(s![..;2, 5..15])).unwrap(), fit);
     }
 }
 
@@ -77,17 +64,8 @@ fn rows_far_from_the_origin_are_told_apart() {
 fn equally_near_centroids_give_the_first() {
     let rows = ndarray::array![[0.0], [-4.0], [4.0_f32]];
     let initial = ndarray::array![[1.0], [-1.0_f32]];
-    let params = KMeansParams {
-        k: 2,
-        max_iter: 1,
-        tolerance: 1e9,
-        ..KMeansParams::default()
-    };
-    let fit = params
-        .check()
-        .unwrap()
-        .fit_from(rows.view(), initial.view())
-        .unwrap();
+    let params = KMeansParams { k: 2, max_iter: 1, tolerance: 1e9, ..KMeansParams::default() };
+    let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
     // Row 0 went with the first: its mean is 2, that of the second -4.
     assert_eq!(fit.centroids, ndarray::array![[2.0], [-4.0_f32]]);
 }

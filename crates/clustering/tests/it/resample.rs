@@ -21,13 +21,9 @@ fn rules_within_a_cluster() {
     let scores = [0.1, 0.9, -0.5, 0.9, 1.0, 3.0, 2.0];
     let distances = [0.3, 0.2, 0.0, 0.2, 5.0, 4.0, 3.0];
     let draw = |within, budget| {
-        let mut drawn = Resample {
-            budget,
-            within,
-            seed: 1,
-        }
-        .draw(&labels, Some(&scores), Some(&distances))
-        .unwrap();
+        let mut drawn = Resample { budget, within, seed: 1 }
+            .draw(&labels, Some(&scores), Some(&distances))
+            .unwrap();
         drawn.sort_unstable();
         drawn
     };
@@ -42,13 +38,9 @@ fn rules_within_a_cluster() {
 fn equal_ranks_go_by_row_whatever_the_sign_of_zero() {
     let labels = [0, 0, 0];
     let draw = |scores: [f64; 3]| {
-        Resample {
-            budget: 3,
-            within: Within::BestScore,
-            seed: 0,
-        }
-        .draw(&labels, Some(&scores), None)
-        .unwrap()
+        Resample { budget: 3, within: Within::BestScore, seed: 0 }
+            .draw(&labels, Some(&scores), None)
+            .unwrap()
     };
     assert_eq!(draw([0.0, -0.0, 0.0]), [0, 1, 2]);
     assert_eq!(draw([-0.0, 0.0, -0.0]), [0, 1, 2]);
@@ -61,11 +53,7 @@ fn every_seed_draws_other_clusters_and_rows_equally_often() {
     let mut times = [0_u32; 12];
     let draws = 4000;
     for seed in 0..draws {
-        let resample = Resample {
-            budget: 3,
-            within: Within::Random,
-            seed,
-        };
+        let resample = Resample { budget: 3, within: Within::Random, seed };
         for row in resample.draw(&labels, None, None).unwrap() {
             times[row] += 1;
         }
@@ -73,10 +61,7 @@ fn every_seed_draws_other_clusters_and_rows_equally_often() {
     // Five standard deviations of a binomial count.
     let (mean, deviation) = (draws as f64 / 4.0, (draws as f64 * 0.25 * 0.75).sqrt());
     for (row, &times) in times.iter().enumerate() {
-        assert!(
-            (f64::from(times) - mean).abs() < 5.0 * deviation,
-            "row {row}: {times}"
-        );
+        assert!((f64::from(times) - mean).abs() < 5.0 * deviation, "row {row}: {times}");
     }
 }
 
@@ -84,13 +69,7 @@ fn every_seed_draws_other_clusters_and_rows_equally_often() {
 fn bad_input_is_refused() {
     let labels = [0, 0, 1];
     let draw = |within, budget, scores: Option<&[f64]>, distances: Option<&[f32]>| {
-        Resample {
-            budget,
-            within,
-            seed: 0,
-        }
-        .draw(&labels, scores, distances)
-        .unwrap_err()
+        Resample { budget, within, seed: 0 }.draw(&labels, scores, distances).unwrap_err()
     };
     let refused = draw(Within::Random, 4, None, None);
     assert_eq!(refused, ClusteringError::Budget { budget: 4, rows: 3 });
@@ -102,17 +81,8 @@ fn bad_input_is_refused() {
     let refused = draw(Within::Nearest, 2, None, Some(&[0.0; 4]));
     assert_eq!(refused.to_string(), "there are 4 distances for 3 labels");
     let refused = draw(Within::BestScore, 2, Some(&[0.0, f64::NAN, 0.0]), None);
-    assert!(
-        refused
-            .to_string()
-            .starts_with("row 1 has NaN among the scores"),
-        "{refused}"
-    );
-    let none = Resample {
-        budget: 0,
-        within: Within::Random,
-        seed: 0,
-    };
+    assert!(refused.to_string().starts_with("row 1 has NaN among the scores"), "{refused}");
+    let none = Resample { budget: 0, within: Within::Random, seed: 0 };
     assert_eq!(none.draw(&[], None, None), Ok(vec![]));
 }
 

@@ -9,11 +9,7 @@ use crate::blobs;
 fn one_seed_gives_one_result_and_another_seed_another() {
     let rows = blobs(600, 5, 40, 3.0, 1);
     let fit = |seed| {
-        let params = KMeansParams {
-            k: 12,
-            seed,
-            ..KMeansParams::default()
-        };
+        let params = KMeansParams { k: 12, seed, ..KMeansParams::default() };
         params.check().unwrap().fit(rows.view()).unwrap()
     };
     assert_eq!(fit(3), fit(3));
@@ -30,16 +26,10 @@ fn seeding_finds_every_group() {
         place + ((row * 7 + column * 3) % 13) as f32 / 10.0
     });
     for seed in 0..40 {
-        let params = KMeansParams {
-            k: 12,
-            seed,
-            ..KMeansParams::default()
-        };
+        let params = KMeansParams { k: 12, seed, ..KMeansParams::default() };
         let fit = params.check().unwrap().fit(rows.view()).unwrap();
         for row in 0..500 {
-            let first = (0..500)
-                .find(|&other| groups(other) == groups(row))
-                .unwrap();
+            let first = (0..500).find(|&other| groups(other) == groups(row)).unwrap();
             assert_eq!(fit.labels[row], fit.labels[first], "seed {seed}, row {row}");
         }
         assert!(fit.sizes().iter().all(|&size| size > 0));
@@ -50,35 +40,18 @@ fn seeding_finds_every_group() {
 fn as_many_clusters_as_different_rows_leave_no_inertia() {
     let rows = blobs(40, 3, 40, 1.0, 6);
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        let params = KMeansParams {
-            k: 40,
-            metric,
-            ..KMeansParams::default()
-        };
+        let params = KMeansParams { k: 40, metric, ..KMeansParams::default() };
         let fit = params.check().unwrap().fit(rows.view()).unwrap();
-        assert!(
-            fit.sizes().iter().all(|&size| size == 1),
-            "{metric}: {:?}",
-            fit.sizes()
-        );
-        assert!(
-            fit.inertia < 1e-9 && fit.converged,
-            "{metric}: {}",
-            fit.inertia
-        );
+        assert!(fit.sizes().iter().all(|&size| size == 1), "{metric}: {:?}", fit.sizes());
+        assert!(fit.inertia < 1e-9 && fit.converged, "{metric}: {}", fit.inertia);
     }
 }
 
 #[test]
 fn fewer_different_rows_than_clusters() {
-    let rows = Array2::from_shape_fn((30, 4), |(row, column)| {
-        ((row % 3) * (column + 1)) as f32 / 3.0
-    });
-    let params = KMeansParams {
-        k: 7,
-        n_init: 2,
-        ..KMeansParams::default()
-    };
+    let rows =
+        Array2::from_shape_fn((30, 4), |(row, column)| ((row % 3) * (column + 1)) as f32 / 3.0);
+    let params = KMeansParams { k: 7, n_init: 2, ..KMeansParams::default() };
     let fit = params.check().unwrap().fit(rows.view()).unwrap();
     assert!(fit.converged);
     assert!(fit.inertia < 1e-10, "{}", fit.inertia);
@@ -92,12 +65,7 @@ fn fewer_different_rows_than_clusters() {
 }
 
 fn params_of(k: usize) -> tamis_clustering::KMeans {
-    KMeansParams {
-        k,
-        ..KMeansParams::default()
-    }
-    .check()
-    .unwrap()
+    KMeansParams { k, ..KMeansParams::default() }.check().unwrap()
 }
 
 #[test]
@@ -105,37 +73,15 @@ fn empty_clusters_take_over_the_farthest_rows() {
     // Both far centroids are nobody's: they take rows 5 and 4, the two farthest from centroid 0.
     let rows = array![[0.0], [0.1], [0.2], [0.3], [7.0], [9.0_f32]];
     let initial = array![[0.0], [100.0], [200.0_f32]];
-    let params = KMeansParams {
-        k: 3,
-        max_iter: 1,
-        ..KMeansParams::default()
-    };
-    let fit = params
-        .check()
-        .unwrap()
-        .fit_from(rows.view(), initial.view())
-        .unwrap();
+    let params = KMeansParams { k: 3, max_iter: 1, ..KMeansParams::default() };
+    let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
     assert_eq!(fit.labels, [0, 0, 0, 0, 2, 1]);
-    assert_eq!(
-        params_of(3)
-            .fit_from(rows.view(), initial.view())
-            .unwrap()
-            .sizes(),
-        [4, 1, 1]
-    );
+    assert_eq!(params_of(3).fit_from(rows.view(), initial.view()).unwrap().sizes(), [4, 1, 1]);
     // Of equally far rows the first goes; a cluster never gives its last row away.
     let rows = array![[-3.0], [3.0], [0.0], [50.0_f32]];
     let initial = array![[0.0], [40.0], [900.0_f32]];
-    let params = KMeansParams {
-        k: 3,
-        max_iter: 1,
-        ..KMeansParams::default()
-    };
-    let fit = params
-        .check()
-        .unwrap()
-        .fit_from(rows.view(), initial.view())
-        .unwrap();
+    let params = KMeansParams { k: 3, max_iter: 1, ..KMeansParams::default() };
+    let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
     assert_eq!(fit.labels, [2, 0, 0, 1]);
 }
 
@@ -143,18 +89,10 @@ fn empty_clusters_take_over_the_farthest_rows() {
 fn more_starts_are_never_worse() {
     let rows = blobs(300, 3, 25, 1.5, 9);
     let inertia = |n_init| {
-        let params = KMeansParams {
-            k: 20,
-            n_init,
-            seed: 1,
-            ..KMeansParams::default()
-        };
+        let params = KMeansParams { k: 20, n_init, seed: 1, ..KMeansParams::default() };
         params.check().unwrap().fit(rows.view()).unwrap().inertia
     };
     let series: Vec<f64> = [1, 2, 4, 8].map(inertia).to_vec();
-    assert!(
-        series.windows(2).all(|pair| pair[1] <= pair[0]),
-        "{series:?}"
-    );
+    assert!(series.windows(2).all(|pair| pair[1] <= pair[0]), "{series:?}");
     assert!(series[3] < series[0], "{series:?}");
 }

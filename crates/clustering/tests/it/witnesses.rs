@@ -7,12 +7,7 @@ use tamis_clustering::{KMeansFit, KMeansParams, Metric, ndarray};
 use crate::blobs;
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|x| x.as_f64().unwrap())
-        .collect()
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
 #[test]
@@ -36,15 +31,8 @@ fn as_scikit_learn_from_the_same_start() {
             tolerance: case["tolerance"].as_f64().unwrap(),
             ..KMeansParams::default()
         };
-        let fit = kmeans
-            .check()
-            .unwrap()
-            .fit_from(rows.view(), initial.view())
-            .unwrap();
-        let labels: Vec<usize> = numbers(&case["labels"])
-            .iter()
-            .map(|&x| x as usize)
-            .collect();
+        let fit = kmeans.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
+        let labels: Vec<usize> = numbers(&case["labels"]).iter().map(|&x| x as usize).collect();
         let name = &case["name"];
         assert_eq!(fit.labels, labels, "{name}");
         assert_eq!(fit.iterations, number("iterations"), "{name}");
@@ -67,17 +55,11 @@ fn as_scikit_learn_from_the_same_start() {
 
 fn distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>, metric: Metric) -> f64 {
     let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(&a, &b)| f64::from(a) * f64::from(b))
-            .sum()
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
     match metric {
         Metric::Euclidean => {
-            let squares = a
-                .iter()
-                .zip(b)
-                .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+            let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
             squares.sum::<f64>().sqrt()
         }
         Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a) * dot(b, b)).sqrt(),
@@ -101,17 +83,9 @@ fn assert_belongs_together(fit: &KMeansFit, rows: ArrayView2<'_, f32>, metric: M
             "row {row}"
         );
         assert!(fit.distances[row] >= 0.0);
-        inertia += if metric == Metric::Euclidean {
-            own * own
-        } else {
-            own
-        };
+        inertia += if metric == Metric::Euclidean { own * own } else { own };
     }
-    assert!(
-        (inertia - fit.inertia).abs() <= 1e-4 * inertia + 1e-9,
-        "{inertia} {}",
-        fit.inertia
-    );
+    assert!((inertia - fit.inertia).abs() <= 1e-4 * inertia + 1e-9, "{inertia} {}", fit.inertia);
     assert_eq!(fit.sizes().iter().sum::<usize>(), rows.nrows());
 }
 
@@ -124,11 +98,7 @@ fn plain_loop(
     let unit = |row: ArrayView1<'_, f32>| -> Vec<f64> {
         let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
         let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let length = if metric == Metric::Cosine {
-            length
-        } else {
-            1.0
-        };
+        let length = if metric == Metric::Cosine { length } else { 1.0 };
         row.iter().map(|x| x / length).collect()
     };
     let rows: Vec<Vec<f64>> = rows.rows().into_iter().map(unit).collect();
@@ -137,14 +107,9 @@ fn plain_loop(
     loop {
         let nearest = |row: &Vec<f64>| {
             let square = |j: usize| -> f64 {
-                row.iter()
-                    .zip(&centroids[j])
-                    .map(|(a, b)| (a - b) * (a - b))
-                    .sum()
+                row.iter().zip(&centroids[j]).map(|(a, b)| (a - b) * (a - b)).sum()
             };
-            (0..centroids.len())
-                .min_by(|&a, &b| square(a).total_cmp(&square(b)))
-                .unwrap()
+            (0..centroids.len()).min_by(|&a, &b| square(a).total_cmp(&square(b))).unwrap()
         };
         let new: Vec<usize> = rows.iter().map(nearest).collect();
         if new == labels {
@@ -169,31 +134,13 @@ fn plain_loop(
 fn as_a_plain_loop() {
     for metric in [Metric::Euclidean, Metric::Cosine] {
         // Sizes below, at and beyond a block of 256 rows; widths on and off the eight lanes.
-        for (n, columns, k) in [
-            (30, 1, 2),
-            (256, 8, 5),
-            (700, 19, 11),
-            (513, 70, 4),
-            (900, 3, 20),
-        ] {
-            let columns = if metric == Metric::Cosine {
-                columns + 1
-            } else {
-                columns
-            };
+        for (n, columns, k) in [(30, 1, 2), (256, 8, 5), (700, 19, 11), (513, 70, 4), (900, 3, 20)]
+        {
+            let columns = if metric == Metric::Cosine { columns + 1 } else { columns };
             let rows = blobs(n, columns, k + 2, 6.0, n as u64);
             let initial = rows.slice(s![..k, ..]).to_owned();
-            let params = KMeansParams {
-                k,
-                metric,
-                tolerance: 0.0,
-                ..KMeansParams::default()
-            };
-            let fit = params
-                .check()
-                .unwrap()
-                .fit_from(rows.view(), initial.view())
-                .unwrap();
+            let params = KMeansParams { k, metric, tolerance: 0.0, ..KMeansParams::default() };
+            let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
             assert!(fit.converged);
             let expected = plain_loop(rows.view(), initial.view(), metric);
             assert!(fit.labels == expected, "{metric} {n} {columns} {k}");
@@ -205,12 +152,7 @@ fn as_a_plain_loop() {
 #[test]
 fn cosine_sees_directions_only() {
     let rows = blobs(400, 6, 5, 3.0, 3);
-    let kmeans = KMeansParams {
-        k: 5,
-        metric: Metric::Cosine,
-        seed: 4,
-        ..KMeansParams::default()
-    };
+    let kmeans = KMeansParams { k: 5, metric: Metric::Cosine, seed: 4, ..KMeansParams::default() };
     let kmeans = kmeans.check().unwrap();
     let fit = kmeans.fit(rows.view()).unwrap();
     for centroid in fit.centroids.rows() {
@@ -224,17 +166,9 @@ fn cosine_sees_directions_only() {
     assert_eq!(kmeans.fit(scaled.view()).unwrap(), fit);
     // Opposite rows in one cluster have no mean direction; the first centroid stays.
     let opposite = ndarray::array![[1.0, 0.0], [-1.0, 0.0_f32]];
-    let kmeans = KMeansParams {
-        k: 1,
-        metric: Metric::Cosine,
-        ..KMeansParams::default()
-    };
+    let kmeans = KMeansParams { k: 1, metric: Metric::Cosine, ..KMeansParams::default() };
     let start = ndarray::array![[0.0, 2.0_f32]];
-    let fit = kmeans
-        .check()
-        .unwrap()
-        .fit_from(opposite.view(), start.view())
-        .unwrap();
+    let fit = kmeans.check().unwrap().fit_from(opposite.view(), start.view()).unwrap();
     assert_eq!(fit.centroids, ndarray::array![[0.0, 1.0_f32]]);
     assert!((fit.inertia - 2.0).abs() < 1e-12);
 }

@@ -46,11 +46,8 @@ fn autograd(
         .iter()
         .map(|layer| {
             let mut g = grads.next().unwrap();
-            // GPT-2 keeps its weights as (in, out).
-            if model.parameters().get(&format!("{}.weight", layer.name)).unwrap().size()
-                == [layer.in_features, layer.out_features]
-                && layer.name.contains("c_")
-            {
+            // GPT-2 keeps the weights of its blocks as (in, out).
+            if layer.name.contains(".c_") {
                 g = g.transpose(0, 1);
             }
             if layer.bias {

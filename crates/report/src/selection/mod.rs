@@ -1,5 +1,6 @@
 //! The report that every selecting program writes.
 
+mod run_section;
 mod sections;
 
 use crate::{Report, ReportError, RunRecord, Tile};
@@ -104,7 +105,7 @@ impl SelectionReport {
         self.length_section(&mut report);
         self.example_section(&mut report);
         self.decision_section(&mut report);
-        sections::run_section(&mut report, run);
+        run_section::run_section(&mut report, run);
         let finished = if run.finished.is_empty() {
             String::new()
         } else {
