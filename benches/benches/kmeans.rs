@@ -20,9 +20,8 @@ const SEED: u64 = 1;
 fn rows() -> Array2<f32> {
     let mut state = SEED;
     let mut uniform = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     let centers = Array2::from_shape_simple_fn((CLUSTERS, COLUMNS), || 0.25 * uniform());
@@ -33,14 +32,7 @@ fn rows() -> Array2<f32> {
 
 fn params(max_iter: usize, metric: Metric) -> KMeansParams {
     // No tolerance: a run takes all its iterations unless no label changes.
-    KMeansParams {
-        k: CLUSTERS,
-        metric,
-        n_init: 1,
-        max_iter,
-        tolerance: 0.0,
-        seed: SEED,
-    }
+    KMeansParams { k: CLUSTERS, metric, n_init: 1, max_iter, tolerance: 0.0, seed: SEED }
 }
 
 fn checked(params: KMeansParams) -> KMeans {
@@ -50,9 +42,7 @@ fn checked(params: KMeansParams) -> KMeans {
 fn kmeans(criterion: &mut Criterion) {
     let rows = rows();
     let mut group = criterion.benchmark_group("kmeans 20000x512 k=64");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(10));
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
     for metric in [Metric::Euclidean, Metric::Cosine] {
         let kmeans = checked(params(ITERATIONS, metric));
         // The first rows, which come from all centres in turn but are noisy, are a start that needs
@@ -74,11 +64,7 @@ fn kmeans(criterion: &mut Criterion) {
 fn resample(criterion: &mut Criterion) {
     let labels: Vec<usize> = (0..ROWS).map(|row| (row * row) % CLUSTERS).collect();
     let scores: Vec<f64> = (0..ROWS).map(|row| ((row * 7919) % ROWS) as f64).collect();
-    let resample = Resample {
-        budget: 5_000,
-        within: Within::BestScore,
-        seed: SEED,
-    };
+    let resample = Resample { budget: 5_000, within: Within::BestScore, seed: SEED };
     criterion.bench_function("resample 5000 of 20000, 64 clusters", |bencher| {
         bencher.iter(|| black_box(resample.draw(&labels, Some(&scores), None)));
     });

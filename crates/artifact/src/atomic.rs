@@ -58,9 +58,7 @@ pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
 
 fn temporary_of(path: &Path) -> Result<PathBuf, ArtifactError> {
     let Some(name) = path.file_name() else {
-        return Err(ArtifactError::NoFileName {
-            path: path.to_owned(),
-        });
+        return Err(ArtifactError::NoFileName { path: path.to_owned() });
     };
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);

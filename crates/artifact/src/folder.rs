@@ -23,10 +23,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
         Err("may hold only ASCII letters, digits, `-`, `_` and `.`")
     } else if name.starts_with('.') {
         Err("must not begin with a dot")
-    } else if [MANIFEST, JOURNAL]
-        .iter()
-        .any(|own| own.eq_ignore_ascii_case(name))
-    {
+    } else if [MANIFEST, JOURNAL].iter().any(|own| own.eq_ignore_ascii_case(name)) {
         Err("must not be a file of the store's own")
     } else {
         Ok(())
@@ -38,10 +35,7 @@ pub(crate) fn begin(dir: &Path, manifest: &Manifest) -> Result<(), ArtifactError
     let path = dir.join(MANIFEST);
     let text = manifest
         .to_text()
-        .map_err(|source| ArtifactError::BadManifest {
-            path: path.clone(),
-            source,
-        })?;
+        .map_err(|source| ArtifactError::BadManifest { path: path.clone(), source })?;
     write_atomic(dir.join(JOURNAL), "")?;
     write_atomic(&path, text)?;
     // The folder itself may be new as well.
@@ -57,18 +51,8 @@ pub(crate) fn read_manifest_and_journal(dir: &Path) -> Result<(Vec<u8>, Vec<u8>)
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing),
         result => result.map_err(ArtifactError::io("read", dir.join(name))),
     };
-    let manifest = read(
-        MANIFEST,
-        ArtifactError::NotAStore {
-            dir: dir.to_owned(),
-        },
-    )?;
-    let journal = read(
-        JOURNAL,
-        ArtifactError::MissingJournal {
-            path: dir.join(JOURNAL),
-        },
-    )?;
+    let manifest = read(MANIFEST, ArtifactError::NotAStore { dir: dir.to_owned() })?;
+    let journal = read(JOURNAL, ArtifactError::MissingJournal { path: dir.join(JOURNAL) })?;
     Ok((manifest, journal))
 }
 
@@ -83,9 +67,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, ArtifactError> {
         .map_err(ArtifactError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ArtifactError::Locked {
-            dir: dir.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(ArtifactError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ArtifactError::io("lock", path)(error)),
     }
 }
@@ -97,10 +79,7 @@ pub(crate) fn refuse_other_files(dir: &Path) -> Result<(), ArtifactError> {
         let own = name == LOCK || is_temporary(&name) || (name == JOURNAL && empty_journal());
         // Another process may have begun this very store since the manifest was looked for.
         if !own && !dir.join(MANIFEST).exists() {
-            return Err(ArtifactError::NotEmpty {
-                dir: dir.to_owned(),
-                found: name,
-            });
+            return Err(ArtifactError::NotEmpty { dir: dir.to_owned(), found: name });
         }
     }
     Ok(())

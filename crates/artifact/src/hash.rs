@@ -15,8 +15,6 @@ pub fn hash_file(path: impl AsRef<Path>) -> Result<String, ArtifactError> {
     let path = path.as_ref();
     let file = File::open(path).map_err(ArtifactError::io("open", path))?;
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(file)
-        .map_err(ArtifactError::io("read", path))?;
+    hasher.update_reader(file).map_err(ArtifactError::io("read", path))?;
     Ok(hasher.finalize().to_hex().to_string())
 }

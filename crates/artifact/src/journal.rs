@@ -26,14 +26,8 @@ const LINE_END: &str = "\"}";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Record {
-    Shard {
-        shard: String,
-        bytes: u64,
-        blake3: String,
-    },
-    Finished {
-        finished: u64,
-    },
+    Shard { shard: String, bytes: u64, blake3: String },
+    Finished { finished: u64 },
 }
 
 /// A record and the hash of the line before it.
@@ -57,9 +51,7 @@ impl Body {
         let tail = CHECK_NAME.len() + CHECK_DIGITS + LINE_END.len();
         let text = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
         let cut = text.len().checked_sub(tail).ok_or("is too short")?;
-        let (body, tail) = text
-            .split_at_checked(cut)
-            .ok_or("does not end in its checksum")?;
+        let (body, tail) = text.split_at_checked(cut).ok_or("does not end in its checksum")?;
         let check = tail
             .strip_prefix(CHECK_NAME)
             .and_then(|rest| rest.strip_suffix(LINE_END))
@@ -91,18 +83,10 @@ pub(crate) fn replay(path: &Path, bytes: &[u8], manifest: &str) -> Result<Replay
         line: line + 1,
         reason: reason.to_owned(),
     };
-    let mut replay = Replay {
-        records: Vec::new(),
-        whole: 0,
-        head: manifest.to_owned(),
-    };
+    let mut replay = Replay { records: Vec::new(), whole: 0, head: manifest.to_owned() };
     for (number, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let last = replay.whole as usize + line.len() == bytes.len();
-        let body = match line
-            .strip_suffix(b"\n")
-            .ok_or("has no end")
-            .and_then(Body::from_line)
-        {
+        let body = match line.strip_suffix(b"\n").ok_or("has no end").and_then(Body::from_line) {
             Ok(body) => body,
             Err(_) if last && is_torn(line) => break, // its shard was not committed
             Err(reason) => return Err(refuse(number, reason)),
@@ -151,15 +135,9 @@ impl JournalWriter {
             .append(true)
             .open(path)
             .map_err(ArtifactError::io("open for writing", path))?;
-        let writer = Self {
-            path: path.to_owned(),
-            file,
-            len: replay.whole,
-            head: replay.head.clone(),
-        };
-        writer
-            .cut()
-            .map_err(ArtifactError::io("cut a torn line off", path))?;
+        let writer =
+            Self { path: path.to_owned(), file, len: replay.whole, head: replay.head.clone() };
+        writer.cut().map_err(ArtifactError::io("cut a torn line off", path))?;
         Ok(writer)
     }
 
@@ -170,14 +148,8 @@ impl JournalWriter {
 
     /// Adds one record and flushes it to the disk.
     pub(crate) fn append(&mut self, record: Record) -> Result<(), ArtifactError> {
-        let line = Body {
-            record,
-            after: self.head.clone(),
-        }
-        .to_line()
-        .map_err(|source| ArtifactError::BadField {
-            field: "journal record".to_owned(),
-            source,
+        let line = Body { record, after: self.head.clone() }.to_line().map_err(|source| {
+            ArtifactError::BadField { field: "journal record".to_owned(), source }
         })? + "\n";
         // A failed append may have left a piece of a line; the next one must not follow it.
         let result = self

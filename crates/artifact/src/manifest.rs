@@ -25,11 +25,7 @@ pub struct Manifest {
 impl Manifest {
     /// A manifest without fields.
     pub fn new(kind: impl Into<String>, format: u32) -> Self {
-        Self {
-            kind: kind.into(),
-            format,
-            fields: Map::new(),
-        }
+        Self { kind: kind.into(), format, fields: Map::new() }
     }
 
     /// Adds or replaces a field. The name is taken as it is: a dot in it does not nest.
@@ -37,10 +33,8 @@ impl Manifest {
     /// # Errors
     /// [`ArtifactError::BadField`] if the value has no JSON form (a map whose keys are not strings).
     pub fn with(mut self, field: &str, value: impl Serialize) -> Result<Self, ArtifactError> {
-        let value = serde_json::to_value(value).map_err(|source| ArtifactError::BadField {
-            field: field.to_owned(),
-            source,
-        })?;
+        let value = serde_json::to_value(value)
+            .map_err(|source| ArtifactError::BadField { field: field.to_owned(), source })?;
         self.fields.insert(field.to_owned(), value);
         Ok(self)
     }
@@ -74,8 +68,7 @@ impl Manifest {
 fn field_of_map<'v>(map: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     map.get(path).or_else(|| {
         path.match_indices('.').find_map(|(dot, _)| {
-            map.get(&path[..dot])
-                .and_then(|inner| field_of(inner, &path[dot + 1..]))
+            map.get(&path[..dot]).and_then(|inner| field_of(inner, &path[dot + 1..]))
         })
     })
 }
@@ -84,9 +77,7 @@ fn field_of<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     match value {
         Value::Object(map) => field_of_map(map, path),
         Value::Array(items) => {
-            let (index, rest) = path
-                .split_once('.')
-                .map_or((path, None), |(i, r)| (i, Some(r)));
+            let (index, rest) = path.split_once('.').map_or((path, None), |(i, r)| (i, Some(r)));
             let item = items.get(index.parse::<usize>().ok()?)?;
             rest.map_or(Some(item), |rest| field_of(item, rest))
         }
@@ -123,14 +114,7 @@ impl Differences {
 
 impl fmt::Display for Differences {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (
-            i,
-            Difference {
-                path,
-                found,
-                expected,
-            },
-        ) in self.0.iter().take(Self::SHOWN).enumerate()
+        for (i, Difference { path, found, expected }) in self.0.iter().take(Self::SHOWN).enumerate()
         {
             let comma = if i == 0 { "" } else { "; " };
             let [found, expected] = [found, expected].map(|value| shown(value.as_ref()));
@@ -167,12 +151,7 @@ fn compare(path: &str, found: Option<&Value>, expected: Option<&Value>, all: &mu
             if found.len() == expected.len() =>
         {
             for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-                compare(
-                    &join(path, &i.to_string()),
-                    Some(found),
-                    Some(expected),
-                    all,
-                );
+                compare(&join(path, &i.to_string()), Some(found), Some(expected), all);
             }
         }
         (found, expected) if found == expected => {}
@@ -193,18 +172,11 @@ fn compare_maps(
     for (name, value) in expected {
         compare(&join(path, name), found.get(name), Some(value), all);
     }
-    for (name, value) in found
-        .iter()
-        .filter(|(name, _)| !expected.contains_key(*name))
-    {
+    for (name, value) in found.iter().filter(|(name, _)| !expected.contains_key(*name)) {
         compare(&join(path, name), Some(value), None, all);
     }
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

@@ -80,16 +80,10 @@ impl Store {
         let (mut store, replay) = Self::load(dir)?;
         let differences = store.manifest.differences(manifest);
         if !differences.is_empty() {
-            return Err(ArtifactError::Mismatch {
-                dir: dir.to_owned(),
-                differences,
-            });
+            return Err(ArtifactError::Mismatch { dir: dir.to_owned(), differences });
         }
         let journal = JournalWriter::resume(&dir.join(JOURNAL), &replay)?;
-        store.writer = Some(Writer {
-            journal,
-            _lock: lock,
-        });
+        store.writer = Some(Writer { journal, _lock: lock });
         Ok(store)
     }
 
@@ -105,11 +99,8 @@ impl Store {
 
     fn load(dir: &Path) -> Result<(Self, Replay), ArtifactError> {
         let (text, lines) = read_manifest_and_journal(dir)?;
-        let manifest =
-            serde_json::from_slice(&text).map_err(|source| ArtifactError::BadManifest {
-                path: dir.join(MANIFEST),
-                source,
-            })?;
+        let manifest = serde_json::from_slice(&text)
+            .map_err(|source| ArtifactError::BadManifest { path: dir.join(MANIFEST), source })?;
         let path = dir.join(JOURNAL);
         let replay = replay(&path, &lines, &hash_bytes(&text))?;
 
@@ -123,13 +114,11 @@ impl Store {
             writer: None,
         };
         for (line, record) in replay.records.iter().enumerate() {
-            store
-                .admit(record)
-                .map_err(|reason| ArtifactError::Journal {
-                    path: path.clone(),
-                    line: line + 1,
-                    reason,
-                })?;
+            store.admit(record).map_err(|reason| ArtifactError::Journal {
+                path: path.clone(),
+                line: line + 1,
+                reason,
+            })?;
         }
         for (shard, entry) in &store.entries {
             store.check_length(shard, entry)?;
@@ -140,17 +129,10 @@ impl Store {
     /// Takes in what one line of the journal says; the error says what is wrong with it.
     fn admit(&mut self, record: &Record) -> Result<(), String> {
         match record {
-            Record::Shard {
-                shard,
-                bytes,
-                blake3,
-            } => {
+            Record::Shard { shard, bytes, blake3 } => {
                 check_name(shard)
                     .map_err(|reason| format!("names shard `{shard}`, which {reason}"))?;
-                let entry = Entry {
-                    bytes: *bytes,
-                    blake3: blake3.clone(),
-                };
+                let entry = Entry { bytes: *bytes, blake3: blake3.clone() };
                 if self.entries.insert(shard.clone(), entry).is_some() {
                     return Err(format!("names shard `{shard}` a second time"));
                 }
@@ -233,10 +215,8 @@ impl Store {
     /// [`ArtifactError::Write`] with the file and the bytes wanted if there is no room: the shards
     /// before it are intact, and the same call may be tried again.
     pub fn write(&mut self, shard: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
-        check_name(shard).map_err(|reason| ArtifactError::ShardName {
-            name: shard.to_owned(),
-            reason,
-        })?;
+        check_name(shard)
+            .map_err(|reason| ArtifactError::ShardName { name: shard.to_owned(), reason })?;
         if self.has(shard) {
             let (dir, shard) = (self.dir.clone(), shard.to_owned());
             return Err(ArtifactError::AlreadyCommitted { dir, shard });
@@ -244,10 +224,7 @@ impl Store {
         let path = self.dir.join(shard);
         let writer = self.writer()?;
         write_atomic(path, bytes)?;
-        let entry = Entry {
-            bytes: bytes.len() as u64,
-            blake3: hash_bytes(bytes),
-        };
+        let entry = Entry { bytes: bytes.len() as u64, blake3: hash_bytes(bytes) };
         writer.journal.append(Record::Shard {
             shard: shard.to_owned(),
             bytes: entry.bytes,
@@ -304,24 +281,18 @@ impl Store {
     }
 
     fn known(&self, shard: &str) -> Result<&Entry, ArtifactError> {
-        self.entries
-            .get(shard)
-            .ok_or_else(|| ArtifactError::UnknownShard {
-                dir: self.dir.clone(),
-                shard: shard.to_owned(),
-                complete: self.complete,
-            })
+        self.entries.get(shard).ok_or_else(|| ArtifactError::UnknownShard {
+            dir: self.dir.clone(),
+            shard: shard.to_owned(),
+            complete: self.complete,
+        })
     }
 
     fn check_length(&self, shard: &str, entry: &Entry) -> Result<(), ArtifactError> {
         let (path, expected) = (self.dir.join(shard), entry.bytes);
         match fs::metadata(&path) {
             Ok(file) if file.len() == expected => Ok(()),
-            Ok(file) => Err(ArtifactError::ShardLength {
-                path,
-                found: file.len(),
-                expected,
-            }),
+            Ok(file) => Err(ArtifactError::ShardLength { path, found: file.len(), expected }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(ArtifactError::MissingShard { path, expected })
             }
@@ -334,9 +305,5 @@ fn check_hash(path: PathBuf, found: String, entry: &Entry) -> Result<(), Artifac
     if found == entry.blake3 {
         return Ok(());
     }
-    Err(ArtifactError::ShardChecksum {
-        path,
-        found,
-        expected: entry.blake3.clone(),
-    })
+    Err(ArtifactError::ShardChecksum { path, found, expected: entry.blake3.clone() })
 }

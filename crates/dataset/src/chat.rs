@@ -73,18 +73,12 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation_tags(source))
             .map_err(|error| describe(&error))?;
-        Ok(ChatTemplate {
-            environment,
-            special_tokens,
-        })
+        Ok(ChatTemplate { environment, special_tokens })
     }
 
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {
         let turn = |turn: &Message| {
-            Value::from_pairs([
-                ("role", turn.role.as_str()),
-                ("content", turn.content.as_str()),
-            ])
+            Value::from_pairs([("role", turn.role.as_str()), ("content", turn.content.as_str())])
         };
         let turns: Vec<Value> = messages.iter().map(turn).collect();
         self.environment
@@ -138,15 +132,9 @@ impl ChatTemplate {
     /// Whitespace after an end marker only separates the turns: a model stops at the marker and never writes it.
     fn without_trailing_space(&self, text: &str, range: Range<usize>) -> Range<usize> {
         let solid = text[range.clone()].trim_end();
-        let ends_with_marker = self
-            .special_tokens
-            .iter()
-            .any(|token| solid.ends_with(token.as_str()));
-        if ends_with_marker {
-            range.start..range.start + solid.len()
-        } else {
-            range
-        }
+        let ends_with_marker =
+            self.special_tokens.iter().any(|token| solid.ends_with(token.as_str()));
+        if ends_with_marker { range.start..range.start + solid.len() } else { range }
     }
 }
 
@@ -223,11 +211,7 @@ struct PythonSeparators;
 
 impl PythonSeparators {
     fn separate<W: ?Sized + std::io::Write>(writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 }
 

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray, UInt64Array};
-use arrow::compute::{cast, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, UInt64Array, downcast_integer_array};
+use arrow_schema::DataType;
+use arrow_select::concat::concat_batches;
+use arrow_select::take::{take, take_record_batch};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -33,11 +35,8 @@ pub(crate) struct ParquetFile {
 
 impl ParquetFile {
     pub(crate) fn open(path: &Path, fields: &Fields) -> Result<Self, DatasetError> {
-        let mut file = ParquetFile {
-            path: path.to_owned(),
-            schema: Schema::Alpaca,
-            fields: fields.clone(),
-        };
+        let mut file =
+            ParquetFile { path: path.to_owned(), schema: Schema::Alpaca, fields: fields.clone() };
         let builder = file.builder()?;
         // The columns as a row without values: what tells JSON rows apart tells these apart.
         let columns = columns_as_row(builder.schema().fields());
@@ -108,9 +107,7 @@ impl ParquetFile {
             file: to.to_owned(),
             reason: error.to_string(),
         };
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .build();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let schema = self.builder()?.schema().clone();
         let mut writer = ArrowWriter::try_new(out, schema, Some(properties)).map_err(failed)?;
         for part in rows.chunks(BATCH_ROWS) {
@@ -128,10 +125,7 @@ impl ParquetFile {
         &self,
         builder: ParquetRecordBatchReaderBuilder<File>,
     ) -> Result<ParquetRecordBatchReader, DatasetError> {
-        builder
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| self.failed("read", error))
+        builder.with_batch_size(BATCH_ROWS).build().map_err(|error| self.failed("read", error))
     }
 
     /// One batch of just these rows, in this order.
@@ -149,26 +143,19 @@ impl ParquetFile {
         let builder = self.builder()?;
         let schema = builder.schema().clone();
         let reader = self.reader(builder.with_row_selection(RowSelection::from(selectors)))?;
-        let batches = reader
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| self.failed("read", error))?;
+        let batches =
+            reader.collect::<Result<Vec<_>, _>>().map_err(|error| self.failed("read", error))?;
         let found =
             concat_batches(&schema, &batches).map_err(|error| self.failed("read", error))?;
         if found.num_rows() != sorted.len() {
             return Err(DatasetError::Changed {
                 file: self.path.clone(),
-                found: format!(
-                    "{} of {} rows asked for are there",
-                    found.num_rows(),
-                    sorted.len()
-                ),
+                found: format!("{} of {} rows asked for are there", found.num_rows(), sorted.len()),
             });
         }
         // Every row is in `sorted`, so the search finds it.
-        let order: UInt64Array = rows
-            .iter()
-            .map(|row| sorted.partition_point(|other| other < row) as u64)
-            .collect();
+        let order: UInt64Array =
+            rows.iter().map(|row| sorted.partition_point(|other| other < row) as u64).collect();
         take_record_batch(&found, &order).map_err(|error| self.failed("read", error))
     }
 
@@ -177,18 +164,13 @@ impl ParquetFile {
         let fields = &self.fields;
         let wanted: &[&String] = match self.schema {
             Schema::Translation => &[&fields.id, &fields.source, &fields.target],
-            _ => &[
-                &fields.id,
-                &fields.instruction,
-                &fields.input,
-                &fields.output,
-            ],
+            _ => &[&fields.id, &fields.instruction, &fields.input, &fields.output],
         };
         let table = StructArray::from(batch.clone());
         wanted
             .iter()
             .filter_map(|&name| Some((name, find(&table, name)?)))
-            .map(|(name, column)| match normalised(column) {
+            .map(|(name, column)| match readable(column) {
                 Ok(column) => Ok((name.clone(), column)),
                 Err(reason) => Err(DatasetError::FormatMismatch {
                     file: self.path.clone(),
@@ -199,24 +181,18 @@ impl ParquetFile {
     }
 
     fn parse(&self, columns: &[(String, ArrayRef)], row: usize) -> Result<Parsed, Fault> {
-        let fields: Map<String, Value> = columns
-            .iter()
-            .map(|(name, column)| (name.clone(), value(column, row)))
-            .collect();
+        let fields: Map<String, Value> =
+            columns.iter().map(|(name, column)| (name.clone(), value(column, row))).collect();
         schema::parse_value(&Value::Object(fields), self.schema, &self.fields)
     }
 
     fn failed(&self, action: &'static str, error: impl std::fmt::Display) -> DatasetError {
-        DatasetError::Parquet {
-            action,
-            file: self.path.clone(),
-            reason: error.to_string(),
-        }
+        DatasetError::Parquet { action, file: self.path.clone(), reason: error.to_string() }
     }
 }
 
 /// The names of the columns as an object, nested where the columns are.
-fn columns_as_row(fields: &arrow::datatypes::Fields) -> Value {
+fn columns_as_row(fields: &arrow_schema::Fields) -> Value {
     let columns = fields.iter().map(|field| {
         let inside = match field.data_type() {
             DataType::Struct(inner) => columns_as_row(inner),
@@ -236,32 +212,33 @@ fn find(table: &StructArray, name: &str) -> Option<ArrayRef> {
     find(table.column_by_name(head)?.as_struct_opt()?, rest)
 }
 
-/// Every way of storing text as one, and every integer as 64 bits, so that cells are read in two ways only.
-fn normalised(column: ArrayRef) -> Result<ArrayRef, String> {
-    let to = match column.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+/// A column of text or integers as it is, of a dictionary of texts the texts; others are refused.
+fn readable(column: ArrayRef) -> Result<ArrayRef, String> {
+    match column.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(column),
+        // A column without any value, such as `input` where no row has one.
+        DataType::Null => Ok(column),
+        integer if integer.is_integer() => Ok(column),
         DataType::Dictionary(_, values)
             if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) =>
         {
-            DataType::Utf8
+            let dictionary = column.as_any_dictionary();
+            take(dictionary.values(), dictionary.keys(), None).map_err(|error| error.to_string())
         }
-        DataType::UInt64 => DataType::UInt64,
-        integer if integer.is_integer() => DataType::Int64,
-        // A column without any value, such as `input` where no row has one.
-        DataType::Null => DataType::Utf8,
-        other => return Err(format!("is of type {other}, expected text")),
-    };
-    cast(&column, &to).map_err(|error| error.to_string())
+        other => Err(format!("is of type {other}, expected text")),
+    }
 }
 
-/// One cell of a normalised column. An integer is an id; as a text field it will be refused.
+/// One cell of a readable column. An integer is an id; as a text field it will be refused.
 fn value(column: &ArrayRef, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
     }
-    match column.data_type() {
-        DataType::UInt64 => Value::from(column.as_primitive::<UInt64Type>().value(row)),
-        DataType::Int64 => Value::from(column.as_primitive::<Int64Type>().value(row)),
-        _ => Value::from(column.as_string::<i32>().value(row)),
-    }
+    downcast_integer_array!(
+        column => Value::from(column.value(row)),
+        DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
+        DataType::LargeUtf8 => Value::from(column.as_string::<i64>().value(row)),
+        DataType::Utf8View => Value::from(column.as_string_view().value(row)),
+        _ => Value::Null
+    )
 }

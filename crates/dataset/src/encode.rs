@@ -78,11 +78,7 @@ impl Encoder {
                 reason: "there is no chat template beside it; choose another template".to_owned(),
             });
         }
-        Ok(Encoder {
-            tokenizer,
-            template,
-            options,
-        })
+        Ok(Encoder { tokenizer, template, options })
     }
 
     /// The tokenizer.
@@ -139,24 +135,15 @@ impl Encoder {
     /// [`DatasetError::Render`] if the content does not fit the template, [`DatasetError::Tokenize`] if the tokenizer
     /// fails: mistakes in the set-up, unlike samples that cannot be scored.
     pub fn encode(&self, sample: &Sample) -> Result<Outcome<Encoded>, DatasetError> {
-        let unscorable = |reason| {
-            Ok(Outcome::Unscorable {
-                id: sample.id.clone(),
-                index: sample.index,
-                reason,
-            })
-        };
+        let unscorable =
+            |reason| Ok(Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason });
         if sample.content.target_is_blank() {
             return unscorable(Unscorable::EmptyTarget);
         }
         let rendered = self.render(sample)?;
-        let (mut ids, mut supervised) =
-            self.tokens(&rendered)
-                .map_err(|reason| DatasetError::Tokenize {
-                    id: sample.id.clone(),
-                    index: sample.index,
-                    reason,
-                })?;
+        let (mut ids, mut supervised) = self.tokens(&rendered).map_err(|reason| {
+            DatasetError::Tokenize { id: sample.id.clone(), index: sample.index, reason }
+        })?;
         // Nothing predicts the first token.
         if let Some(first) = supervised.first_mut() {
             *first = false;
@@ -225,10 +212,8 @@ impl Encoder {
         }
         if let Some(eos) = self.tokenizer.eos_id() {
             let ends_with_eos = ids.last() == Some(&eos);
-            let ends_with_target = rendered
-                .targets
-                .last()
-                .is_some_and(|target| target.end == rendered.text.len());
+            let ends_with_target =
+                rendered.targets.last().is_some_and(|target| target.end == rendered.text.len());
             if self.options.append_eos && ends_with_target {
                 if ends_with_eos {
                     // The tokenizer put it there, or the text ends with it.
@@ -254,11 +239,7 @@ fn mask(offsets: &[(usize, usize)], rendered: &Rendered) -> Vec<bool> {
     offsets
         .iter()
         .map(|&(start, end)| {
-            start < end
-                && rendered
-                    .targets
-                    .iter()
-                    .any(|target| target.contains(&start))
+            start < end && rendered.targets.iter().any(|target| target.contains(&start))
         })
         .collect()
 }

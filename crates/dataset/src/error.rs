@@ -24,13 +24,7 @@ pub struct Reject {
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}, {} {}",
-            self.file.display(),
-            line_or_row(&self.file),
-            self.line
-        )?;
+        write!(f, "{}, {} {}", self.file.display(), line_or_row(&self.file), self.line)?;
         if let Some(field) = &self.field {
             write!(f, ", field `{field}`")?;
         }
@@ -40,11 +34,7 @@ impl fmt::Display for Reject {
 
 /// What the rows of a file are counted by.
 fn line_or_row(file: &Path) -> &'static str {
-    if file.extension().is_some_and(|ext| ext == "parquet") {
-        "row"
-    } else {
-        "line"
-    }
+    if file.extension().is_some_and(|ext| ext == "parquet") { "row" } else { "line" }
 }
 
 /// What can go wrong in this crate.
@@ -240,9 +230,5 @@ pub enum DatasetError {
 /// Names the action and the file of an input/output failure.
 pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DatasetError {
     let path = path.to_owned();
-    move |source| DatasetError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| DatasetError::Io { action, path, source }
 }

@@ -55,10 +55,7 @@ impl Format {
 
     /// The kebab-case name.
     pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|&&(format, _)| format == self)
-            .map_or("", |&(_, name)| name)
+        Self::ALL.iter().find(|&&(format, _)| format == self).map_or("", |&(_, name)| name)
     }
 }
 
@@ -76,9 +73,7 @@ impl FromStr for Format {
             .iter()
             .find(|&&(_, known)| known == name)
             .map(|&(format, _)| format)
-            .ok_or_else(|| DatasetError::FormatName {
-                name: name.to_owned(),
-            })
+            .ok_or_else(|| DatasetError::FormatName { name: name.to_owned() })
     }
 }
 

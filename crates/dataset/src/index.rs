@@ -61,12 +61,8 @@ impl<'a> Indexer<'a> {
         parsed: Result<Parsed, Fault>,
     ) -> Result<bool, DatasetError> {
         self.rows_seen += 1;
-        let reject = |field, reason| Reject {
-            file: file.to_owned(),
-            line: place.line,
-            field,
-            reason,
-        };
+        let reject =
+            |field, reason| Reject { file: file.to_owned(), line: place.line, field, reason };
         let (given, content) = match parsed {
             Ok(parsed) => parsed,
             Err(Fault { field, reason }) => {

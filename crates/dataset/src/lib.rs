@@ -5,12 +5,15 @@ mod chat;
 #[cfg(feature = "parquet")]
 mod columns;
 mod dataset;
+mod detect;
 mod encode;
 mod error;
 mod format;
 mod index;
+mod open;
 mod outcome;
 mod params;
+mod rows;
 mod sample;
 mod scan;
 mod schema;

@@ -65,10 +65,7 @@ pub struct Message {
 impl Message {
     /// A turn of `role` saying `content`.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
+        Message { role: role.into(), content: content.into() }
     }
 
     /// Whether this turn is the model's own, that is, one to learn from.
@@ -113,13 +110,9 @@ impl Content {
             hasher.update(text.as_bytes());
         };
         match self {
-            Content::Instruction {
-                instruction,
-                input,
-                output,
-            } => ["instruction", instruction, input, output]
-                .into_iter()
-                .for_each(&mut feed),
+            Content::Instruction { instruction, input, output } => {
+                ["instruction", instruction, input, output].into_iter().for_each(&mut feed)
+            }
             Content::Chat { messages } => {
                 feed("chat");
                 for message in messages {
@@ -127,9 +120,9 @@ impl Content {
                     feed(&message.content);
                 }
             }
-            Content::Translation { source, target } => ["translation", source, target]
-                .into_iter()
-                .for_each(&mut feed),
+            Content::Translation { source, target } => {
+                ["translation", source, target].into_iter().for_each(&mut feed)
+            }
         }
         SampleId::from(&hasher.finalize().to_hex()[..HASH_ID_DIGITS])
     }

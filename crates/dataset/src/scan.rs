@@ -50,10 +50,7 @@ struct Source {
 impl Source {
     fn open(path: &Path) -> Result<Self, DatasetError> {
         let file = File::open(path).map_err(error::io("open", path))?;
-        let hashing = Hashing {
-            inner: file,
-            hasher: blake3::Hasher::new(),
-        };
+        let hashing = Hashing { inner: file, hasher: blake3::Hasher::new() };
         let mut source = Source {
             reader: BufReader::with_capacity(BUFFER_BYTES, hashing),
             path: path.to_owned(),
@@ -74,9 +71,7 @@ impl Source {
     }
 
     fn fill(&mut self) -> Result<&[u8], DatasetError> {
-        self.reader
-            .fill_buf()
-            .map_err(error::io("read", &self.path))
+        self.reader.fill_buf().map_err(error::io("read", &self.path))
     }
 
     fn peek(&mut self) -> Result<Option<u8>, DatasetError> {
@@ -124,19 +119,12 @@ impl Source {
     fn too_long(&self, line: u64) -> DatasetError {
         self.broken(
             line,
-            format!(
-                "this row is longer than {} MiB; is the format right?",
-                MAX_ROW_BYTES >> 20
-            ),
+            format!("this row is longer than {} MiB; is the format right?", MAX_ROW_BYTES >> 20),
         )
     }
 
     fn broken(&self, line: u64, reason: String) -> DatasetError {
-        DatasetError::Structure {
-            file: self.path.clone(),
-            line,
-            reason,
-        }
+        DatasetError::Structure { file: self.path.clone(), line, reason }
     }
 
     /// Reads what is left and returns the hash of the whole file.
@@ -178,12 +166,7 @@ pub(crate) struct Scanner {
 
 impl Scanner {
     pub(crate) fn open(path: &Path, layout: Layout) -> Result<Self, DatasetError> {
-        Ok(Scanner {
-            source: Source::open(path)?,
-            layout,
-            index: 0,
-            ended: false,
-        })
+        Ok(Scanner { source: Source::open(path)?, layout, index: 0, ended: false })
     }
 
     /// Puts the next row into `buffer`, without line end or surrounding whitespace of an array.
@@ -193,12 +176,7 @@ impl Scanner {
             Layout::Lines | Layout::EveryLine => self.next_line(buffer)?,
         };
         Ok(found.map(|(offset, line)| {
-            let place = RowPlace {
-                offset,
-                len: buffer.len() as u64,
-                line,
-                index: self.index,
-            };
+            let place = RowPlace { offset, len: buffer.len() as u64, line, index: self.index };
             self.index += 1;
             place
         }))

@@ -15,17 +15,11 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn row(reason: impl Into<String>) -> Self {
-        Fault {
-            field: None,
-            reason: reason.into(),
-        }
+        Fault { field: None, reason: reason.into() }
     }
 
     fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Fault {
-            field: Some(field.into()),
-            reason: reason.into(),
-        }
+        Fault { field: Some(field.into()), reason: reason.into() }
     }
 }
 
@@ -107,10 +101,7 @@ pub(crate) fn parse_tsv(bytes: &[u8], offset: u64) -> Result<Parsed, Fault> {
     match columns[..] {
         [source, target] => Ok((
             None,
-            Content::Translation {
-                source: source.to_owned(),
-                target: target.to_owned(),
-            },
+            Content::Translation { source: source.to_owned(), target: target.to_owned() },
         )),
         _ => Err(Fault::row(format!(
             "found {} tab-separated columns, expected 2: source and target",
@@ -154,10 +145,9 @@ fn kind(value: &Value) -> &'static str {
 fn required(row: &Value, field: &str) -> Result<String, Fault> {
     match lookup(row, field) {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(Fault::field(
-            field,
-            format!("expected a string, found {}", kind(other)),
-        )),
+        Some(other) => {
+            Err(Fault::field(field, format!("expected a string, found {}", kind(other))))
+        }
         None => Err(missing(row, field)),
     }
 }
@@ -177,10 +167,9 @@ fn missing(row: &Value, field: &str) -> Fault {
 fn parse_id(row: &Value, field: &str) -> Result<Option<SampleId>, Fault> {
     match lookup(row, field) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) if id.is_empty() => Err(Fault::field(
-            field,
-            "an empty id; give one, or leave the field out",
-        )),
+        Some(Value::String(id)) if id.is_empty() => {
+            Err(Fault::field(field, "an empty id; give one, or leave the field out"))
+        }
         Some(Value::String(id)) => Ok(Some(SampleId::from(id.as_str()))),
         Some(Value::Number(id)) if id.is_i64() || id.is_u64() => {
             Ok(Some(SampleId::from(id.to_string())))

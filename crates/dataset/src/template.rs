@@ -76,9 +76,9 @@ impl Template {
             ("vicuna", _) => Ok(Template::Vicuna),
             ("none", _) => Ok(Template::None),
             ("chat", _) => Ok(Template::Chat),
-            ("translation", Some(language)) => Ok(Template::Translation {
-                target_language: language.to_owned(),
-            }),
+            ("translation", Some(language)) => {
+                Ok(Template::Translation { target_language: language.to_owned() })
+            }
             ("translation", None) => Err(DatasetError::Template(
                 "`translation` needs a target language, such as English".to_owned(),
             )),
@@ -148,10 +148,7 @@ impl Draft {
     }
 
     fn done(self) -> Rendered {
-        Rendered {
-            text: self.text,
-            targets: self.targets,
-        }
+        Rendered { text: self.text, targets: self.targets }
     }
 }
 
@@ -164,11 +161,7 @@ struct SingleTurn {
 
 fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, String> {
     match content {
-        Content::Instruction {
-            instruction,
-            input,
-            output,
-        } => Ok(SingleTurn {
+        Content::Instruction { instruction, input, output } => Ok(SingleTurn {
             instruction: instruction.clone(),
             input: input.clone(),
             output: output.clone(),
@@ -200,18 +193,13 @@ fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, 
 /// Any content as a conversation.
 fn conversation(content: &Content, language: Option<&str>) -> Result<Vec<Message>, String> {
     let exchange = |user: String, assistant: &str| {
-        vec![
-            Message::new("user", user),
-            Message::new("assistant", assistant),
-        ]
+        vec![Message::new("user", user), Message::new("assistant", assistant)]
     };
     match content {
         Content::Chat { messages } => Ok(messages.clone()),
-        Content::Instruction {
-            instruction,
-            input,
-            output,
-        } => Ok(exchange(user_turn(instruction, input), output)),
+        Content::Instruction { instruction, input, output } => {
+            Ok(exchange(user_turn(instruction, input), output))
+        }
         Content::Translation { source, target } => {
             let mut prompt = translation_prompt(source, needed(language)?);
             prompt.truncate(prompt.trim_end().len());
@@ -221,11 +209,7 @@ fn conversation(content: &Content, language: Option<&str>) -> Result<Vec<Message
 }
 
 fn user_turn(instruction: &str, input: &str) -> String {
-    if input.is_empty() {
-        instruction.to_owned()
-    } else {
-        format!("{instruction}\n\n{input}")
-    }
+    if input.is_empty() { instruction.to_owned() } else { format!("{instruction}\n\n{input}") }
 }
 
 fn needed(language: Option<&str>) -> Result<&str, String> {
@@ -237,10 +221,7 @@ fn needed(language: Option<&str>) -> Result<&str, String> {
 fn alpaca(turn: SingleTurn) -> Rendered {
     let draft = Draft::default();
     let draft = if turn.input.is_empty() {
-        draft
-            .given(ALPACA_NO_INPUT)
-            .given("### Instruction:\n")
-            .given(&turn.instruction)
+        draft.given(ALPACA_NO_INPUT).given("### Instruction:\n").given(&turn.instruction)
     } else {
         draft
             .given(ALPACA_WITH_INPUT)
@@ -249,10 +230,7 @@ fn alpaca(turn: SingleTurn) -> Rendered {
             .given("\n\n### Input:\n")
             .given(&turn.input)
     };
-    draft
-        .given("\n\n### Response:")
-        .learned(&[&turn.output])
-        .done()
+    draft.given("\n\n### Response:").learned(&[&turn.output]).done()
 }
 
 fn bare(turn: SingleTurn) -> Rendered {
@@ -304,11 +282,7 @@ fn vicuna(turns: &[Message], eos: Option<&str>) -> Result<Rendered, String> {
                 } else {
                     draft.learned(&[" ", &turn.content, end])
                 };
-                if last || eos.is_some() {
-                    draft
-                } else {
-                    draft.given(" ")
-                }
+                if last || eos.is_some() { draft } else { draft.given(" ") }
             }
             other => {
                 return Err(format!(

@@ -85,19 +85,14 @@ impl TextTokenizer {
                     format!("its {name} `{text}` is not in the vocabulary of {TOKENIZER}"),
                 )
             })?;
-            Ok(Some(SpecialToken {
-                text: text.clone(),
-                id,
-            }))
+            Ok(Some(SpecialToken { text: text.clone(), id }))
         };
         let (bos, eos) = (find("bos_token")?, find("eos_token")?);
 
         let source = chat_template_source(dir, &config_path, &config)?;
         let mut hasher = blake3::Hasher::new();
         let text_of = |token: &Option<SpecialToken>| {
-            token
-                .as_ref()
-                .map_or(String::new(), |token| token.text.clone())
+            token.as_ref().map_or(String::new(), |token| token.text.clone())
         };
         let template_text = source.as_ref().map_or("", |(_, text)| text.as_str());
         for part in [
@@ -187,16 +182,12 @@ impl TextTokenizer {
     /// # Errors
     /// [`DatasetError::Tokenizer`] if the tokenizer fails on them.
     pub fn decode(&self, ids: &[u32]) -> Result<String, DatasetError> {
-        self.tokenizer
-            .decode(ids, true)
-            .map_err(|error| malformed(&self.path, error))
+        self.tokenizer.decode(ids, true).map_err(|error| malformed(&self.path, error))
     }
 
     /// Ids with byte offsets.
     pub(crate) fn encoding(&self, text: &str, special: bool) -> Result<Encoding, String> {
-        self.tokenizer
-            .encode(text, special)
-            .map_err(|error| error.to_string())
+        self.tokenizer.encode(text, special).map_err(|error| error.to_string())
     }
 
     pub(crate) fn eos_text(&self) -> Option<&str> {
@@ -213,10 +204,7 @@ impl TextTokenizer {
 }
 
 fn malformed(file: &Path, reason: impl fmt::Display) -> DatasetError {
-    DatasetError::Tokenizer {
-        file: file.to_owned(),
-        reason: reason.to_string(),
-    }
+    DatasetError::Tokenizer { file: file.to_owned(), reason: reason.to_string() }
 }
 
 /// Builds the tokenizer with offsets that are not trimmed.
@@ -259,9 +247,7 @@ fn named_tokens(files: &[&Value]) -> BTreeMap<String, String> {
         for (name, value) in fields.iter().filter(|(name, _)| name.ends_with("_token")) {
             let text = value.as_str().or_else(|| value.get("content")?.as_str());
             if let Some(text) = text {
-                tokens
-                    .entry(name.clone())
-                    .or_insert_with(|| text.to_owned());
+                tokens.entry(name.clone()).or_insert_with(|| text.to_owned());
             }
         }
     }
@@ -288,10 +274,7 @@ fn chat_template_source(
             .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))
             .and_then(|entry| entry.get("template")?.as_str())
             .ok_or_else(|| {
-                malformed(
-                    config_path,
-                    "its chat_template is a list without one named `default`",
-                )
+                malformed(config_path, "its chat_template is a list without one named `default`")
             })?,
         Some(_) => {
             return Err(malformed(

@@ -71,13 +71,9 @@ impl Dataset {
             }
             #[cfg(feature = "parquet")]
             Backing::Parquet(file) => {
-                self.visit(positions, |_, sample| {
-                    lines.line(rendering(&sample).as_bytes())
-                })?;
-                let rows: Vec<u64> = positions
-                    .iter()
-                    .map(|&position| self.index.rows[position].index)
-                    .collect();
+                self.visit(positions, |_, sample| lines.line(rendering(&sample).as_bytes()))?;
+                let rows: Vec<u64> =
+                    positions.iter().map(|&position| self.index.rows[position].index).collect();
                 let mut native = WholeFile::create(path("parquet"))?;
                 file.copy_rows(&rows, native.writer(), &path("parquet"))?;
                 Ok(vec![lines.finish()?, native.finish()?])
@@ -96,11 +92,7 @@ fn rendering(sample: &Sample) -> String {
             put("src", source);
             put("tgt", target);
         }
-        Content::Instruction {
-            instruction,
-            input,
-            output,
-        } => {
+        Content::Instruction { instruction, input, output } => {
             put("instruction", instruction);
             put("input", input);
             put("output", output);
@@ -147,12 +139,7 @@ impl WholeFile {
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
         let file = File::create(&temporary).map_err(error::io("create", &temporary))?;
-        Ok(WholeFile {
-            path,
-            temporary,
-            writer: BufWriter::new(file),
-            finished: false,
-        })
+        Ok(WholeFile { path, temporary, writer: BufWriter::new(file), finished: false })
     }
 
     #[cfg(feature = "parquet")]

@@ -200,7 +200,7 @@ fn update(
     v: &mut Tensor,
     factors: &Factors,
 ) -> Result<(), tch::TchError> {
-    if factors.gradient < 1.0 || factors.gradient > 1.0 {
+    if (factors.gradient - 1.0).abs() > 0.0 {
         let _ = g.f_mul_scalar_(factors.gradient)?;
     }
     if factors.decay < 1.0 {

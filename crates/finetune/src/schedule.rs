@@ -33,7 +33,7 @@ impl Schedule {
         match self {
             Self::Linear => 1.0 - progress,
             Self::Constant => 1.0,
-            Self::Cosine => (1.0 + (PI * progress).cos()) / 2.0,
+            Self::Cosine => f64::midpoint(1.0, (PI * progress).cos()),
         }
     }
 }

@@ -156,8 +156,11 @@ impl Trainer {
         let (norms, total) = norms(&gradients)?;
         if !total.is_finite() {
             let named = weights.iter().zip(&norms).find(|(_, norm)| !norm.is_finite());
-            let of = named.map_or("all parameters together", |((name, _), _)| name);
-            return Err(diverged(record, format!("the gradient of `{of}` is not finite")));
+            let of = named.map_or_else(
+                || "all parameters together".to_owned(),
+                |((name, _), _)| format!("`{name}`"),
+            );
+            return Err(diverged(record, format!("the gradient norm of {of} is not finite")));
         }
         record.grad_norm = total;
         let scale = self.params.max_grad_norm.map_or(1.0, |highest| clip_scale(total, highest));
@@ -165,7 +168,7 @@ impl Trainer {
     }
 }
 
-/// What brings a gradient of norm `norm` down to `highest`, as in PyTorch's `clip_grad_norm_`.
+/// What brings a gradient of norm `norm` down to `highest`, as `torch.nn.utils.clip_grad_norm_` does.
 fn clip_scale(norm: f64, highest: f64) -> f64 {
     (highest / (norm + 1e-6)).min(1.0)
 }

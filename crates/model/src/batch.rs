@@ -29,7 +29,8 @@ impl Batch {
     /// Pads `samples` to the longest and moves the batch to `device`.
     ///
     /// # Errors
-    /// An empty batch, a row without a target, or what LibTorch reports.
+    /// An empty batch, a row without a target or with a mask of another length, or what LibTorch
+    /// reports.
     pub fn new(samples: &[&Encoded], device: Device) -> Result<Self, ModelError> {
         let time = samples.iter().map(|s| s.ids.len()).max().unwrap_or(0);
         if time == 0 {
@@ -39,6 +40,13 @@ impl Batch {
         let (mut positions, mut targets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         let mut counts = Vec::with_capacity(samples.len());
         for (row, sample) in samples.iter().enumerate() {
+            if sample.supervised.len() != sample.ids.len() {
+                return Err(ModelError::BadInput {
+                    what: "mask of supervised tokens",
+                    found: format!("length {} in sample `{}`", sample.supervised.len(), sample.id),
+                    expected: format!("as many as its tokens, {}", sample.ids.len()),
+                });
+            }
             let before = targets.len();
             for (t, (&id, &supervised)) in sample.ids.iter().zip(&sample.supervised).enumerate() {
                 ids[row * time + t] = i64::from(id);

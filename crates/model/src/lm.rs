@@ -28,21 +28,25 @@ pub trait CausalLm: Send {
     /// reports.
     fn hidden(&self, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError>;
 
-    /// Logits of hidden states: (…, width) to (…, vocabulary).
+    /// Logits of hidden states: (…, width) to (…, vocabulary), in the kind of the weights.
+    ///
+    /// Ask only for positions that are needed: the projection on the vocabulary is often the largest
+    /// of the model. [`Batch::predicting`](crate::Batch::predicting) picks those that predict a target.
     ///
     /// # Errors
     /// What LibTorch reports.
     fn logits(&self, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError>;
 }
 
-/// Sizes of a model.
+/// Sizes of a model, and where and in what its weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelShape {
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the hidden states.
     pub hidden_size: usize,
-    /// Longest input, where the architecture has a fixed limit (learned positions) or states one.
+    /// Longest input: learned positions, those that a rotary model says it was made for, or the
+    /// sliding window if that is shorter. Longer inputs are refused.
     pub max_positions: usize,
     /// Where the weights lie.
     pub device: Device,

@@ -146,7 +146,14 @@ fn write_atomic(
     let written = write(&mut file)
         .and_then(|()| file.flush().map_err(ModelError::io(&partial)))
         .and_then(|()| file.get_ref().sync_all().map_err(ModelError::io(&partial)))
-        .and_then(|()| fs::rename(&partial, path).map_err(ModelError::io(path)));
+        .and_then(|()| fs::rename(&partial, path).map_err(ModelError::io(path)))
+        // The new name is durable only when its folder is.
+        .and_then(|()| match path.parent() {
+            Some(dir) => {
+                File::open(dir).and_then(|dir| dir.sync_all()).map_err(ModelError::io(dir))
+            }
+            None => Ok(()),
+        });
     if written.is_err() {
         // The first error is the one worth reporting.
         let _ = fs::remove_file(&partial);

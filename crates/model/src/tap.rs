@@ -29,7 +29,9 @@ pub struct LayerInfo {
 /// Capturing inputs and outputs for gradients, accumulating covariances, adding a LoRA branch: each
 /// is one small `Tap`.
 pub trait Tap {
-    /// Called once for every linear layer, in the order of the forward pass.
+    /// Called once for every linear layer, in the order of the forward pass. (The head is called
+    /// once per call of [`CausalLm::logits`](crate::CausalLm::logits), which without gradients may be
+    /// asked for the logits of a large batch in pieces.)
     ///
     /// `x` is (batch, time, in) and `y = x Wᵀ (+ b)` is (batch, time, out); for the head of the
     /// model both have the leading shape of the hidden states its logits were asked for. Returns

@@ -21,15 +21,9 @@ fn what_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent/run.json");
     let refused = write_atomic(&path, "12345").unwrap_err().to_string();
-    assert!(
-        refused.contains("5 bytes") && refused.contains("absent/run.json"),
-        "{refused}"
-    );
+    assert!(refused.contains("5 bytes") && refused.contains("absent/run.json"), "{refused}");
     let nameless = write_atomic("/", "");
-    assert!(
-        matches!(nameless, Err(ArtifactError::NoFileName { .. })),
-        "{nameless:?}"
-    );
+    assert!(matches!(nameless, Err(ArtifactError::NoFileName { .. })), "{nameless:?}");
     // A folder cannot be replaced; what was written for it does not stay.
     fs::create_dir(folder.path().join("taken")).unwrap();
     write_atomic(folder.path().join("taken"), "x").unwrap_err();
@@ -37,10 +31,7 @@ fn what_cannot_be_written_is_named() {
 }
 
 fn contents_of_folder(dir: &std::path::Path) -> Vec<String> {
-    fs::read_dir(dir)
-        .unwrap()
-        .map(|f| f.unwrap().file_name().into_string().unwrap())
-        .collect()
+    fs::read_dir(dir).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
@@ -57,8 +48,6 @@ fn hashes_are_blake3() {
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| i.wrapping_mul(i) as u8).collect();
     fs::write(&path, &bytes).unwrap();
     assert_eq!(hash_file(&path).unwrap(), hash_bytes(&bytes));
-    let refused = hash_file(folder.path().join("absent"))
-        .unwrap_err()
-        .to_string();
+    let refused = hash_file(folder.path().join("absent")).unwrap_err().to_string();
     assert!(refused.contains("absent"), "{refused}");
 }

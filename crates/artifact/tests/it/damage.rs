@@ -17,9 +17,7 @@ fn finished(dir: &Path) {
 /// Opens the store, or fails with the message of both ways to open it.
 fn refusal(dir: &Path) -> String {
     let opened = Store::open(dir).unwrap_err().to_string();
-    let resumed = Store::create_or_resume(dir, &manifest())
-        .unwrap_err()
-        .to_string();
+    let resumed = Store::create_or_resume(dir, &manifest()).unwrap_err().to_string();
     assert_eq!(opened, resumed);
     opened
 }
@@ -42,10 +40,7 @@ fn a_flipped_byte_in_a_shard_is_refused() {
     fs::write(&path, bytes).unwrap();
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(store.read(&shard_name(0)).unwrap(), shard_bytes(0));
-    for error in [
-        store.read(&shard_name(1)).unwrap_err(),
-        store.verify().unwrap_err(),
-    ] {
+    for error in [store.read(&shard_name(1)).unwrap_err(), store.verify().unwrap_err()] {
         assert!(matches!(error, ArtifactError::ShardChecksum { .. }));
         assert!(error.to_string().contains("rows-00001"), "{error}");
     }
@@ -63,10 +58,7 @@ fn a_truncated_shard_is_refused() {
     let named = ["rows-00002", "100 bytes", &bytes.len().to_string()];
     assert!(named.iter().all(|part| refused.contains(part)), "{refused}");
     let late = store.read(&shard_name(2));
-    assert!(
-        matches!(late, Err(ArtifactError::ShardLength { .. })),
-        "{late:?}"
-    );
+    assert!(matches!(late, Err(ArtifactError::ShardLength { .. })), "{late:?}");
 }
 
 #[test]
@@ -75,10 +67,7 @@ fn a_missing_shard_is_refused() {
     finished(folder.path());
     fs::remove_file(folder.path().join(shard_name(0))).unwrap();
     let refused = refusal(folder.path());
-    assert!(
-        refused.contains("rows-00000") && refused.contains("missing"),
-        "{refused}"
-    );
+    assert!(refused.contains("rows-00000") && refused.contains("missing"), "{refused}");
 }
 
 #[test]
@@ -87,35 +76,21 @@ fn a_foreign_manifest_is_refused() {
     let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
     finished(&ours);
     let other = Manifest::new("test-rows", 1).with("seed", 8).unwrap();
-    Store::create_or_resume(&theirs, &other)
-        .unwrap()
-        .finish()
-        .unwrap();
+    Store::create_or_resume(&theirs, &other).unwrap().finish().unwrap();
 
     // Asked for by another run.
     let refused = Store::create_or_resume(&ours, &other).unwrap_err();
     assert!(matches!(refused, ArtifactError::Mismatch { .. }));
-    assert!(
-        refused
-            .to_string()
-            .contains("field `seed` is 7, expected 8"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("field `seed` is 7, expected 8"), "{refused}");
 
     // Put in place of the right one.
     fs::copy(theirs.join("manifest.json"), ours.join("manifest.json")).unwrap();
     let refused = Store::open(&ours).unwrap_err().to_string();
-    assert!(
-        refused.contains("line 1") && refused.contains("manifest.json"),
-        "{refused}"
-    );
+    assert!(refused.contains("line 1") && refused.contains("manifest.json"), "{refused}");
 
     fs::write(ours.join("manifest.json"), "{\"kind\": 3}").unwrap();
     let refused = Store::open(&ours).unwrap_err();
-    assert!(
-        matches!(refused, ArtifactError::BadManifest { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ArtifactError::BadManifest { .. }), "{refused}");
 }
 
 #[test]
@@ -124,9 +99,7 @@ fn a_torn_last_line_is_dropped() {
     let [torn, whole] = ["torn", "whole"].map(|name| folder.path().join(name));
     finished(&whole);
     let journal = fs::read(whole.join("journal.jsonl")).unwrap();
-    let ends: Vec<usize> = (0..journal.len())
-        .filter(|&i| journal[i] == b'\n')
-        .collect();
+    let ends: Vec<usize> = (0..journal.len()).filter(|&i| journal[i] == b'\n').collect();
     // Cut within the line of the last shard, within the final line, and just before its end.
     let second = ends[1] + 1;
     for cut in [second + 1, second + 40, ends[2], ends[2] + 20, ends[3]] {
@@ -135,16 +108,10 @@ fn a_torn_last_line_is_dropped() {
         fs::write(torn.join("journal.jsonl"), &journal[..cut]).unwrap();
         let expected = if cut <= ends[2] { SHARDS - 1 } else { SHARDS };
         let reader = Store::open(&torn).unwrap();
-        assert_eq!(
-            (reader.shards().count(), reader.is_complete()),
-            (expected, false),
-            "at {cut}"
-        );
+        assert_eq!((reader.shards().count(), reader.is_complete()), (expected, false), "at {cut}");
         let mut store = Store::create_or_resume(&torn, &manifest()).unwrap();
         for number in expected..SHARDS {
-            store
-                .write(&shard_name(number), &shard_bytes(number))
-                .unwrap();
+            store.write(&shard_name(number), &shard_bytes(number)).unwrap();
         }
         store.finish().unwrap();
         assert_eq!(contents(&torn), contents(&whole), "cut at {cut}");
@@ -157,11 +124,7 @@ fn blocks_that_a_power_cut_left_unwritten_are_dropped() {
     drop(with_shards(folder.path(), SHARDS));
     let path = folder.path().join("journal.jsonl");
     let mut journal = fs::read(&path).unwrap();
-    let start = journal[..journal.len() - 1]
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .unwrap()
-        + 1;
+    let start = journal[..journal.len() - 1].iter().rposition(|&b| b == b'\n').unwrap() + 1;
     journal[start..start + 50].fill(0);
     fs::write(&path, journal).unwrap();
     let store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
@@ -207,10 +170,7 @@ fn a_missing_journal_is_refused() {
     // Without the manifest, too, the shards are nobody's.
     fs::remove_file(folder.path().join("manifest.json")).unwrap();
     let refused = Store::create_or_resume(folder.path(), &manifest()).unwrap_err();
-    assert!(
-        matches!(refused, ArtifactError::NotEmpty { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ArtifactError::NotEmpty { .. }), "{refused}");
 }
 
 proptest! {

@@ -54,10 +54,7 @@ fn a_small_file_system_fills_up() {
 
     // Room enough for small shards again, until they fill it as well.
     let full = (3..100).find_map(|number| {
-        store
-            .write(&shard_name(number), &shard_bytes(number))
-            .err()
-            .map(|error| (number, error))
+        store.write(&shard_name(number), &shard_bytes(number)).err().map(|error| (number, error))
     });
     let (first_missing, error) = full.unwrap();
     assert!(matches!(error, ArtifactError::Write { .. }), "{error:?}");
@@ -68,15 +65,10 @@ fn a_small_file_system_fills_up() {
     assert_eq!(store.shards().count(), first_missing);
 
     // Tried again once there is room.
-    let resized = Command::new("mount")
-        .args(["-o", "remount,size=4m"])
-        .arg(&disk.0)
-        .status()
-        .unwrap();
+    let resized =
+        Command::new("mount").args(["-o", "remount,size=4m"]).arg(&disk.0).status().unwrap();
     assert!(resized.success());
-    store
-        .write(&shard_name(first_missing), &shard_bytes(first_missing))
-        .unwrap();
+    store.write(&shard_name(first_missing), &shard_bytes(first_missing)).unwrap();
     store.finish().unwrap();
     Store::open(&dir).unwrap().verify().unwrap();
 }
@@ -109,9 +101,7 @@ fn a_journal_without_room_is_repaired() {
     let mut store = with_shards(&dir, 0);
     let pages = (0..).take_while(|&i| fs::write(disk.0.join(format!("b{i}")), [0; 4096]).is_ok());
     assert!(pages.count() > 5);
-    let error = (0..100)
-        .find_map(|i| store.write(&format!("empty-{i}"), b"").err())
-        .unwrap();
+    let error = (0..100).find_map(|i| store.write(&format!("empty-{i}"), b"").err()).unwrap();
     assert!(error.to_string().contains("journal.jsonl"), "{error}");
     let committed = store.shards().count();
     fs::remove_file(disk.0.join("b0")).unwrap();

@@ -25,9 +25,7 @@ fn stage() {
     let mut store = Store::create_or_resume(dir, &manifest()).unwrap();
     for number in 0..SHARDS {
         if !store.has(&shard_name(number)) {
-            store
-                .write(&shard_name(number), &shard_bytes(number))
-                .unwrap();
+            store.write(&shard_name(number), &shard_bytes(number)).unwrap();
         }
     }
     store.finish().unwrap();
@@ -59,11 +57,8 @@ fn survives_kill_9() {
     assert_eq!(expected.len(), SHARDS + 3);
 
     // Truly random moments: every run of the test kills at others.
-    let mut state = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos() as u64
-        | 1;
+    let mut state =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let mut random = |below: u32| {
         state ^= state << 13;
         state ^= state >> 7;
@@ -75,17 +70,10 @@ fn survives_kill_9() {
         let dir = folder.path().join(format!("killed-{kill}"));
         // In two of three stores the first run gets some way; in the others the kill may even hit
         // the birth of the store.
-        let wait_for = if kill % 3 == 0 {
-            0
-        } else {
-            random(SHARDS as u32 - 2) as usize
-        };
+        let wait_for = if kill % 3 == 0 { 0 } else { random(SHARDS as u32 - 2) as usize };
         let mut child = start(&dir);
         while committed(&dir) < wait_for {
-            assert!(
-                child.try_wait().unwrap().is_none(),
-                "the stage ended by itself"
-            );
+            assert!(child.try_wait().unwrap().is_none(), "the stage ended by itself");
             sleep(Duration::from_micros(200));
         }
         sleep(per_shard * random(3000) / 1000);
@@ -99,18 +87,9 @@ fn survives_kill_9() {
             store.verify().unwrap();
         }
         // The lock of the killed process is gone, and what it finished is not redone.
-        assert!(
-            start(&dir).wait().unwrap().success(),
-            "kill {kill} after {lines} shards"
-        );
-        assert!(
-            contents(&dir) == expected,
-            "kill {kill} after {lines} shards"
-        );
+        assert!(start(&dir).wait().unwrap().success(), "kill {kill} after {lines} shards");
+        assert!(contents(&dir) == expected, "kill {kill} after {lines} shards");
     }
     println!("{interrupted} of {KILLS} runs were interrupted, {torn} of them within a shard");
-    assert!(
-        interrupted >= KILLS / 2,
-        "only {interrupted} of {KILLS} were killed in time"
-    );
+    assert!(interrupted >= KILLS / 2, "only {interrupted} of {KILLS} were killed in time");
 }

@@ -20,10 +20,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         .unwrap()
         .map(|file| {
             let file = file.unwrap();
-            (
-                file.file_name().into_string().unwrap(),
-                fs::read(file.path()).unwrap(),
-            )
+            (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())
         })
         .collect()
 }
@@ -32,10 +29,7 @@ fn manifest() -> Manifest {
     Manifest::new("test-rows", 1)
         .with("seed", 7)
         .unwrap()
-        .with(
-            "model",
-            serde_json::json!({"blake3": "ab12", "layers": ["q", "k", "v"]}),
-        )
+        .with("model", serde_json::json!({"blake3": "ab12", "layers": ["q", "k", "v"]}))
         .unwrap()
 }
 
@@ -45,18 +39,14 @@ fn shard_name(number: usize) -> String {
 
 /// The bytes of a shard: some kilobytes that depend on its number.
 fn shard_bytes(number: usize) -> Vec<u8> {
-    (0..3000 + 17 * number)
-        .map(|i| (i * i + 31 * number) as u8)
-        .collect()
+    (0..3000 + 17 * number).map(|i| (i * i + 31 * number) as u8).collect()
 }
 
 /// A store with this many shards, not finished.
 fn with_shards(dir: &Path, shards: usize) -> Store {
     let mut store = Store::create_or_resume(dir, &manifest()).unwrap();
     for number in 0..shards {
-        store
-            .write(&shard_name(number), &shard_bytes(number))
-            .unwrap();
+        store.write(&shard_name(number), &shard_bytes(number)).unwrap();
     }
     store
 }

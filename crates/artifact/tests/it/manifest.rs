@@ -9,14 +9,8 @@ use tamis_artifact::{Manifest, Store};
 use crate::manifest;
 
 fn of(fields: Value) -> Manifest {
-    let Value::Object(fields) = fields else {
-        panic!("not an object")
-    };
-    Manifest {
-        kind: "kind".to_owned(),
-        format: 1,
-        fields,
-    }
+    let Value::Object(fields) = fields else { panic!("not an object") };
+    Manifest { kind: "kind".to_owned(), format: 1, fields }
 }
 
 #[test]
@@ -24,10 +18,7 @@ fn differences_name_dotted_paths_and_both_values() {
     let stored =
         of(json!({"model": {"hash": "aa", "layers": ["q", "k"], "tied": true}, "seed": 1}));
     let cases = [
-        (
-            json!({"model": {"hash": "aa", "layers": ["q", "k"], "tied": true}, "seed": 1}),
-            "",
-        ),
+        (json!({"model": {"hash": "aa", "layers": ["q", "k"], "tied": true}, "seed": 1}), ""),
         (
             json!({"model": {"hash": "bb", "layers": ["q", "k"], "tied": true}, "seed": 1}),
             "field `model.hash` is \"aa\", expected \"bb\"",
@@ -49,10 +40,7 @@ fn differences_name_dotted_paths_and_both_values() {
     for (expected, message) in cases {
         let differences = stored.differences(&of(expected));
         assert_eq!(differences.is_empty(), message.is_empty());
-        assert!(
-            differences.to_string().starts_with(message),
-            "{differences}"
-        );
+        assert!(differences.to_string().starts_with(message), "{differences}");
     }
     let mut other = stored.clone();
     other.kind = "other".to_owned();
@@ -65,17 +53,10 @@ fn differences_name_dotted_paths_and_both_values() {
 fn long_values_and_many_differences_are_shortened() {
     let layers: Vec<String> = (0..300).map(|i| format!("model.layers.{i}")).collect();
     let stored = of(json!({"layers": layers}));
-    let message = stored
-        .differences(&of(json!({"layers": ["x"]})))
-        .to_string();
-    assert!(
-        message.contains("(300 items)") && message.len() < 250,
-        "{message}"
-    );
+    let message = stored.differences(&of(json!({"layers": ["x"]}))).to_string();
+    assert!(message.contains("(300 items)") && message.len() < 250, "{message}");
     let renamed: Vec<String> = layers.iter().map(|name| format!("{name}.q")).collect();
-    let message = stored
-        .differences(&of(json!({"layers": renamed})))
-        .to_string();
+    let message = stored.differences(&of(json!({"layers": renamed}))).to_string();
     assert!(
         message.contains("`layers.0`") && message.ends_with("and 296 more fields"),
         "{message}"
@@ -103,32 +84,18 @@ fn expect_refuses_artefacts_that_do_not_belong_together() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
     store.expect("model.blake3", &json!("ab12")).unwrap();
-    store
-        .expect("model.layers", &json!(["q", "k", "v"]))
-        .unwrap();
-    let refused = store
-        .expect("model.blake3", &json!("cd34"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refused.contains("field `model.blake3` is \"ab12\", expected \"cd34\""),
-        "{refused}"
-    );
+    store.expect("model.layers", &json!(["q", "k", "v"])).unwrap();
+    let refused = store.expect("model.blake3", &json!("cd34")).unwrap_err().to_string();
+    assert!(refused.contains("field `model.blake3` is \"ab12\", expected \"cd34\""), "{refused}");
     assert!(refused.contains("use another --out or delete"), "{refused}");
-    let refused = store
-        .expect("tokenizer", &json!("x"))
-        .unwrap_err()
-        .to_string();
+    let refused = store.expect("tokenizer", &json!("x")).unwrap_err().to_string();
     assert!(refused.contains("field `tokenizer` is absent"), "{refused}");
 }
 
 #[test]
 fn a_value_without_a_json_form_is_refused() {
     let map = std::collections::BTreeMap::from([((1, 2), 3)]);
-    let refused = Manifest::new("kind", 1)
-        .with("map", map)
-        .unwrap_err()
-        .to_string();
+    let refused = Manifest::new("kind", 1).with("map", map).unwrap_err().to_string();
     assert!(refused.contains("`map`"), "{refused}");
 }
 

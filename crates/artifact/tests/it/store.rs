@@ -21,29 +21,17 @@ fn what_is_written_is_read_back() {
     assert!(store.is_complete());
     assert_eq!(store.manifest(), &manifest());
     assert_eq!(store.fingerprint(), written);
-    assert_eq!(
-        store.shards().collect::<Vec<_>>(),
-        ["rows-00000", "rows-00001", "rows-00002"]
-    );
+    assert_eq!(store.shards().collect::<Vec<_>>(), ["rows-00000", "rows-00001", "rows-00002"]);
     for number in 0..3 {
         let (name, bytes) = (shard_name(number), shard_bytes(number));
         assert_eq!(store.read(&name).unwrap(), bytes);
         let entry = store.entry(&name).unwrap();
-        assert_eq!(
-            (entry.bytes, &entry.blake3),
-            (bytes.len() as u64, &hash_bytes(&bytes))
-        );
+        assert_eq!((entry.bytes, &entry.blake3), (bytes.len() as u64, &hash_bytes(&bytes)));
     }
     store.verify().unwrap();
     let names: Vec<String> = contents(&dir).into_keys().collect();
-    let expected = [
-        ".lock",
-        "journal.jsonl",
-        "manifest.json",
-        "rows-00000",
-        "rows-00001",
-        "rows-00002",
-    ];
+    let expected =
+        [".lock", "journal.jsonl", "manifest.json", "rows-00000", "rows-00001", "rows-00002"];
     assert_eq!(names, expected);
 }
 
@@ -55,10 +43,7 @@ fn an_unfinished_store_is_readable_and_goes_on() {
     assert!(!reader.is_complete());
     assert_eq!(reader.read(&shard_name(1)).unwrap(), shard_bytes(1));
     let missing = reader.read(&shard_name(2)).unwrap_err().to_string();
-    assert!(
-        missing.contains("`rows-00002`") && missing.contains("incomplete"),
-        "{missing}"
-    );
+    assert!(missing.contains("`rows-00002`") && missing.contains("incomplete"), "{missing}");
 
     let mut store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
     assert!(store.has(&shard_name(1)) && !store.has(&shard_name(2)));
@@ -108,10 +93,7 @@ fn two_writers_are_refused_and_the_lock_ends_with_its_holder() {
     let folder = tempfile::tempdir().unwrap();
     let first = with_shards(folder.path(), 1);
     let second = Store::create_or_resume(folder.path(), &manifest());
-    assert!(
-        matches!(second, Err(ArtifactError::Locked { .. })),
-        "{second:?}"
-    );
+    assert!(matches!(second, Err(ArtifactError::Locked { .. })), "{second:?}");
     assert!(second.unwrap_err().to_string().contains("another process"));
     Store::open(folder.path()).unwrap();
     drop(first);
@@ -127,55 +109,28 @@ fn misuse_is_refused() {
     assert_eq!(store.read(&shard_name(0)).unwrap(), shard_bytes(0));
 
     let long = "x".repeat(251);
-    for name in [
-        "",
-        ".hidden",
-        "a/b",
-        "..",
-        "manifest.json",
-        "Journal.jsonl",
-        "ü",
-        &long,
-    ] {
+    for name in ["", ".hidden", "a/b", "..", "manifest.json", "Journal.jsonl", "ü", &long] {
         let refused = store.write(name, b"");
-        assert!(
-            matches!(refused, Err(ArtifactError::ShardName { .. })),
-            "{name}"
-        );
+        assert!(matches!(refused, Err(ArtifactError::ShardName { .. })), "{name}");
     }
     store.write(&long[1..], b"").unwrap();
 
     let mut reader = Store::open(folder.path()).unwrap();
-    assert!(matches!(
-        reader.write("new", b""),
-        Err(ArtifactError::ReadOnly { .. })
-    ));
-    assert!(matches!(
-        reader.finish(),
-        Err(ArtifactError::ReadOnly { .. })
-    ));
+    assert!(matches!(reader.write("new", b""), Err(ArtifactError::ReadOnly { .. })));
+    assert!(matches!(reader.finish(), Err(ArtifactError::ReadOnly { .. })));
     store.finish().unwrap();
-    assert!(matches!(
-        store.write("new", b""),
-        Err(ArtifactError::Finished { .. })
-    ));
+    assert!(matches!(store.write("new", b""), Err(ArtifactError::Finished { .. })));
     drop(store);
     let mut store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
     assert!(store.is_complete());
-    assert!(matches!(
-        store.write("new", b""),
-        Err(ArtifactError::Finished { .. })
-    ));
+    assert!(matches!(store.write("new", b""), Err(ArtifactError::Finished { .. })));
 }
 
 #[test]
 fn folders_that_are_no_stores_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let opened = Store::open(folder.path());
-    assert!(
-        matches!(opened, Err(ArtifactError::NotAStore { .. })),
-        "{opened:?}"
-    );
+    assert!(matches!(opened, Err(ArtifactError::NotAStore { .. })), "{opened:?}");
     fs::write(folder.path().join("thesis.tex"), "").unwrap();
     let made = Store::create_or_resume(folder.path(), &manifest()).unwrap_err();
     assert!(matches!(made, ArtifactError::NotEmpty { .. }), "{made}");

@@ -124,7 +124,9 @@ fn plain_loop(
             }
             if metric == Metric::Cosine {
                 let length = centroid.iter().map(|x| x * x).sum::<f64>().sqrt();
-                centroid.iter_mut().for_each(|x| *x /= length);
+                for x in centroid.iter_mut() {
+                    *x /= length;
+                }
             }
         }
     }

@@ -15,10 +15,7 @@ fn edges() {
     assert_eq!(plan_batches(&[], 10).unwrap(), Vec::<Vec<usize>>::new());
     assert_eq!(plan_batches(&[50], 10).unwrap(), [[0]]);
     assert_eq!(plan_batches(&[0, 0, 5], 5).unwrap(), [vec![0, 1], vec![2]]);
-    assert!(matches!(
-        plan_batches(&[1], 0),
-        Err(DatasetError::ZeroTokenBudget)
-    ));
+    assert!(matches!(plan_batches(&[1], 0), Err(DatasetError::ZeroTokenBudget)));
 }
 
 proptest! {

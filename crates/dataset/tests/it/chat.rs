@@ -29,9 +29,7 @@ fn with_template(source: &str) -> Result<Encoder, tamis_dataset::DatasetError> {
 }
 
 fn turns(messages: &[Message]) -> Sample {
-    sample(Content::Chat {
-        messages: messages.to_vec(),
-    })
+    sample(Content::Chat { messages: messages.to_vec() })
 }
 
 #[test]
@@ -50,11 +48,8 @@ fn texts_are_those_of_jinja() {
             .filter(|turn| turn.role == "assistant")
             .map(|turn| turn.content.trim())
             .collect();
-        let learned: Vec<&str> = rendered
-            .targets
-            .iter()
-            .map(|target| &rendered.text[target.clone()])
-            .collect();
+        let learned: Vec<&str> =
+            rendered.targets.iter().map(|target| &rendered.text[target.clone()]).collect();
         let expected: Vec<String> = answers
             .iter()
             .map(|answer| match case.name.as_str() {
@@ -93,12 +88,7 @@ fn the_end_marker_is_learned_and_nothing_is_added() {
 #[test]
 fn blank_answers_are_not_learned() {
     let encoder = encoder("bytes", Template::Chat, EncodeOptions::default());
-    let turns = [
-        ("user", "a"),
-        ("assistant", " "),
-        ("user", "b"),
-        ("assistant", "ok"),
-    ];
+    let turns = [("user", "a"), ("assistant", " "), ("user", "b"), ("assistant", "ok")];
     assert_eq!(learned(&encoder, &scored(&encoder, talk(&turns))), "ok");
     for turns in [&turns[..2], &turns[..1]] {
         let outcome = encoder.encode(&sample(talk(turns))).unwrap();
@@ -112,16 +102,8 @@ fn templates_that_rewrite_the_past_are_refused() {
     let forgetful = "{% for m in messages %}[{{ m.role }}]{{ m.content if loop.last or m.role == 'user' else '…' }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
     let encoder = with_template(forgetful).unwrap();
     let one = talk(&[("user", "a"), ("assistant", "b")]);
-    assert!(matches!(
-        encoder.encode(&sample(one)).unwrap(),
-        Outcome::Scored(_)
-    ));
-    let two = talk(&[
-        ("user", "a"),
-        ("assistant", "b"),
-        ("user", "c"),
-        ("assistant", "d"),
-    ]);
+    assert!(matches!(encoder.encode(&sample(one)).unwrap(), Outcome::Scored(_)));
+    let two = talk(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]);
     let message = encoder.encode(&sample(two)).unwrap_err().to_string();
     assert!(
         message.contains("turn 2 (assistant)") && message.contains("`the-sample`"),
@@ -149,53 +131,30 @@ fn templates_that_rewrite_the_past_are_refused() {
 #[test]
 fn template_errors_are_passed_on() {
     let raising = with_template("{{ raise_exception('no ' + messages[0].role) }}").unwrap();
-    let message = raising
-        .encode(&sample(talk(&[("assistant", "b")])))
-        .unwrap_err()
-        .to_string();
+    let message = raising.encode(&sample(talk(&[("assistant", "b")]))).unwrap_err().to_string();
     assert!(message.contains("no assistant"), "{message}");
 
     let message = with_template("{% if %}").unwrap_err().to_string();
     assert!(message.contains("chat_template.jinja"), "{message}");
     let odd = with_template("{{ strftime_now('%Q') }}").unwrap();
-    let message = odd
-        .encode(&sample(talk(&[("assistant", "b")])))
-        .unwrap_err()
-        .to_string();
+    let message = odd.encode(&sample(talk(&[("assistant", "b")]))).unwrap_err().to_string();
     assert!(message.contains("%Q"), "{message}");
 }
 
 #[test]
 fn a_list_of_templates_has_a_default() {
     let folder = Folder::new();
-    fs::copy(
-        fixture("bytes").join("tokenizer.json"),
-        folder.path().join("tokenizer.json"),
-    )
-    .unwrap();
+    fs::copy(fixture("bytes").join("tokenizer.json"), folder.path().join("tokenizer.json"))
+        .unwrap();
     let config = |list: &str| {
-        folder.file(
-            "tokenizer_config.json",
-            format!("{{\"chat_template\": {list}}}"),
-        );
+        folder.file("tokenizer_config.json", format!("{{\"chat_template\": {list}}}"));
         TextTokenizer::from_dir(folder.path())
     };
     let default = r#"[{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{% for m in messages %}{{ m.content }}{% endfor %}"}]"#;
-    let encoder = Encoder::new(
-        config(default).unwrap(),
-        Template::Chat,
-        EncodeOptions::default(),
-    )
-    .unwrap();
-    let rendered = encoder
-        .render(&sample(talk(&[("user", "a"), ("assistant", "b")])))
-        .unwrap();
-    assert_eq!(
-        (rendered.text.as_str(), rendered.targets),
-        ("ab", vec![1..2])
-    );
-    let message = config(r#"[{"name": "x", "template": "y"}]"#)
-        .unwrap_err()
-        .to_string();
+    let encoder =
+        Encoder::new(config(default).unwrap(), Template::Chat, EncodeOptions::default()).unwrap();
+    let rendered = encoder.render(&sample(talk(&[("user", "a"), ("assistant", "b")]))).unwrap();
+    assert_eq!((rendered.text.as_str(), rendered.targets), ("ab", vec![1..2]));
+    let message = config(r#"[{"name": "x", "template": "y"}]"#).unwrap_err().to_string();
     assert!(message.contains("`default`"), "{message}");
 }

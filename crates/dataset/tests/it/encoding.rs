@@ -41,11 +41,7 @@ fn ids_and_masks_are_those_of_python() {
         let encoder = encoder(&case.tokenizer, Template::None, into_english(512));
         let encoded = scored(&encoder, pair(&case.source, &case.target));
         assert_eq!(encoded.ids, case.ids, "{} {}", case.tokenizer, case.target);
-        assert_eq!(
-            encoded.supervised, case.supervised,
-            "{} {}",
-            case.tokenizer, case.target
-        );
+        assert_eq!(encoded.supervised, case.supervised, "{} {}", case.tokenizer, case.target);
         assert!(!encoded.truncated);
         assert_eq!((encoded.id.as_str(), encoded.index), ("the-sample", 7));
     }
@@ -61,10 +57,7 @@ fn what_is_learned_is_the_answer() {
                 let encoded = scored(&encoder, pair("Größe 😀", target));
                 assert_eq!(learned(&encoder, &encoded), target);
                 assert_eq!(encoded.supervised.len(), encoded.len());
-                assert_eq!(
-                    encoded.targets(),
-                    encoded.supervised.iter().filter(|&&t| t).count()
-                );
+                assert_eq!(encoded.targets(), encoded.supervised.iter().filter(|&&t| t).count());
             }
         }
     }
@@ -75,21 +68,10 @@ fn what_is_learned_is_the_answer() {
 fn vicuna_learns_the_first_word_whole() {
     for name in ["bytes", "pieces"] {
         let encoder = encoder(name, Template::Vicuna, EncodeOptions::default());
-        let encoded = scored(
-            &encoder,
-            instruction("Question?", "", "The capital of France"),
-        );
-        assert_eq!(
-            learned(&encoder, &encoded).trim_start(),
-            "The capital of France"
-        );
+        let encoded = scored(&encoder, instruction("Question?", "", "The capital of France"));
+        assert_eq!(learned(&encoder, &encoded).trim_start(), "The capital of France");
         let eos = encoder.tokenizer().eos_id().unwrap();
-        let turns = [
-            ("user", "a"),
-            ("assistant", "The"),
-            ("user", "c"),
-            ("assistant", "of"),
-        ];
+        let turns = [("user", "a"), ("assistant", "The"), ("user", "c"), ("assistant", "of")];
         let encoded = scored(&encoder, talk(&turns));
         let ends: Vec<bool> = encoded
             .ids
@@ -106,10 +88,7 @@ fn vicuna_learns_the_first_word_whole() {
 fn begin_and_end_tokens() {
     for name in ["bytes", "words"] {
         let with = encoder(name, Template::None, EncodeOptions::default());
-        let options = EncodeOptions {
-            append_eos: false,
-            ..EncodeOptions::default()
-        };
+        let options = EncodeOptions { append_eos: false, ..EncodeOptions::default() };
         let without = encoder(name, Template::None, options);
         let (bos, eos) = (with.tokenizer().bos_id(), with.tokenizer().eos_id());
         let content = || instruction("Is this a question?", "", "Yes, it is.");
@@ -118,11 +97,7 @@ fn begin_and_end_tokens() {
         assert_eq!(long.ids.first().copied(), bos);
         assert!(!long.supervised[0]);
         // `words` puts the end token there itself: it must not come twice, nor stay when not wanted.
-        assert_eq!(
-            long.ids.iter().filter(|&&id| Some(id) == eos).count(),
-            1,
-            "{name}"
-        );
+        assert_eq!(long.ids.iter().filter(|&&id| Some(id) == eos).count(), 1, "{name}");
         assert_eq!(long.ids.last().copied(), eos);
         assert_eq!(long.supervised.last(), Some(&true));
         assert_eq!(short.ids, long.ids[..long.len() - 1]);
@@ -142,11 +117,7 @@ fn an_end_token_follows_answers_only() {
 #[test]
 fn samples_without_anything_to_learn() {
     let encoder = encoder("bytes", Template::None, into_english(512));
-    for content in [
-        instruction("a", "b", ""),
-        pair("a", " \n\t"),
-        talk(&[("user", "a")]),
-    ] {
+    for content in [instruction("a", "b", ""), pair("a", " \n\t"), talk(&[("user", "a")])] {
         let outcome = encoder.encode(&sample(content)).unwrap();
         assert_eq!(
             outcome,
@@ -162,33 +133,18 @@ fn samples_without_anything_to_learn() {
 #[test]
 fn targets_that_do_not_fit() {
     let content = || instruction("Is this a question?", "", "Yes, it is.");
-    let full = scored(
-        &encoder("bytes", Template::None, EncodeOptions::default()),
-        content(),
-    );
+    let full = scored(&encoder("bytes", Template::None, EncodeOptions::default()), content());
     let first_target = full.supervised.iter().position(|&target| target).unwrap();
     let run = |max_length, truncation| {
-        let options = EncodeOptions {
-            max_length,
-            truncation,
-            ..EncodeOptions::default()
-        };
-        encoder("bytes", Template::None, options)
-            .encode(&sample(content()))
-            .unwrap()
+        let options = EncodeOptions { max_length, truncation, ..EncodeOptions::default() };
+        encoder("bytes", Template::None, options).encode(&sample(content())).unwrap()
     };
     let len = full.len();
     for truncation in [Truncation::RejectCut, Truncation::KeepPrefix] {
         assert_eq!(run(len, truncation), Outcome::Scored(full.clone()));
-        assert_eq!(
-            run(first_target, truncation).reason(),
-            Some(Unscorable::TargetTruncated)
-        );
+        assert_eq!(run(first_target, truncation).reason(), Some(Unscorable::TargetTruncated));
     }
-    assert_eq!(
-        run(len - 1, Truncation::RejectCut).reason(),
-        Some(Unscorable::TargetTruncated)
-    );
+    assert_eq!(run(len - 1, Truncation::RejectCut).reason(), Some(Unscorable::TargetTruncated));
     for limit in first_target + 1..len {
         let cut = run(limit, Truncation::KeepPrefix).scored().unwrap();
         assert!(cut.truncated);
@@ -199,26 +155,14 @@ fn targets_that_do_not_fit() {
 
 #[test]
 fn text_after_the_last_target_may_be_cut() {
-    let turns = [
-        ("user", "a"),
-        ("assistant", "b"),
-        ("user", "a long question that nobody answers"),
-    ];
-    let full = scored(
-        &encoder("bytes", Template::Vicuna, EncodeOptions::default()),
-        talk(&turns),
-    );
+    let turns =
+        [("user", "a"), ("assistant", "b"), ("user", "a long question that nobody answers")];
+    let full = scored(&encoder("bytes", Template::Vicuna, EncodeOptions::default()), talk(&turns));
     let last_target = full.supervised.iter().rposition(|&target| target).unwrap();
-    let options = EncodeOptions {
-        max_length: last_target + 1,
-        ..EncodeOptions::default()
-    };
+    let options = EncodeOptions { max_length: last_target + 1, ..EncodeOptions::default() };
     let cut = scored(&encoder("bytes", Template::Vicuna, options), talk(&turns));
     assert!(cut.truncated);
-    assert_eq!(
-        (cut.len(), cut.targets()),
-        (last_target + 1, full.targets())
-    );
+    assert_eq!((cut.len(), cut.targets()), (last_target + 1, full.targets()));
 }
 
 #[test]
@@ -234,9 +178,7 @@ fn a_first_token_is_never_a_target() {
     let encoder = Encoder::new(open(), Template::None, EncodeOptions::default()).unwrap();
     let encoded = scored(&encoder, instruction("", "", "The weather"));
     assert_eq!(encoded.supervised, [false, true]);
-    let outcome = encoder
-        .encode(&sample(instruction("", "", "weather")))
-        .unwrap();
+    let outcome = encoder.encode(&sample(instruction("", "", "weather"))).unwrap();
     assert_eq!(outcome.reason(), Some(Unscorable::TooFewTokens));
 }
 
@@ -255,32 +197,18 @@ fn sizes_and_fingerprints() {
     assert!(bytes.has_chat_template() && !tokenizer("words").has_chat_template());
     assert_eq!(bytes.fingerprint(), tokenizer("bytes").fingerprint());
     assert_ne!(bytes.fingerprint(), tokenizer("words").fingerprint());
-    assert_eq!(
-        bytes
-            .decode(&bytes.ids("größer 二", true).unwrap())
-            .unwrap(),
-        "größer 二"
-    );
+    assert_eq!(bytes.decode(&bytes.ids("größer 二", true).unwrap()).unwrap(), "größer 二");
 
     // The chat template and the end token count too.
     let folder = Folder::new();
-    fs::copy(
-        fixture("bytes").join("tokenizer.json"),
-        folder.path().join("tokenizer.json"),
-    )
-    .unwrap();
+    fs::copy(fixture("bytes").join("tokenizer.json"), folder.path().join("tokenizer.json"))
+        .unwrap();
     let mut seen = vec![bytes.fingerprint().to_owned()];
-    for config in [
-        "{}",
-        r#"{"eos_token": "</s>"}"#,
-        r#"{"eos_token": "<pad>"}"#,
-        r#"{"chat_template": "x"}"#,
-    ] {
+    for config in
+        ["{}", r#"{"eos_token": "</s>"}"#, r#"{"eos_token": "<pad>"}"#, r#"{"chat_template": "x"}"#]
+    {
         folder.file("tokenizer_config.json", config);
-        let fingerprint = TextTokenizer::from_dir(folder.path())
-            .unwrap()
-            .fingerprint()
-            .to_owned();
+        let fingerprint = TextTokenizer::from_dir(folder.path()).unwrap().fingerprint().to_owned();
         assert!(!seen.contains(&fingerprint), "{config}");
         seen.push(fingerprint);
     }
@@ -293,27 +221,18 @@ fn broken_tokenizer_folders() {
     assert!(open().to_string().contains("tokenizer.json"));
     folder.file("tokenizer.json", "{}");
     assert!(matches!(open(), DatasetError::Tokenizer { .. }));
-    fs::copy(
-        fixture("bytes").join("tokenizer.json"),
-        folder.path().join("tokenizer.json"),
-    )
-    .unwrap();
+    fs::copy(fixture("bytes").join("tokenizer.json"), folder.path().join("tokenizer.json"))
+        .unwrap();
     folder.file("tokenizer_config.json", r#"{"eos_token": "<end>"}"#);
     let message = open().to_string();
-    assert!(
-        message.contains("tokenizer_config.json") && message.contains("`<end>`"),
-        "{message}"
-    );
+    assert!(message.contains("tokenizer_config.json") && message.contains("`<end>`"), "{message}");
     folder.file("tokenizer_config.json", "{");
     assert!(open().to_string().contains("tokenizer_config.json"));
 }
 
 #[test]
 fn parameters_are_checked() {
-    let options = EncodeOptions {
-        max_length: 1,
-        ..EncodeOptions::default()
-    };
+    let options = EncodeOptions { max_length: 1, ..EncodeOptions::default() };
     let error = Encoder::new(tokenizer("bytes"), Template::None, options).unwrap_err();
     assert!(error.to_string().contains("max_length is 1"), "{error}");
 }
@@ -322,26 +241,16 @@ fn parameters_are_checked() {
 fn descriptions_tell_settings_apart() {
     let shared = Arc::new(tokenizer("bytes"));
     let describe = |template: Template, options: EncodeOptions| {
-        Encoder::new(shared.clone(), template, options)
-            .unwrap()
-            .description()
+        Encoder::new(shared.clone(), template, options).unwrap().description()
     };
     let base = describe(english(), EncodeOptions::default());
     assert_eq!(base["template"], "translation");
     assert_eq!(base["target_language"], "English");
     assert_eq!(base["truncation"], "reject_cut");
     assert_eq!(base, describe(english(), EncodeOptions::default()));
-    let german = Template::Translation {
-        target_language: "German".into(),
-    };
-    let no_end = EncodeOptions {
-        append_eos: false,
-        ..EncodeOptions::default()
-    };
-    let keep = EncodeOptions {
-        truncation: Truncation::KeepPrefix,
-        ..EncodeOptions::default()
-    };
+    let german = Template::Translation { target_language: "German".into() };
+    let no_end = EncodeOptions { append_eos: false, ..EncodeOptions::default() };
+    let keep = EncodeOptions { truncation: Truncation::KeepPrefix, ..EncodeOptions::default() };
     for other in [
         describe(german, EncodeOptions::default()),
         describe(Template::Chat, EncodeOptions::default()),
@@ -381,11 +290,7 @@ fn outcomes() {
     assert_eq!(outcome.clone().map(|x| x + 1).scored(), Some(4));
     assert_eq!((outcome.as_scored(), outcome.reason()), (Some(&3), None));
     let reason = Unscorable::TargetTruncated;
-    let none: Outcome<u32> = Outcome::Unscorable {
-        id: SampleId::from("x"),
-        index: 0,
-        reason,
-    };
+    let none: Outcome<u32> = Outcome::Unscorable { id: SampleId::from("x"), index: 0, reason };
     assert_eq!(none.as_scored(), None);
     assert_eq!(none.map(|x| x + 1).reason(), Some(reason));
     assert_eq!(serde_json::to_value(reason).unwrap(), "target_truncated");

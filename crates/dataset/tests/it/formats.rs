@@ -44,17 +44,11 @@ impl Folder {
 
 #[test]
 fn alpaca_array_compact_and_spread_out() {
-    let rows: Vec<serde_json::Value> = ALPACA
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let rows: Vec<serde_json::Value> =
+        ALPACA.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let compact = serde_json::to_string(&rows).unwrap();
-    let spread = format!(
-        "\n  {}\r\n\n",
-        serde_json::to_string_pretty(&rows)
-            .unwrap()
-            .replace('\n', "\r\n")
-    );
+    let spread =
+        format!("\n  {}\r\n\n", serde_json::to_string_pretty(&rows).unwrap().replace('\n', "\r\n"));
     for text in [compact, spread] {
         let data = Folder::new_open("a.json", text);
         assert_eq!(data.format(), Format::AlpacaJson);
@@ -69,10 +63,7 @@ fn an_array_is_followed_through_strings_and_nesting() {
     let data = Folder::new_open("a.json", text);
     assert_eq!(
         contents(&data),
-        [
-            instruction("a ] , } [ { \" \\", "", "\\\"]"),
-            instruction("b", "", "c")
-        ]
+        [instruction("a ] , } [ { \" \\", "", "\\\"]"), instruction("b", "", "c")]
     );
 }
 
@@ -92,10 +83,7 @@ fn share_gpt_as_lines_and_as_an_array() {
     for text in [row.to_owned(), format!("[{row}]")] {
         let data = Folder::new_open("s.json", text);
         assert_eq!(data.format(), Format::ShareGpt);
-        assert_eq!(
-            contents(&data),
-            [talk(&[("user", "a"), ("assistant", "b")])]
-        );
+        assert_eq!(contents(&data), [talk(&[("user", "a"), ("assistant", "b")])]);
     }
 }
 
@@ -108,23 +96,11 @@ fn translation_lines_with_default_named_and_nested_fields() {
     let folder = Folder::new();
     for (row, source, target) in [
         (r#"{"de": "eins", "en": "one"}"#, "de", "en"),
-        (
-            r#"{"translation": {"de": "eins", "en": "one"}}"#,
-            "translation.de",
-            "translation.en",
-        ),
-        (
-            r#"{"a.b": "eins", "a": {"b": "x", "c": "one"}}"#,
-            "a.b",
-            "a.c",
-        ),
+        (r#"{"translation": {"de": "eins", "en": "one"}}"#, "translation.de", "translation.en"),
+        (r#"{"a.b": "eins", "a": {"b": "x", "c": "one"}}"#, "a.b", "a.c"),
     ] {
         let options = ReadOptions {
-            fields: Fields {
-                source: source.into(),
-                target: target.into(),
-                ..Fields::default()
-            },
+            fields: Fields { source: source.into(), target: target.into(), ..Fields::default() },
             ..ReadOptions::default()
         };
         let data = Dataset::open(folder.file("n.jsonl", row), &options).unwrap();
@@ -136,10 +112,7 @@ fn translation_lines_with_default_named_and_nested_fields() {
 fn tab_separated_with_and_without_header() {
     let data = Folder::new_open("t.tsv", "eins\tone\n\nzwei \" \t two\n");
     assert_eq!(data.format(), Format::Tsv);
-    assert_eq!(
-        contents(&data),
-        [pair("eins", "one"), pair("zwei \" ", " two")]
-    );
+    assert_eq!(contents(&data), [pair("eins", "one"), pair("zwei \" ", " two")]);
 
     let data = Folder::new_open("t.tsv", "src\ttgt\neins\tone\n");
     assert_eq!(contents(&data), [pair("eins", "one")]);
@@ -153,10 +126,7 @@ fn parallel_files_keep_blank_lines() {
     let target = folder.file("x.en", "\u{feff}one\r\ntwo\r\nthree\r\n");
     let data = Dataset::open_parallel(&source, &target, &ReadOptions::default()).unwrap();
     assert_eq!(data.format(), Format::ParallelText);
-    assert_eq!(
-        contents(&data),
-        [pair("eins", "one"), pair("", "two"), pair("drei", "three")]
-    );
+    assert_eq!(contents(&data), [pair("eins", "one"), pair("", "two"), pair("drei", "three")]);
 }
 
 #[test]
@@ -165,14 +135,7 @@ fn parallel_files_of_different_length_are_refused() {
     let source = folder.file("x.de", "eins\nzwei\ndrei\n");
     let target = folder.file("x.en", "one\ntwo");
     let error = Dataset::open_parallel(&source, &target, &ReadOptions::default()).unwrap_err();
-    assert!(matches!(
-        error,
-        DatasetError::ParallelLength {
-            source_lines: 3,
-            target_lines: 2,
-            ..
-        }
-    ));
+    assert!(matches!(error, DatasetError::ParallelLength { source_lines: 3, target_lines: 2, .. }));
 }
 
 #[test]
@@ -182,10 +145,7 @@ fn byte_order_mark_line_ends_and_blank_lines_make_no_difference() {
     let other = Folder::new_open("a.jsonl", windows);
     assert_eq!(all(&plain), all(&other));
 
-    let array = Folder::new_open(
-        "a.json",
-        "\u{feff}[{\"instruction\":\"a\",\"output\":\"b\"}]",
-    );
+    let array = Folder::new_open("a.json", "\u{feff}[{\"instruction\":\"a\",\"output\":\"b\"}]");
     assert_eq!(contents(&array), [instruction("a", "", "b")]);
 }
 
@@ -206,11 +166,7 @@ fn rows_are_read_in_any_part() {
     assert_eq!(data.read(0..0).unwrap(), []);
     assert!(matches!(
         data.read(49..51),
-        Err(DatasetError::OutOfRange {
-            position: 50,
-            len: 50,
-            ..
-        })
+        Err(DatasetError::OutOfRange { position: 50, len: 50, .. })
     ));
 }
 
@@ -218,47 +174,28 @@ fn rows_are_read_in_any_part() {
 fn the_content_hash_is_that_of_the_bytes() {
     let bytes = format!("\u{feff}{ALPACA}\n\n");
     let data = Folder::new_open("a.jsonl", &bytes);
-    assert_eq!(
-        data.content_hash(),
-        blake3::hash(bytes.as_bytes()).to_hex().as_str()
-    );
+    assert_eq!(data.content_hash(), blake3::hash(bytes.as_bytes()).to_hex().as_str());
 
     let array = " [ {\"instruction\":\"a\",\"output\":\"b\"} ] \n";
     let data = Folder::new_open("a.json", array);
-    assert_eq!(
-        data.content_hash(),
-        blake3::hash(array.as_bytes()).to_hex().as_str()
-    );
+    assert_eq!(data.content_hash(), blake3::hash(array.as_bytes()).to_hex().as_str());
 }
 
 #[test]
 fn a_stated_format_overrides_what_the_file_looks_like() {
     let folder = Folder::new();
-    let both = folder.file(
-        "a.jsonl",
-        r#"{"instruction": "i", "output": "o", "src": "s", "tgt": "t"}"#,
-    );
+    let both =
+        folder.file("a.jsonl", r#"{"instruction": "i", "output": "o", "src": "s", "tgt": "t"}"#);
     let open = |format: &str| {
-        let options = ReadOptions {
-            format: Some(format.parse().unwrap()),
-            ..ReadOptions::default()
-        };
+        let options =
+            ReadOptions { format: Some(format.parse().unwrap()), ..ReadOptions::default() };
         Dataset::open(&both, &options)
     };
-    assert_eq!(
-        contents(&open("translation-jsonl").unwrap()),
-        [pair("s", "t")]
-    );
-    assert_eq!(
-        contents(&open("alpaca-jsonl").unwrap()),
-        [instruction("i", "", "o")]
-    );
+    assert_eq!(contents(&open("translation-jsonl").unwrap()), [pair("s", "t")]);
+    assert_eq!(contents(&open("alpaca-jsonl").unwrap()), [instruction("i", "", "o")]);
     for format in ["alpaca-json", "parallel-text"] {
         let error = open(format).unwrap_err();
-        assert!(
-            matches!(error, DatasetError::FormatMismatch { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, DatasetError::FormatMismatch { .. }), "{error}");
     }
 }
 
@@ -270,10 +207,7 @@ fn format_names_go_both_ways() {
         assert_eq!(json, name);
     }
     let message = "csv".parse::<Format>().unwrap_err().to_string();
-    assert!(
-        message.contains("`csv`") && message.contains("share-gpt"),
-        "{message}"
-    );
+    assert!(message.contains("`csv`") && message.contains("share-gpt"), "{message}");
 }
 
 /// Opening a large file must not hold its text: 32 bytes a row and the table of ids, whatever the rows' size.
@@ -297,11 +231,8 @@ fn memory_of_a_million_rows() {
         write!(file, "{open}").unwrap();
         for i in 0..1_000_000 {
             let separator = if i == 0 { "" } else { between };
-            write!(
-                file,
-                "{separator}{{\"instruction\":\"{i} {filler}\",\"output\":\"y\"}}"
-            )
-            .unwrap();
+            write!(file, "{separator}{{\"instruction\":\"{i} {filler}\",\"output\":\"y\"}}")
+                .unwrap();
         }
         write!(file, "{close}").unwrap();
         file.flush().unwrap();

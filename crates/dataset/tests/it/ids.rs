@@ -40,10 +40,7 @@ fn copies_without_an_id_are_numbered() {
     let data = folder.open("a.jsonl", text).unwrap();
     let x = pair("x", "y").hash_id();
     let z = pair("x", "z").hash_id().to_string();
-    assert_eq!(
-        ids(&data),
-        [x.to_string(), format!("{x}#2"), z, format!("{x}#3")]
-    );
+    assert_eq!(ids(&data), [x.to_string(), format!("{x}#2"), z, format!("{x}#3")]);
     // Reading a part gives the same names as reading the whole.
     assert_eq!(data.read(3..4).unwrap()[0].id, all(&data)[3].id);
 }
@@ -55,10 +52,7 @@ fn a_copy_steps_over_an_id_that_is_taken() {
     let text = format!("{{\"id\": \"{hash}#2\", \"src\": \"a\", \"tgt\": \"b\"}}\n{x}{x}");
     let data = Folder::new();
     let data = data.open("a.jsonl", text).unwrap();
-    assert_eq!(
-        ids(&data),
-        [format!("{hash}#2"), hash.to_string(), format!("{hash}#3")]
-    );
+    assert_eq!(ids(&data), [format!("{hash}#2"), hash.to_string(), format!("{hash}#3")]);
 }
 
 #[test]
@@ -66,9 +60,9 @@ fn a_given_id_twice_is_an_error_or_a_reject() {
     let text = "{\"id\": 1, \"src\": \"x\", \"tgt\": \"y\"}\n\n{\"id\": \"1\", \"src\": \"p\", \"tgt\": \"q\"}\n";
     let folder = Folder::new();
     match folder.open("a.jsonl", text).unwrap_err() {
-        DatasetError::DuplicateId {
-            line, first, id, ..
-        } => assert_eq!((line, first, id.as_str()), (3, 1, "1")),
+        DatasetError::DuplicateId { line, first, id, .. } => {
+            assert_eq!((line, first, id.as_str()), (3, 1, "1"))
+        }
         other => panic!("{other}"),
     }
     let data = folder.open_skipping("a.jsonl", text).unwrap();
@@ -91,16 +85,10 @@ fn contents_that_differ_anywhere_have_different_ids() {
         talk(&[("user", "aassistant"), ("", "b")]),
         talk(&[("instruction", "a")]),
     ];
-    let ids: HashSet<SampleId> = contents
-        .iter()
-        .map(tamis_dataset::Content::hash_id)
-        .collect();
+    let ids: HashSet<SampleId> = contents.iter().map(tamis_dataset::Content::hash_id).collect();
     assert_eq!(ids.len(), contents.len());
     // A change of the hash would orphan every stored artefact: this value is fixed.
-    assert_eq!(
-        pair("Guten Morgen!", "Good morning!").hash_id().as_str(),
-        "FIXED"
-    );
+    assert_eq!(pair("Guten Morgen!", "Good morning!").hash_id().as_str(), "FIXED");
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::types::Int32Type;
+use arrow_array::{
     ArrayRef, DictionaryArray, Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray,
     StringViewArray, StructArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow_schema::{DataType, Field};
+use arrow_select::concat::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
@@ -18,21 +20,14 @@ use crate::support::{Folder, all, ids, instruction, pair, skipping};
 
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     let batch = RecordBatch::try_from_iter_with_nullable(
-        columns
-            .into_iter()
-            .map(|(name, column)| (name, column, true)),
+        columns.into_iter().map(|(name, column)| (name, column, true)),
     )
     .unwrap();
     // Small row groups, so that rows are found across them.
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(7))
-        .build();
-    let mut writer = ArrowWriter::try_new(
-        File::create(path).unwrap(),
-        batch.schema(),
-        Some(properties),
-    )
-    .unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(7)).build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties))
+            .unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -52,26 +47,13 @@ fn alpaca_columns() {
     write(
         &path,
         vec![
-            (
-                "output",
-                Arc::new(LargeStringArray::from(vec!["3", "é 🚲"])),
-            ),
-            (
-                "input",
-                Arc::new(StringViewArray::from(vec![Some("1 2"), None])),
-            ),
+            ("output", Arc::new(LargeStringArray::from(vec!["3", "é 🚲"]))),
+            ("input", Arc::new(StringViewArray::from(vec![Some("1 2"), None]))),
             (
                 "instruction",
-                Arc::new(
-                    ["Add", "Say"]
-                        .into_iter()
-                        .collect::<DictionaryArray<Int32Type>>(),
-                ),
+                Arc::new(["Add", "Say"].into_iter().collect::<DictionaryArray<Int32Type>>()),
             ),
-            (
-                "id",
-                Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])),
-            ),
+            ("id", Arc::new(UInt64Array::from(vec![Some(u64::MAX), None]))),
         ],
     );
     let data = open(&path).unwrap();
@@ -90,14 +72,8 @@ fn nested_translation_columns() {
     let folder = Folder::new();
     let path = folder.path().join("t.parquet");
     let inner = StructArray::from(vec![
-        (
-            Arc::new(Field::new("de", DataType::Utf8, true)),
-            texts(&["eins", "zwei"]),
-        ),
-        (
-            Arc::new(Field::new("en", DataType::Utf8, true)),
-            texts(&["one", "two"]),
-        ),
+        (Arc::new(Field::new("de", DataType::Utf8, true)), texts(&["eins", "zwei"])),
+        (Arc::new(Field::new("en", DataType::Utf8, true)), texts(&["one", "two"])),
     ]);
     write(&path, vec![("translation", Arc::new(inner))]);
     let options = ReadOptions {
@@ -139,30 +115,17 @@ fn chosen_rows_with_all_their_columns() {
     picks.extend((0..1500).map(|i| (i * 7) % 3000));
     let out = folder.path().join("out");
     let files = data.write_rows(&picks, &out, "chosen").unwrap();
-    assert_eq!(
-        files,
-        [out.join("chosen.jsonl"), out.join("chosen.parquet")]
-    );
+    assert_eq!(files, [out.join("chosen.jsonl"), out.join("chosen.parquet")]);
 
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&files[1]).unwrap()).unwrap();
     let schema = reader.schema().clone();
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
-    let written = arrow::compute::concat_batches(&schema, &batches).unwrap();
+    let written = concat_batches(&schema, &batches).unwrap();
     let expected = RecordBatch::try_new(
         schema,
         vec![
-            Arc::new(
-                picks
-                    .iter()
-                    .map(|&i| Some(source[i].as_str()))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(
-                picks
-                    .iter()
-                    .map(|&i| Some(target[i].as_str()))
-                    .collect::<StringArray>(),
-            ),
+            Arc::new(picks.iter().map(|&i| Some(source[i].as_str())).collect::<StringArray>()),
+            Arc::new(picks.iter().map(|&i| Some(target[i].as_str())).collect::<StringArray>()),
             Arc::new(picks.iter().map(|&i| extra[i]).collect::<Int64Array>()),
         ],
     )
@@ -174,10 +137,7 @@ fn chosen_rows_with_all_their_columns() {
     let few = open(&files[0]).unwrap();
     let expected: Vec<String> = picks[..4].iter().map(|&i| names[i].clone()).collect();
     assert_eq!(ids(&few), expected);
-    assert_eq!(
-        data.read(2998..3000).unwrap()[1].content,
-        pair("quelle 1499", "source 1499")
-    );
+    assert_eq!(data.read(2998..3000).unwrap()[1].content, pair("quelle 1499", "source 1499"));
 }
 
 #[test]
@@ -185,23 +145,14 @@ fn what_cannot_be_read() {
     let folder = Folder::new();
     let path = folder.path().join("p.parquet");
 
-    write(
-        &path,
-        vec![("question", texts(&["a"])), ("answer", texts(&["b"]))],
-    );
+    write(&path, vec![("question", texts(&["a"])), ("answer", texts(&["b"]))]);
     let message = open(&path).unwrap_err().to_string();
-    assert!(
-        message.contains("question, answer") && message.contains("src and tgt"),
-        "{message}"
-    );
+    assert!(message.contains("question, answer") && message.contains("src and tgt"), "{message}");
 
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
     write(&path, vec![("src", texts(&["a"])), ("tgt", Arc::new(list))]);
     let message = open(&path).unwrap_err().to_string();
-    assert!(
-        message.contains("column `tgt`") && message.contains("expected text"),
-        "{message}"
-    );
+    assert!(message.contains("column `tgt`") && message.contains("expected text"), "{message}");
 
     let target: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), None]));
     write(&path, vec![("src", texts(&["a", "b"])), ("tgt", target)]);
@@ -216,8 +167,6 @@ fn what_cannot_be_read() {
     write(&path, vec![("src", texts(&[])), ("tgt", texts(&[]))]);
     assert!(matches!(open(&path).unwrap_err(), DatasetError::Empty(_)));
 
-    let message = open(&folder.file("q.parquet", "PAR1"))
-        .unwrap_err()
-        .to_string();
+    let message = open(&folder.file("q.parquet", "PAR1")).unwrap_err().to_string();
     assert!(message.contains("q.parquet as Parquet"), "{message}");
 }

@@ -19,18 +19,12 @@ fn refused(bad: impl AsRef<[u8]>, parts: &[&str]) {
     assert_eq!(ids(&data), ["good"]);
     assert_eq!(data.rejects().len(), 1);
     assert_eq!(data.rejects()[0].line, 3);
-    assert!(
-        message.contains(&data.rejects()[0].to_string()),
-        "{message}"
-    );
+    assert!(message.contains(&data.rejects()[0].to_string()), "{message}");
 }
 
 #[test]
 fn rows_that_are_not_json() {
-    refused(
-        "{\"instruction\": \"a\", \"output\": \"b\"",
-        &["not valid JSON", "column"],
-    );
+    refused("{\"instruction\": \"a\", \"output\": \"b\"", &["not valid JSON", "column"]);
     refused("not json", &["not valid JSON"]);
     refused("[1]", &["expected an object, found a list"]);
 }
@@ -49,10 +43,7 @@ fn missing_and_mistyped_fields() {
         "{\"instruction\": \"a\", \"input\": {}, \"output\": \"b\"}",
         &["field `input`", "found an object"],
     );
-    refused(
-        "{\"instruction\": null, \"output\": \"b\"}",
-        &["field `instruction`", "found null"],
-    );
+    refused("{\"instruction\": null, \"output\": \"b\"}", &["field `instruction`", "found null"]);
 }
 
 #[test]
@@ -62,10 +53,7 @@ fn invalid_utf8_is_placed_to_the_byte() {
     let byte = format!("byte {} of the file", prefix + 17);
     refused(row, &[&byte, "byte 17 of the row", "0xC3"]);
     // A surrogate written out, as some exporters do, is no text either.
-    refused(
-        "{\"instruction\": \"\\ud83d\", \"output\": \"b\"}",
-        &["not valid JSON"],
-    );
+    refused("{\"instruction\": \"\\ud83d\", \"output\": \"b\"}", &["not valid JSON"]);
 }
 
 #[test]
@@ -78,14 +66,8 @@ fn turns_are_checked_one_by_one() {
             "[{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"tool\", \"value\": \"b\"}]",
             "field `conversations[1].from`: `tool`",
         ),
-        (
-            "[{\"from\": \"human\"}]",
-            "field `conversations[0].value`: missing",
-        ),
-        (
-            "[{\"from\": 1, \"value\": \"x\"}]",
-            "field `conversations[0].from`: expected a string",
-        ),
+        ("[{\"from\": \"human\"}]", "field `conversations[0].value`: missing"),
+        ("[{\"from\": 1, \"value\": \"x\"}]", "field `conversations[0].from`: expected a string"),
         ("[7]", "field `conversations[0].from`: missing"),
     ] {
         let text = format!("{good}{{\"conversations\": {bad}}}\n");
@@ -128,10 +110,7 @@ fn empty_files() {
         ("a.tsv", "src\ttgt\n"),
     ] {
         let error = folder.open(name, text).unwrap_err();
-        assert!(
-            matches!(error, DatasetError::Empty(_)),
-            "{name} {text:?}: {error}"
-        );
+        assert!(matches!(error, DatasetError::Empty(_)), "{name} {text:?}: {error}");
     }
     let (one, two) = (folder.file("x.de", ""), folder.file("x.en", ""));
     let error = Dataset::open_parallel(one, two, &ReadOptions::default()).unwrap_err();
@@ -151,29 +130,15 @@ fn nothing_left_after_skipping() {
 #[test]
 fn formats_that_cannot_be_told() {
     let folder = Folder::new();
-    let message = folder
-        .open("a.jsonl", "{\"question\": 1, \"answer\": 2}\n")
-        .unwrap_err()
-        .to_string();
-    for part in [
-        "question, answer",
-        "line 1",
-        "alpaca-json",
-        "parallel-text",
-        "Fields",
-    ] {
+    let message =
+        folder.open("a.jsonl", "{\"question\": 1, \"answer\": 2}\n").unwrap_err().to_string();
+    for part in ["question, answer", "line 1", "alpaca-json", "parallel-text", "Fields"] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
-    let message = folder
-        .open("a.txt", "plain text\n")
-        .unwrap_err()
-        .to_string();
+    let message = folder.open("a.txt", "plain text\n").unwrap_err().to_string();
     assert!(message.contains("extension is `txt`"), "{message}");
     // What claims to be JSON is named by line, not by guesses about formats.
-    let message = folder
-        .open("a.jsonl", "{\"src\": \"a\n")
-        .unwrap_err()
-        .to_string();
+    let message = folder.open("a.jsonl", "{\"src\": \"a\n").unwrap_err().to_string();
     assert!(message.contains("line 1: not valid JSON"), "{message}");
 }
 
@@ -199,10 +164,7 @@ fn a_bad_element_of_an_array_has_a_line_and_can_be_skipped() {
     let text = "[\n  {\"instruction\": \"a\", \"output\": \"b\"},\n  {\n    \"instruction\": 1,\n    \"output\": \"b\"\n  },\n  {\"instruction\": \"c\", \"output\": \"d\"}\n]";
     let folder = Folder::new();
     let message = folder.open("a.json", text).unwrap_err().to_string();
-    assert!(
-        message.contains("a.json, line 3, field `instruction`"),
-        "{message}"
-    );
+    assert!(message.contains("a.json, line 3, field `instruction`"), "{message}");
     let data = folder.open_skipping("a.json", text).unwrap();
     assert_eq!((data.len(), data.rejects()[0].line), (2, 3));
 }
@@ -217,9 +179,7 @@ fn missing_files_and_files_that_change() {
     folder.file("a.jsonl", GOOD.repeat(2));
     for error in [
         data.read(0..1).map(|_| ()).unwrap_err(),
-        data.write_rows(&[0], folder.path(), "out")
-            .map(|_| ())
-            .unwrap_err(),
+        data.write_rows(&[0], folder.path(), "out").map(|_| ()).unwrap_err(),
     ] {
         assert!(matches!(error, DatasetError::Changed { .. }), "{error}");
     }
@@ -231,9 +191,8 @@ fn parallel_files_name_the_one_at_fault() {
     let folder = Folder::new();
     let source = folder.file("x.de", "eins\nzwei\n");
     let target = folder.file("x.en", b"one\nt\xFFo\n");
-    let message = Dataset::open_parallel(&source, &target, &ReadOptions::default())
-        .unwrap_err()
-        .to_string();
+    let message =
+        Dataset::open_parallel(&source, &target, &ReadOptions::default()).unwrap_err().to_string();
     assert!(
         message.contains("x.en, line 2") && message.contains("byte 5 of the file"),
         "{message}"

@@ -8,9 +8,7 @@ use tamis_dataset::{
 };
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// A folder that lives as long as the test.
@@ -49,10 +47,7 @@ impl Folder {
 }
 
 pub(crate) fn skipping() -> ReadOptions {
-    ReadOptions {
-        on_error: OnError::Skip,
-        ..ReadOptions::default()
-    }
+    ReadOptions { on_error: OnError::Skip, ..ReadOptions::default() }
 }
 
 pub(crate) fn all(data: &Dataset) -> Vec<Sample> {
@@ -72,27 +67,15 @@ pub(crate) fn instruction(instruction: &str, input: &str, output: &str) -> Conte
 }
 
 pub(crate) fn pair(source: &str, target: &str) -> Content {
-    Content::Translation {
-        source: source.into(),
-        target: target.into(),
-    }
+    Content::Translation { source: source.into(), target: target.into() }
 }
 
 pub(crate) fn talk(turns: &[(&str, &str)]) -> Content {
-    Content::Chat {
-        messages: turns
-            .iter()
-            .map(|&(role, text)| Message::new(role, text))
-            .collect(),
-    }
+    Content::Chat { messages: turns.iter().map(|&(role, text)| Message::new(role, text)).collect() }
 }
 
 pub(crate) fn sample(content: Content) -> Sample {
-    Sample {
-        id: SampleId::from("the-sample"),
-        index: 7,
-        content,
-    }
+    Sample { id: SampleId::from("the-sample"), index: 7, content }
 }
 
 pub(crate) fn tokenizer(name: &str) -> TextTokenizer {
@@ -104,9 +87,7 @@ pub(crate) fn encoder(name: &str, template: Template, options: EncodeOptions) ->
 }
 
 pub(crate) fn english() -> Template {
-    Template::Translation {
-        target_language: "English".into(),
-    }
+    Template::Translation { target_language: "English".into() }
 }
 
 pub(crate) fn scored(encoder: &Encoder, content: Content) -> Encoded {

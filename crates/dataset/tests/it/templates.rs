@@ -31,10 +31,8 @@ fn plain(template: Template) -> Encoder {
 }
 
 fn into_english(template: Template) -> Encoder {
-    let options = EncodeOptions {
-        target_language: Some("English".into()),
-        ..EncodeOptions::default()
-    };
+    let options =
+        EncodeOptions { target_language: Some("English".into()), ..EncodeOptions::default() };
     encoder("bytes", template, options)
 }
 
@@ -49,10 +47,7 @@ fn alpaca() {
     let encoder = plain(Template::Alpaca);
     assert_eq!(marked(&encoder, instruction("Add", "1 2", "3")), with);
     assert_eq!(marked(&encoder, instruction("Say é", "", "é")), without);
-    assert_eq!(
-        marked(&encoder, talk(&[("user", "Say é"), ("assistant", "é")])),
-        without
-    );
+    assert_eq!(marked(&encoder, talk(&[("user", "Say é"), ("assistant", "é")])), without);
 }
 
 #[test]
@@ -64,33 +59,15 @@ fn vicuna() {
         marked(&encoder, instruction("Add", "1 2", "3")),
         format!("{system} USER: Add\n\n1 2 ASSISTANT:⟦ 3⟧")
     );
-    let turns = [
-        ("user", "a"),
-        ("assistant", "b"),
-        ("user", "c"),
-        ("assistant", "d"),
-    ];
+    let turns = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")];
     assert_eq!(
         marked(&encoder, talk(&turns)),
         format!("{system} USER: a ASSISTANT:⟦ b</s>⟧USER: c ASSISTANT:⟦ d⟧")
     );
-    let turns = [
-        ("system", "Be brief."),
-        ("user", "a"),
-        ("assistant", "b"),
-        ("user", "c"),
-    ];
-    assert_eq!(
-        marked(&encoder, talk(&turns)),
-        "Be brief. USER: a ASSISTANT:⟦ b</s>⟧USER: c"
-    );
+    let turns = [("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c")];
+    assert_eq!(marked(&encoder, talk(&turns)), "Be brief. USER: a ASSISTANT:⟦ b</s>⟧USER: c");
     // A blank answer is part of the text but not learned.
-    let turns = [
-        ("user", "a"),
-        ("assistant", " "),
-        ("user", "c"),
-        ("assistant", "d"),
-    ];
+    let turns = [("user", "a"), ("assistant", " "), ("user", "c"), ("assistant", "d")];
     assert!(marked(&encoder, talk(&turns)).ends_with("ASSISTANT:  </s>USER: c ASSISTANT:⟦ d⟧"));
     assert!(refused(&encoder, talk(&[("user", "a"), ("tool", "b")])).contains("role `tool`"));
 }
@@ -98,10 +75,7 @@ fn vicuna() {
 #[test]
 fn none() {
     let encoder = plain(Template::None);
-    assert_eq!(
-        marked(&encoder, instruction("Add", "1 2", "3")),
-        "Add\n1 2\n⟦3⟧"
-    );
+    assert_eq!(marked(&encoder, instruction("Add", "1 2", "3")), "Add\n1 2\n⟦3⟧");
     assert_eq!(marked(&encoder, instruction("Say", "", "é")), "Say\n⟦é⟧");
 }
 
@@ -136,12 +110,7 @@ fn translation_rows_under_other_templates() {
         ),
         "{chat}"
     );
-    for template in [
-        Template::None,
-        Template::Alpaca,
-        Template::Vicuna,
-        Template::Chat,
-    ] {
+    for template in [Template::None, Template::Alpaca, Template::Vicuna, Template::Chat] {
         let message = refused(&plain(template), pair("ja", "yes"));
         assert!(message.contains("target_language"), "{message}");
     }
@@ -152,12 +121,7 @@ fn long_conversations_do_not_fit_single_turn_templates() {
     for template in [Template::Alpaca, Template::None] {
         let encoder = plain(template);
         for turns in [
-            &[
-                ("user", "a"),
-                ("assistant", "b"),
-                ("user", "c"),
-                ("assistant", "d"),
-            ][..],
+            &[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")][..],
             &[("system", "s"), ("user", "a"), ("assistant", "b")][..],
             &[("assistant", "b")][..],
         ] {
@@ -169,32 +133,16 @@ fn long_conversations_do_not_fit_single_turn_templates() {
 
 #[test]
 fn names() {
-    for template in [
-        Template::Alpaca,
-        Template::Vicuna,
-        Template::None,
-        english(),
-        Template::Chat,
-    ] {
-        assert_eq!(
-            Template::parse(template.name(), Some("English")).unwrap(),
-            template
-        );
+    for template in [Template::Alpaca, Template::Vicuna, Template::None, english(), Template::Chat]
+    {
+        assert_eq!(Template::parse(template.name(), Some("English")).unwrap(), template);
         let json = serde_json::to_string(&template).unwrap();
         assert_eq!(serde_json::from_str::<Template>(&json).unwrap(), template);
     }
     assert!(
-        Template::parse("translation", None)
-            .unwrap_err()
-            .to_string()
-            .contains("target language")
+        Template::parse("translation", None).unwrap_err().to_string().contains("target language")
     );
-    assert!(
-        Template::parse("llama", None)
-            .unwrap_err()
-            .to_string()
-            .contains("vicuna")
-    );
+    assert!(Template::parse("llama", None).unwrap_err().to_string().contains("vicuna"));
 }
 
 #[test]

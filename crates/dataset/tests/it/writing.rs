@@ -17,10 +17,7 @@ const ROWS: [&str; 4] = [
 #[test]
 fn json_lines_byte_for_byte_in_the_order_asked_for() {
     let folder = Folder::new();
-    let text = format!(
-        "\u{feff}{}\r\n\r\n{}\n{}\n{}",
-        ROWS[0], ROWS[1], ROWS[2], ROWS[3]
-    );
+    let text = format!("\u{feff}{}\r\n\r\n{}\n{}\n{}", ROWS[0], ROWS[1], ROWS[2], ROWS[3]);
     let data = folder.open("a.jsonl", text).unwrap();
     let out = folder.path().join("new/folder");
     let files = data.write_rows(&[3, 0, 1], &out, "chosen").unwrap();
@@ -51,29 +48,15 @@ fn array_elements_one_a_line_with_keys_and_numbers_as_spelt() {
 #[test]
 fn tab_separated_rows_and_their_rendering() {
     let folder = Folder::new();
-    let data = folder
-        .open("t.tsv", "src\ttgt\neins \tone\r\neins \tone\nzw\"ei\ttwo\n")
-        .unwrap();
+    let data = folder.open("t.tsv", "src\ttgt\neins \tone\r\neins \tone\nzw\"ei\ttwo\n").unwrap();
     let files = data.write_rows(&[2, 1], folder.path(), "out").unwrap();
-    assert_eq!(
-        files,
-        [
-            folder.path().join("out.jsonl"),
-            folder.path().join("out.tsv")
-        ]
-    );
-    assert_eq!(
-        fs::read_to_string(&files[1]).unwrap(),
-        "src\ttgt\nzw\"ei\ttwo\neins \tone\n"
-    );
+    assert_eq!(files, [folder.path().join("out.jsonl"), folder.path().join("out.tsv")]);
+    assert_eq!(fs::read_to_string(&files[1]).unwrap(), "src\ttgt\nzw\"ei\ttwo\neins \tone\n");
     // The rendering keeps names, even that of a copy.
     let rendered = Dataset::open(&files[0], &ReadOptions::default()).unwrap();
     for (row, original) in all(&rendered).into_iter().zip([2, 1]) {
         let original = &all(&data)[original];
-        assert_eq!(
-            (row.id, row.content),
-            (original.id.clone(), original.content.clone())
-        );
+        assert_eq!((row.id, row.content), (original.id.clone(), original.content.clone()));
     }
 }
 
@@ -97,19 +80,10 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = Folder::new();
     let data = folder.open("a.jsonl", ROWS[0]).unwrap();
     let in_the_way = folder.file("occupied", "");
-    let error = data
-        .write_rows(&[0], &in_the_way, "out")
-        .unwrap_err()
-        .to_string();
+    let error = data.write_rows(&[0], &in_the_way, "out").unwrap_err().to_string();
     assert!(error.contains("occupied"), "{error}");
-    let error = data
-        .write_rows(&[1], folder.path(), "out")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("row 1") && error.contains("1 accepted"),
-        "{error}"
-    );
+    let error = data.write_rows(&[1], folder.path(), "out").unwrap_err().to_string();
+    assert!(error.contains("row 1") && error.contains("1 accepted"), "{error}");
 }
 
 proptest! {

@@ -79,8 +79,8 @@ pub(crate) fn difference(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) -> 
         assert_eq!((name, a.len()), (other, b.len()));
         for (a, b) in a.iter().zip(b) {
             let difference = (a - b).abs();
-            // Written so that a NaN counts as different.
-            if !(difference <= largest.0) {
+            // A NaN counts as different.
+            if difference > largest.0 || difference.is_nan() {
                 largest = (difference, name.clone());
             }
         }

@@ -1,5 +1,5 @@
 //! Integration tests: the optimizer alone, the schedules, the training loop on a tiny Llama, and
-//! parity with PyTorch.
+//! parity with `PyTorch`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod adamw;

@@ -1,4 +1,4 @@
-//! Five steps equal those of PyTorch: loss, gradient norm, learning rate and all weights.
+//! Five steps equal those of `PyTorch`: loss, gradient norm, learning rate and all weights.
 
 use serde::Deserialize;
 use tamis_finetune::{Decay, StepRecord, TrainParams, epoch_order};

@@ -174,7 +174,21 @@ fn a_weight_that_is_not_a_number_stops_the_first_step() {
 }
 
 #[test]
-fn a_gradient_that_is_not_a_number_is_named_and_the_last_good_weights_stay() {
+fn a_gradient_that_overflows_is_named() {
+    // Logits of 1e30 give a finite loss, but a gradient of the head whose norm is none.
+    let mut model = llama(DType::F32);
+    let _ = model.parameters().get("model.norm.weight").unwrap().shallow_clone().fill_(1e30);
+    let (error, untouched) = refused(model.as_mut(), settings(), &data());
+    let FinetuneError::Diverged { step: 1, loss, ref what, .. } = error else {
+        panic!("expected divergence, got {error}")
+    };
+    assert!(loss.is_finite() && loss > 1e20);
+    assert_eq!(what, "the gradient norm of `model.embed_tokens.weight` is not finite");
+    assert!(untouched);
+}
+
+#[test]
+fn divergence_leaves_the_last_good_weights() {
     // Weights of 1e30 after the first step overflow the second one's loss or gradient.
     let params = TrainParams {
         learning_rate: 1e30,

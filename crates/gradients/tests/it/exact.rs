@@ -46,10 +46,6 @@ fn autograd(
         .iter()
         .map(|layer| {
             let mut g = grads.next().unwrap();
-            // GPT-2 keeps the weights of its blocks as (in, out).
-            if layer.name.contains(".c_") {
-                g = g.transpose(0, 1);
-            }
             if layer.bias {
                 g = Tensor::cat(&[g, grads.next().unwrap().unsqueeze(1)], 1);
             }

@@ -223,4 +223,9 @@ fn batches_without_targets() {
     let lonely = sample(7, vec![3], 0);
     let message = Batch::new(&[&lonely], Device::Cpu).unwrap_err().to_string();
     assert!(message.contains("`s7`"), "{message}");
+
+    let mut short = sample(8, vec![3, 4, 5], 1);
+    short.supervised.pop();
+    let message = Batch::new(&[&short], Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("length 2 in sample `s8`"), "{message}");
 }

@@ -170,3 +170,16 @@ fn no_graph_without_gradients() {
     let hidden = model.hidden(&some_ids(1, 4), &mut NoTap).unwrap();
     assert!(hidden.requires_grad());
 }
+
+#[test]
+fn models_can_move_to_other_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Box<dyn CausalLm>>();
+    is_send::<Batch>();
+    let model = model("llama", DType::F32);
+    let ids = some_ids(1, 4);
+    let here = tch::no_grad(|| model.hidden(&ids, &mut NoTap).unwrap());
+    let there =
+        std::thread::spawn(move || tch::no_grad(|| model.hidden(&ids, &mut NoTap).unwrap()));
+    assert!(difference(&here, &there.join().unwrap()) < 1e-6);
+}
