@@ -188,7 +188,7 @@ fn main() -> Result<()> {
     configure_threads(flags.threads);
     let mut record = RunRecord::start("gdig", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
-    record.seeds.insert("seed", flags.seed);
+    record.seeds.set("seed", flags.seed);
 
     // Data and model.
     let (pool, seed_rows) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
@@ -238,9 +238,9 @@ fn main() -> Result<()> {
         &flags, &pass, &samples, &seeds, curvature.as_ref(), curvature_id, &inputs,
         seed_rows.content_hash(), &mut record,
     )?;
-    record.counts.insert("read", (pool.len() + pool.rejects().len()) as u64);
-    record.counts.insert("rejected", (pool.rejects().len() + table.skipped.len()) as u64);
-    record.counts.insert("scored", table.candidates.len() as u64);
+    record.counts.set("read", (pool.len() + pool.rejects().len()) as u64);
+    record.counts.set("rejected", (pool.rejects().len() + table.skipped.len()) as u64);
+    record.counts.set("scored", table.candidates.len() as u64);
     record.notes.extend(pool.rejects().iter().map(|reject| format!("not read: {reject}")));
 
     // 4. Those that help, 5. evenly over clusters of gradients.
@@ -261,10 +261,10 @@ fn main() -> Result<()> {
     let drawn = Resample { budget: flags.budget, within: flags.within, seed: flags.seed }
         .draw(&fit.labels, Some(&best), Some(&fit.distances))?;
     record.stages.push(timer.finish());
-    record.counts.insert("helpful", helpful.positions.len() as u64);
-    record.counts.insert("helping_every_seed", helpful.helping_all as u64);
-    record.counts.insert("clusters", clusters as u64);
-    record.counts.insert("selected", drawn.len() as u64);
+    record.counts.set("helpful", helpful.positions.len() as u64);
+    record.counts.set("helping_every_seed", helpful.helping_all as u64);
+    record.counts.set("clusters", clusters as u64);
+    record.counts.set("selected", drawn.len() as u64);
 
     // 6. What was decided, and why.
     let lines = lines(&table, &helpful, &fit, &drawn);
@@ -273,7 +273,8 @@ fn main() -> Result<()> {
     let files = write_outputs(&flags.out, &pool, &chosen, &lines, record, |record| {
         let mut page = page.build(record)?;
         if !losses.is_empty() {
-            let steps = losses.iter().enumerate().map(|(n, &l)| [(n + 1) as f64, l]).collect();
+            let steps: Vec<[f64; 2]> =
+                losses.iter().enumerate().map(|(n, &l)| [(n + 1) as f64, l]).collect();
             let plot = LinePlot::new("Loss while adapting", "step", "nats per target token");
             page.section("Adaptation").plot(plot.series("loss", steps));
         }

@@ -56,8 +56,20 @@ pub(crate) fn read_manifest_and_journal(dir: &Path) -> Result<(Vec<u8>, Vec<u8>)
     Ok((manifest, journal))
 }
 
-/// The right to write a store, held until the handle is dropped or its process ends.
-pub(crate) fn lock(dir: &Path) -> Result<File, ArtifactError> {
+/// The right to write a store, held until this is dropped or its process ends.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would do, were it not for processes being started by other threads at this
+        // moment, which share its handle until they run. What cannot be unlocked ends with them.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock of a store's folder.
+pub(crate) fn lock(dir: &Path) -> Result<Lock, ArtifactError> {
     let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .create(true)
@@ -66,7 +78,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, ArtifactError> {
         .open(&path)
         .map_err(ArtifactError::io("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(ArtifactError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ArtifactError::io("lock", path)(error)),
     }

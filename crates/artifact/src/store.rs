@@ -1,7 +1,7 @@
 //! The store: a folder of shards that belong to one manifest.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::ArtifactError;
 use crate::atomic::write_atomic;
 use crate::folder::{
-    JOURNAL, MANIFEST, begin, check_name, lock, read_manifest_and_journal, refuse_other_files,
-    remove_temporaries,
+    JOURNAL, Lock, MANIFEST, begin, check_name, lock, read_manifest_and_journal,
+    refuse_other_files, remove_temporaries,
 };
 use crate::hash::{hash_bytes, hash_file};
 use crate::journal::{JournalWriter, Record, Replay, replay};
@@ -45,8 +45,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Writer {
     journal: JournalWriter,
-    /// Held for its lock, which ends with the file handle.
-    _lock: File,
+    /// Held, not used.
+    _lock: Lock,
 }
 
 impl Store {

@@ -163,17 +163,17 @@ fn strftime_now(format: &str) -> Result<String, Error> {
             text.push(letter);
             continue;
         }
-        match letters.next() {
-            Some('Y') => text.push_str(&year.to_string()),
-            Some('y') => text.push_str(&format!("{:02}", year % 100)),
-            Some('m') => text.push_str(&format!("{month:02}")),
-            Some('d') => text.push_str(&format!("{day:02}")),
-            Some('B') => text.push_str(month_name),
-            Some('b') => text.push_str(&month_name[..3]),
-            Some('A') => text.push_str(WEEKDAY),
-            Some('a') => text.push_str(&WEEKDAY[..3]),
-            Some('H' | 'M' | 'S') => text.push_str("00"),
-            Some('%') => text.push('%'),
+        let piece = match letters.next() {
+            Some('Y') => year.to_string(),
+            Some('y') => format!("{:02}", year % 100),
+            Some('m') => format!("{month:02}"),
+            Some('d') => format!("{day:02}"),
+            Some('B') => month_name.to_owned(),
+            Some('b') => month_name[..3].to_owned(),
+            Some('A') => WEEKDAY.to_owned(),
+            Some('a') => WEEKDAY[..3].to_owned(),
+            Some('H' | 'M' | 'S') => "00".to_owned(),
+            Some('%') => "%".to_owned(),
             other => {
                 let found = other.map_or(String::new(), String::from);
                 return Err(Error::new(
@@ -181,12 +181,14 @@ fn strftime_now(format: &str) -> Result<String, Error> {
                     format!("strftime_now: `%{found}` is not supported"),
                 ));
             }
-        }
+        };
+        text.push_str(&piece);
     }
     Ok(text)
 }
 
 /// JSON with the separators of Python's `json.dumps` and nothing escaped for HTML.
+#[allow(clippy::needless_pass_by_value)] // the signature that a filter must have
 fn to_json(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = match indent {
         Some(indent) => Some(indent),

@@ -215,9 +215,8 @@ fn find(table: &StructArray, name: &str) -> Option<ArrayRef> {
 /// A column of text or integers as it is, of a dictionary of texts the texts; others are refused.
 fn readable(column: ArrayRef) -> Result<ArrayRef, String> {
     match column.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(column),
-        // A column without any value, such as `input` where no row has one.
-        DataType::Null => Ok(column),
+        // Null: a column without any value, such as `input` where no row has one.
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => Ok(column),
         integer if integer.is_integer() => Ok(column),
         DataType::Dictionary(_, values)
             if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) =>

@@ -81,9 +81,11 @@ fn detect_schema(
     fields: &Fields,
 ) -> Result<Schema, DatasetError> {
     let unknown = |found| DatasetError::UnknownFormat { file: path.to_owned(), found };
+    let named_json = matches!(extension, "json" | "jsonl" | "ndjson");
     let layout = match first_byte {
         b'[' => Layout::Array,
         b'{' => Layout::Lines,
+        _ if named_json => Layout::Lines,
         other => {
             return Err(unknown(format!(
                 "the extension is `{extension}` and the first character `{}`, where JSON has {{ or [",

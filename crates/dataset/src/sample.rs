@@ -111,7 +111,7 @@ impl Content {
         };
         match self {
             Content::Instruction { instruction, input, output } => {
-                ["instruction", instruction, input, output].into_iter().for_each(&mut feed)
+                ["instruction", instruction, input, output].into_iter().for_each(&mut feed);
             }
             Content::Chat { messages } => {
                 feed("chat");
@@ -121,7 +121,7 @@ impl Content {
                 }
             }
             Content::Translation { source, target } => {
-                ["translation", source, target].into_iter().for_each(&mut feed)
+                ["translation", source, target].into_iter().for_each(&mut feed);
             }
         }
         SampleId::from(&hasher.finalize().to_hex()[..HASH_ID_DIGITS])

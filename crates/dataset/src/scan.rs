@@ -225,13 +225,12 @@ impl Scanner {
         if buffer.is_empty() {
             return Err(source.broken(line, "a row was expected here, found a comma or `]`".into()));
         }
-        match source.peek_solid()? {
-            Some(b',') => source.bump(b','),
+        if source.peek_solid()? == Some(b',') {
+            source.bump(b',');
+        } else {
             // `]`: read_element stops at nothing else.
-            _ => {
-                source.bump(b']');
-                self.end_array()?;
-            }
+            source.bump(b']');
+            self.end_array()?;
         }
         Ok(Some((offset, line)))
     }

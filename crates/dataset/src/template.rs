@@ -107,8 +107,8 @@ impl Template {
         let content = &sample.content;
         let language = around.target_language;
         match self {
-            Template::Alpaca => single_turn(content, language).map(alpaca),
-            Template::None => single_turn(content, language).map(bare),
+            Template::Alpaca => single_turn(content, language).map(|turn| alpaca(&turn)),
+            Template::None => single_turn(content, language).map(|turn| bare(&turn)),
             Template::Translation { target_language } => translation(content, target_language),
             Template::Vicuna => {
                 conversation(content, language).and_then(|turns| vicuna(&turns, around.eos))
@@ -142,7 +142,9 @@ impl Draft {
 
     fn learned(mut self, parts: &[&str]) -> Self {
         let start = self.text.len();
-        parts.iter().for_each(|part| self.text.push_str(part));
+        for part in parts {
+            self.text.push_str(part);
+        }
         self.targets.push(start..self.text.len());
         self
     }
@@ -218,7 +220,7 @@ fn needed(language: Option<&str>) -> Result<&str, String> {
     })
 }
 
-fn alpaca(turn: SingleTurn) -> Rendered {
+fn alpaca(turn: &SingleTurn) -> Rendered {
     let draft = Draft::default();
     let draft = if turn.input.is_empty() {
         draft.given(ALPACA_NO_INPUT).given("### Instruction:\n").given(&turn.instruction)
@@ -233,7 +235,7 @@ fn alpaca(turn: SingleTurn) -> Rendered {
     draft.given("\n\n### Response:").learned(&[&turn.output]).done()
 }
 
-fn bare(turn: SingleTurn) -> Rendered {
+fn bare(turn: &SingleTurn) -> Rendered {
     let mut draft = Draft::default().given(&turn.instruction).given("\n");
     if !turn.input.is_empty() {
         draft = draft.given(&turn.input).given("\n");

@@ -1,5 +1,5 @@
 //! Tests of the public interface.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_collect)]
 
 mod batches;
 mod chat;

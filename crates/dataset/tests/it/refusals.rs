@@ -50,8 +50,8 @@ fn missing_and_mistyped_fields() {
 fn invalid_utf8_is_placed_to_the_byte() {
     let prefix = GOOD.len() + 1;
     let row = b"{\"instruction\": \"a\xC3(\", \"output\": \"b\"}";
-    let byte = format!("byte {} of the file", prefix + 17);
-    refused(row, &[&byte, "byte 17 of the row", "0xC3"]);
+    let byte = format!("byte {} of the file", prefix + 18);
+    refused(row, &[&byte, "byte 18 of the row", "0xC3"]);
     // A surrogate written out, as some exporters do, is no text either.
     refused("{\"instruction\": \"\\ud83d\", \"output\": \"b\"}", &["not valid JSON"]);
 }

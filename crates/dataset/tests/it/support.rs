@@ -93,7 +93,7 @@ pub(crate) fn english() -> Template {
 pub(crate) fn scored(encoder: &Encoder, content: Content) -> Encoded {
     match encoder.encode(&sample(content)).unwrap() {
         Outcome::Scored(encoded) => encoded,
-        other => panic!("expected tokens, found {other:?}"),
+        Outcome::Unscorable { reason, .. } => panic!("expected tokens, found: {reason}"),
     }
 }
 
