@@ -3,6 +3,7 @@
 
 mod adapt;
 mod flags;
+pub mod gdig;
 mod outputs;
 mod progress;
 

@@ -57,12 +57,10 @@ pub enum GradientError {
         /// Name of the row type.
         dtype: &'static str,
     },
-    /// No sample of the pool can be scored.
-    #[error("none of the {rows} samples can be scored; the first reason: {reason}")]
-    NothingScorable {
-        /// How many samples were tried.
-        rows: usize,
-        /// Why the first of them cannot be scored.
-        reason: String,
+    /// A row was asked for that the store does not have.
+    #[error("row {index} of the pool has no stored gradient: it was skipped, or never part of it")]
+    NoRow {
+        /// Row of the pool.
+        index: usize,
     },
 }

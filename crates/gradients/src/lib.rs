@@ -24,7 +24,7 @@ pub use projection::{Projection, ProjectionSpec};
 pub use reducer::Reducer;
 pub use seeded::{Entries, random_matrix};
 pub use shard::{RowInfo, RowShard, RowType};
-pub use source::{Pool, Samples, Skipped, read_all};
+pub use source::{First, Pool, Samples, Skipped, read_all};
 pub use store::RowStore;
 pub use trace::{
     BatchTrace, Labels, LayerTrace, Reduction, gradient_columns, gradient_size, trace_batch,

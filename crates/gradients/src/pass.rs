@@ -265,7 +265,7 @@ impl GradientPass<'_> {
         let mut quiet = tamis_artifact::NoProgress;
         let mut shards =
             self.shard(&samples, 0..samples.len(), &[reducer], &mut quiet, &mut report)?;
-        shards.pop().ok_or(GradientError::NothingScorable { rows: 0, reason: "no sample".into() })
+        shards.pop().ok_or(GradientError::NoRow { index: 0 })
     }
 
     /// Wide enough to add up: f64 for an f64 model, f32 otherwise.

@@ -60,6 +60,31 @@ impl Samples for Vec<Encoded> {
     }
 }
 
+/// The first `count` samples of another source.
+#[derive(Clone, Copy)]
+pub struct First<'a> {
+    /// All samples.
+    pub samples: &'a dyn Samples,
+    /// How many of them, at most.
+    pub count: usize,
+}
+
+impl std::fmt::Debug for First<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("First").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Samples for First<'_> {
+    fn len(&self) -> usize {
+        self.count.min(self.samples.len())
+    }
+
+    fn read(&self, positions: Range<usize>) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
+        self.samples.read(positions)
+    }
+}
+
 /// Reads every sample and keeps those that can be used: for small sets, such as seeds.
 ///
 /// # Errors

@@ -1,9 +1,11 @@
 //! Rows on disk, a shard at a time.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use tamis_artifact::{Manifest, Store};
+use tch::{Kind, Tensor};
 
 use crate::{GradientError, RowShard, RowType};
 
@@ -86,6 +88,30 @@ impl RowStore {
     pub fn read(&self, number: usize) -> Result<RowShard, GradientError> {
         let name = shard_name(number);
         RowShard::from_bytes(&self.store.read(&name)?, &name)
+    }
+
+    /// The rows of the samples at `indices` of the pool, in that order: (indices, width) in f32.
+    ///
+    /// # Errors
+    /// A sample without a row, or a shard that is missing or damaged.
+    pub fn gather(&self, indices: &[usize]) -> Result<Tensor, GradientError> {
+        let mut wanted: HashMap<usize, usize> =
+            indices.iter().enumerate().map(|(at, &index)| (index, at)).collect();
+        let mut parts: Vec<(usize, Tensor)> = Vec::with_capacity(indices.len());
+        for shard in self.shards() {
+            let shard = shard?;
+            for (row, info) in shard.infos.iter().enumerate() {
+                if let Some(at) = wanted.remove(&info.index) {
+                    parts.push((at, shard.rows.f_get(row as i64)?.f_to_kind(Kind::Float)?));
+                }
+            }
+        }
+        if let Some(&index) = wanted.keys().min() {
+            return Err(GradientError::NoRow { index });
+        }
+        parts.sort_by_key(|(at, _)| *at);
+        let rows: Vec<Tensor> = parts.into_iter().map(|(_, row)| row).collect();
+        Ok(Tensor::f_stack(&rows, 0)?)
     }
 
     /// Every shard in pool order, read one at a time.

@@ -1,0 +1,7 @@
+//! What `gdig` needs around the method itself: its flags, and its findings as lines and as a page.
+
+mod flags;
+mod found;
+
+pub use flags::{CurvatureKind, Flags, LabelKind, LossKind, ScheduleKind, ScoreKind};
+pub use found::{Found, Line};
