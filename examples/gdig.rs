@@ -85,8 +85,9 @@ fn main() -> Result<()> {
     let rows = rows_of(&flags, &gradients, &table, &helpful)?;
     let count = helpful.positions.len();
     let k = flags.clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
-    let clusters =
-        KMeansParams { k, seed: flags.seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
+    let clusters = KMeansParams { k, seed: flags.seed, ..KMeansParams::default() }
+        .check()?
+        .fit(rows.view())?;
     let best: Vec<f64> =
         helpful.positions.iter().map(|&p| table.candidates[p].mean_normalised()).collect();
     let drawn = Resample { budget, within: flags.within, seed: flags.seed }.draw(

@@ -1,85 +1,104 @@
-//! Progress bars with rate and time left, on standard error.
+//! Progress with rate and time left, on standard error.
+
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tamis::artifact::Progress;
 use tamis::finetune::{Observer, StepRecord};
 
-/// Shows a bar for each long stage. Where standard error is no terminal, says when a stage begins
-/// and ends instead.
+/// Shows a bar for each long stage; where standard error is no terminal, a line for every tenth of
+/// it instead.
 #[derive(Debug, Default)]
 pub struct Bars {
-    stage: String,
-    bar: Option<ProgressBar>,
+    current: Option<Stage>,
     /// Loss of every optimizer step seen.
     pub losses: Vec<f64>,
 }
 
-impl Bars {
-    fn begin(&mut self, stage: &str, unit: &str, total: u64, done: u64) {
-        let style = ProgressStyle::with_template(&format!(
-            "{{prefix:>12}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} ETA {{eta}} {{msg}}"
-        ));
+#[derive(Debug)]
+struct Stage {
+    name: String,
+    unit: &'static str,
+    bar: ProgressBar,
+    begun: Instant,
+    /// Where this run took over from an earlier one.
+    from: u64,
+    /// Tenths that were told already.
+    told: u64,
+}
+
+impl Stage {
+    fn begin(name: &str, unit: &'static str, total: u64, done: u64) -> Self {
         let bar = ProgressBar::new(total);
-        if let Ok(style) = style {
+        let template = format!(
+            "{{prefix:>10}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} ETA {{eta}} {{msg}}"
+        );
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
-        bar.set_prefix(stage.to_owned());
-        if done > 0 {
-            // Keeps what an earlier run did out of the rate.
-            bar.set_position(done);
-            bar.reset_eta();
+        bar.set_prefix(name.to_owned());
+        // What an earlier run did must not count as this one's rate.
+        bar.set_position(done);
+        bar.reset_eta();
+        if bar.is_hidden() && done > 0 {
+            eprintln!("{name}: {done} of {total} {unit} were done before");
         }
-        if bar.is_hidden() {
-            eprintln!("{stage}: {done} of {total} {unit} done before");
-        }
-        stage.clone_into(&mut self.stage);
-        self.bar = Some(bar);
+        let told = 10 * done / total.max(1);
+        Self { name: name.to_owned(), unit, bar, begun: Instant::now(), from: done, told }
     }
 
-    fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            let seconds = bar.elapsed().as_secs_f64();
-            if bar.is_hidden() {
-                eprintln!("{}: done in {seconds:.1} s", self.stage);
-            }
-            bar.finish();
+    fn advance(&mut self, by: u64, note: &str) {
+        self.bar.set_message(note.to_owned());
+        self.bar.inc(by);
+        let (at, total) = (self.bar.position(), self.bar.length().unwrap_or(0).max(1));
+        if !self.bar.is_hidden() || 10 * at / total == self.told {
+            return;
+        }
+        self.told = 10 * at / total;
+        let rate = (at - self.from) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
+        let left = total.saturating_sub(at) as f64 / rate;
+        let (name, unit) = (&self.name, self.unit);
+        eprintln!("{name}: {at} of {total} {unit}, {rate:.1}/s, {left:.0} s left {note}");
+    }
+
+    fn end(&self) {
+        self.bar.finish();
+        if self.bar.is_hidden() {
+            eprintln!("{}: took {:.1} s", self.name, self.begun.elapsed().as_secs_f64());
         }
     }
 }
 
 impl Progress for Bars {
     fn start(&mut self, stage: &str, total: u64, done: u64) {
-        self.begin(stage, "samples", total, done);
+        self.current = Some(Stage::begin(stage, "samples", total, done));
     }
 
     fn advance(&mut self, by: u64) {
-        if let Some(bar) = &self.bar {
-            bar.inc(by);
+        if let Some(stage) = &mut self.current {
+            stage.advance(by, "");
         }
     }
 
     fn finish(&mut self) {
-        self.end();
+        if let Some(stage) = self.current.take() {
+            stage.end();
+        }
     }
 }
 
 impl Observer for Bars {
     fn start(&mut self, steps: usize) {
-        self.begin("adapt", "steps", steps as u64, 0);
+        self.current = Some(Stage::begin("adapt", "steps", steps as u64, 0));
     }
 
     fn step(&mut self, record: &StepRecord) {
         self.losses.push(record.loss);
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("loss {:.3}", record.loss));
-            bar.inc(1);
-            if bar.is_hidden() && (record.step % 50 == 0 || record.step == record.steps) {
-                let StepRecord { step, steps, loss, .. } = record;
-                eprintln!("adapt: step {step} of {steps}, loss {loss:.3}");
-            }
+        if let Some(stage) = &mut self.current {
+            stage.advance(1, &format!("(loss {:.3})", record.loss));
         }
         if record.step == record.steps {
-            self.end();
+            Progress::finish(self);
         }
     }
 }

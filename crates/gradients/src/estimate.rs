@@ -42,8 +42,7 @@ impl Estimate {
         let shape = model.shape();
         let scalar = if shape.kind == tch::Kind::Double { 8 } else { 4 };
         let tokens = params.token_budget as u64;
-        let widths: u64 =
-            layers.iter().map(|l| (l.in_features + 2 * l.out_features) as u64).sum();
+        let widths: u64 = layers.iter().map(|l| (l.in_features + 2 * l.out_features) as u64).sum();
         let width = projection.width(layers) as u64;
         let tables = match *projection {
             ProjectionSpec::Full => 0,
@@ -102,7 +101,11 @@ impl fmt::Display for Bytes {
         let mut value = self.0 as f64;
         for unit in ["B", "KiB", "MiB", "GiB"] {
             if value < 1024.0 {
-                return if unit == "B" { write!(f, "{value} B") } else { write!(f, "{value:.1} {unit}") };
+                return if unit == "B" {
+                    write!(f, "{value} B")
+                } else {
+                    write!(f, "{value:.1} {unit}")
+                };
             }
             value /= 1024.0;
         }

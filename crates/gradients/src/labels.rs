@@ -25,7 +25,8 @@ pub(crate) fn sample(
     let cumulative = log_probs.f_exp()?.f_cumsum(1, Kind::Double)?;
     // Scaled by the row's own total, so that rounding cannot push a draw past the last token.
     let total = cumulative.f_narrow(1, vocabulary - 1, 1)?;
-    let at = Tensor::f_from_slice(&uniform)?.f_to_device(log_probs.device())?.f_unsqueeze(1)? * total;
+    let at =
+        Tensor::f_from_slice(&uniform)?.f_to_device(log_probs.device())?.f_unsqueeze(1)? * total;
     let drawn = at.f_searchsorted(&cumulative, false, true, "right", None::<Tensor>)?;
     Ok(drawn.f_squeeze_dim(1)?.f_clamp_max(vocabulary - 1)?)
 }

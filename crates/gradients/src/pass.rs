@@ -39,7 +39,8 @@ impl PassParams {
     /// # Errors
     /// The parameter that is out of range.
     pub fn check(self) -> Result<Self, GradientError> {
-        for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)] {
+        for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)]
+        {
             if value == 0 {
                 let value = value.to_string();
                 return Err(GradientError::Parameter { name, value, expected: "at least 1" });
@@ -173,7 +174,12 @@ impl GradientPass<'_> {
         let mut infos: Vec<Option<RowInfo>> = vec![None; encoded.len()];
         let mut rows: Vec<Tensor> = reducers
             .iter()
-            .map(|r| Tensor::f_zeros([encoded.len() as i64, r.width() as i64], (self.row_kind(), Device::Cpu)))
+            .map(|r| {
+                Tensor::f_zeros(
+                    [encoded.len() as i64, r.width() as i64],
+                    (self.row_kind(), Device::Cpu),
+                )
+            })
             .collect::<Result<_, _>>()?;
         let lengths: Vec<usize> = encoded.iter().map(|s| s.ids.len()).collect();
         for members in plan_batches(&lengths, self.params.token_budget)? {
@@ -222,12 +228,20 @@ impl GradientPass<'_> {
         let device = self.model.shape().device;
         let batch = Batch::new(samples, device)?;
         let ids: Vec<&str> = samples.iter().map(|s| s.id.as_ref()).collect();
-        let trace =
-            trace_batch(self.model, &batch, &ids, self.layers, self.params.reduction, Labels::Data)?;
+        let trace = trace_batch(
+            self.model,
+            &batch,
+            &ids,
+            self.layers,
+            self.params.reduction,
+            Labels::Data,
+        )?;
         let _no_grad = tch::no_grad_guard();
         let mut rows: Vec<Tensor> = reducers
             .iter()
-            .map(|r| Tensor::f_zeros([samples.len() as i64, r.width() as i64], (self.row_kind(), device)))
+            .map(|r| {
+                Tensor::f_zeros([samples.len() as i64, r.width() as i64], (self.row_kind(), device))
+            })
             .collect::<Result<_, _>>()?;
         let mut norms = SquaredNorms::new();
         for layer in trace.layers {
@@ -260,7 +274,11 @@ impl GradientPass<'_> {
     ///
     /// # Errors
     /// What the model or LibTorch reports.
-    pub fn rows_of(&self, samples: &[Encoded], reducer: &dyn Reducer) -> Result<RowShard, GradientError> {
+    pub fn rows_of(
+        &self,
+        samples: &[Encoded],
+        reducer: &dyn Reducer,
+    ) -> Result<RowShard, GradientError> {
         let mut report = PassReport::default();
         let mut quiet = tamis_artifact::NoProgress;
         let mut shards =

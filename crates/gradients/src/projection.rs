@@ -84,7 +84,8 @@ impl ProjectionSpec {
                     }
                     let (p, q) = sides(layer, out, r#in);
                     let at = (kind, device);
-                    let left = random_matrix(entries, p, layer.out_features, seed, ("out", name), at)?;
+                    let left =
+                        random_matrix(entries, p, layer.out_features, seed, ("out", name), at)?;
                     let right = random_matrix(entries, q, columns, seed, ("in", name), at)?;
                     (Form::TwoSided { left, right }, p * q)
                 }

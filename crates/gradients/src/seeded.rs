@@ -49,10 +49,16 @@ pub fn random_matrix(
     let values: Vec<f64> = match entries {
         Entries::Rademacher => signs(&mut rng, count).map(|s| s * scale).collect(),
         Entries::Gaussian => (0..count)
-            .map(|_| { let z: f64 = StandardNormal.sample(&mut rng); z * scale })
+            .map(|_| {
+                let z: f64 = StandardNormal.sample(&mut rng);
+                z * scale
+            })
             .collect(),
     };
-    Ok(Tensor::f_from_slice(&values)?.f_view([rows, columns])?.f_to_kind(kind)?.f_to_device(device)?)
+    Ok(Tensor::f_from_slice(&values)?
+        .f_view([rows, columns])?
+        .f_to_kind(kind)?
+        .f_to_device(device)?)
 }
 
 /// `count` values of ±1, one bit each.

@@ -161,11 +161,14 @@ impl RowShard {
             other => return Err(broken(&format!("rows of type {other:?}"))),
         };
         let shape: Vec<i64> = rows.shape().iter().map(|&n| n as i64).collect();
-        let columns = ["index", "targets", "norm", "loss"].map(|key| tensor(key).and_then(|t| eights(&t, key, name)));
+        let columns = ["index", "targets", "norm", "loss"]
+            .map(|key| tensor(key).and_then(|t| eights(&t, key, name)));
         let [index, targets, norm, loss] = columns;
         let (index, targets, norm, loss) = (index?, targets?, norm?, loss?);
         let count = labels.ids.len();
-        if shape.len() != 2 || [shape[0] as usize, index.len(), targets.len(), norm.len(), loss.len()] != [count; 5] {
+        if shape.len() != 2
+            || [shape[0] as usize, index.len(), targets.len(), norm.len(), loss.len()] != [count; 5]
+        {
             return Err(broken(&format!("rows of shape {shape:?} for {count} ids")));
         }
         let infos = labels

@@ -94,7 +94,9 @@ pub fn read_all(samples: &dyn Samples) -> Result<(Vec<Encoded>, Vec<Skipped>), D
     for outcome in samples.read(0..samples.len())? {
         match outcome {
             Outcome::Scored(sample) => encoded.push(sample),
-            Outcome::Unscorable { id, index, reason } => skipped.push(Skipped { id, index, reason }),
+            Outcome::Unscorable { id, index, reason } => {
+                skipped.push(Skipped { id, index, reason })
+            }
         }
     }
     Ok((encoded, skipped))

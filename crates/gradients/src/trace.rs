@@ -165,13 +165,19 @@ fn trace_with_grad(
         Labels::Data => batch.targets.shallow_clone(),
         Labels::Sampled { seed } => labels::sample(&log_probs.detach(), &batch.counts, ids, seed)?,
     };
-    let token_losses = log_probs.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?.f_neg()?;
+    let token_losses =
+        log_probs.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?.f_neg()?;
     let rows = batch.len() as i64;
-    let mut losses = Tensor::f_zeros([rows], (wide, token_losses.device()))?
-        .f_index_add(0, &batch.rows, &token_losses)?;
+    let mut losses = Tensor::f_zeros([rows], (wide, token_losses.device()))?.f_index_add(
+        0,
+        &batch.rows,
+        &token_losses,
+    )?;
     if reduction == Reduction::Mean {
         let counts: Vec<f64> = batch.counts.iter().map(|&c| c as f64).collect();
-        losses = losses.f_div(&Tensor::f_from_slice(&counts)?.f_to_kind(wide)?.f_to_device(losses.device())?)?;
+        losses = losses.f_div(
+            &Tensor::f_from_slice(&counts)?.f_to_kind(wide)?.f_to_device(losses.device())?,
+        )?;
     }
 
     let mut kept = Vec::with_capacity(layers.len());

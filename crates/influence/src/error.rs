@@ -44,7 +44,9 @@ pub enum InfluenceError {
         available: usize,
     },
     /// A rule written in a way that is not understood.
-    #[error("rule {text:?} is not one of auto, all, share:F (0 to 1), mean, normalised, top:K, top:K:mean")]
+    #[error(
+        "rule {text:?} is not one of auto, all, share:F (0 to 1), mean, normalised, top:K, top:K:mean"
+    )]
     Rule {
         /// The text.
         text: String,

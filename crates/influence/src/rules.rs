@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_dataset::{Decision, Selection, Selector};
 
 use crate::{Candidate, InfluenceError, ScoreTable};
 
@@ -116,6 +117,45 @@ impl Rule {
             return Err(InfluenceError::TooFew { wanted: budget, available: positions.len() });
         }
         Ok(Helpful { positions, used, helping_all })
+    }
+}
+
+/// Selection by influence alone, without a diversity step: of the candidates that the rule lets
+/// through, those with the highest normalised means.
+impl Selector for Rule {
+    type Input = ScoreTable;
+    type Error = InfluenceError;
+
+    fn select(&self, table: &ScoreTable, budget: usize) -> Result<Selection, InfluenceError> {
+        let helpful = self.apply(table, budget, budget)?;
+        let kept: Vec<Candidate> =
+            helpful.positions.iter().map(|&p| table.candidates[p].clone()).collect();
+        let mut outcome: Vec<Option<bool>> = vec![None; table.candidates.len()];
+        for &position in &helpful.positions {
+            outcome[position] = Some(false);
+        }
+        for row in top(&kept, budget, Ranking::MeanNormalised) {
+            outcome[helpful.positions[row]] = Some(true);
+        }
+        let decided = table.candidates.iter().zip(outcome).map(|(candidate, outcome)| Decision {
+            id: candidate.info.id.clone(),
+            index: candidate.info.index,
+            selected: outcome == Some(true),
+            reason: match outcome {
+                None => format!("not helpful: {}", helpful.used),
+                Some(true) => "helpful, among the highest normalised means".to_owned(),
+                Some(false) => "helpful, but others have higher normalised means".to_owned(),
+            },
+        });
+        let skipped = table.skipped.iter().map(|skipped| Decision {
+            id: skipped.id.clone(),
+            index: skipped.index,
+            selected: false,
+            reason: skipped.reason.to_string(),
+        });
+        let mut decisions: Vec<Decision> = decided.chain(skipped).collect();
+        decisions.sort_by_key(|decision| decision.index);
+        Ok(Selection { decisions })
     }
 }
 

@@ -68,7 +68,8 @@ impl ScoreTable {
         seeds: &[SampleId],
         projected: &Tensor,
     ) -> Result<Self, InfluenceError> {
-        let projected = projected.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.f_transpose(0, 1)?;
+        let projected =
+            projected.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.f_transpose(0, 1)?;
         Self::collect(store, seeds, |shard| {
             let (found, expected) = (shard.rows.size()[1], projected.size()[0]);
             if found != expected {

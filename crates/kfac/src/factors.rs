@@ -50,7 +50,10 @@ impl Factors {
         let square = |n: i64| Tensor::f_zeros([n, n], (kind, device));
         Ok(Self {
             shared: (0..layers.len()).collect(),
-            a: layers.iter().map(|l| square(gradient_columns(l)).map(Some)).collect::<Result<_, _>>()?,
+            a: layers
+                .iter()
+                .map(|l| square(gradient_columns(l)).map(Some))
+                .collect::<Result<_, _>>()?,
             s: layers.iter().map(|l| square(l.out_features)).collect::<Result<_, _>>()?,
             layers: layers.to_vec(),
             count: 0.0,

@@ -73,7 +73,11 @@ impl FactorFit<'_> {
     ///
     /// # Errors
     /// Non-finite activations or gradients (layer and batch are named), or what the model reports.
-    pub fn sum(&self, samples: &[Encoded], progress: &mut dyn Progress) -> Result<Factors, KfacError> {
+    pub fn sum(
+        &self,
+        samples: &[Encoded],
+        progress: &mut dyn Progress,
+    ) -> Result<Factors, KfacError> {
         let shape = self.model.shape();
         let mut factors = Factors::zeros(self.layers, shape.kind, shape.device)?;
         let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();

@@ -163,7 +163,8 @@ fn shard_error(name: &str, reason: &dyn fmt::Display) -> KfacError {
 type Stored = (Dtype, Vec<usize>, Vec<u8>);
 
 fn bytes_of(tensor: &Tensor) -> Result<Stored, KfacError> {
-    let (dtype, size) = if tensor.kind() == Kind::Double { (Dtype::F64, 8) } else { (Dtype::F32, 4) };
+    let (dtype, size) =
+        if tensor.kind() == Kind::Double { (Dtype::F64, 8) } else { (Dtype::F32, 4) };
     let host = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut bytes = vec![0u8; host.numel() * size];
     host.f_copy_data_u8(&mut bytes, host.numel())?;

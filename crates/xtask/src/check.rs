@@ -14,12 +14,8 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 4] = [
-    "tamis-artifact",
-    "tamis-clustering",
-    "tamis-dataset",
-    "tamis-report",
-];
+const WITHOUT_LIBTORCH: [&str; 4] =
+    ["tamis-artifact", "tamis-clustering", "tamis-dataset", "tamis-report"];
 
 /// Source files longer than this are worth a thought.
 const LONG_FILE: usize = 500;
@@ -87,10 +83,7 @@ fn lengths(workspace: &Workspace) -> Result<()> {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let lines = text.lines().count();
         if lines > LONG_FILE {
-            println!(
-                "warning: {} has {lines} lines; more than one idea?",
-                workspace.shown(path)
-            );
+            println!("warning: {} has {lines} lines; more than one idea?", workspace.shown(path));
         }
     }
     println!("{} files", sources.len());
@@ -128,10 +121,7 @@ fn without_libtorch(workspace: &Workspace) -> Result<()> {
             "{p}",
         ]);
         let packages = process::output(&mut tree)?;
-        if packages
-            .lines()
-            .any(|line| line.split(' ').next() == Some("torch-sys"))
-        {
+        if packages.lines().any(|line| line.split(' ').next() == Some("torch-sys")) {
             bail!(
                 "{package} depends on torch-sys; `cargo tree --package {package} --invert \
                 torch-sys` shows through what"
@@ -160,23 +150,11 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
         println!("skipped: advisories, because their database cannot be fetched");
         return Ok(());
     }
-    process::run(
-        workspace
-            .cargo()?
-            .args(["deny", "check", "--disable-fetch", "advisories"]),
-    )
+    process::run(workspace.cargo()?.args(["deny", "check", "--disable-fetch", "advisories"]))
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {
-    let clippy = [
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "--deny",
-        "warnings",
-    ];
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     process::run(workspace.cargo()?.args(clippy))
 }
 
@@ -224,15 +202,9 @@ fn examples(workspace: &Workspace) -> Result<()> {
         .context("the workspace has no package tamis-examples")?;
     // All of them in one go, as the tests build them: for one package alone cargo may choose other
     // features of the dependencies and compile those again.
-    process::run(
-        workspace
-            .cargo()?
-            .args(["build", "--locked", "--workspace", "--examples"]),
-    )?;
-    for target in package
-        .targets
-        .iter()
-        .filter(|target| target.kind.iter().any(|kind| kind == "example"))
+    process::run(workspace.cargo()?.args(["build", "--locked", "--workspace", "--examples"]))?;
+    for target in
+        package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "example"))
     {
         let mut run =
             workspace.command(workspace.target().join("debug/examples").join(&target.name))?;

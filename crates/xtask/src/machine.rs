@@ -35,11 +35,7 @@ fn compile(folder: &Path) -> Result<()> {
     // The compiler that the bindings' build script takes. CXX may hold arguments, such as in
     // "ccache g++".
     let compiler = env::var("CXX").unwrap_or_default();
-    let compiler = if compiler.trim().is_empty() {
-        "c++"
-    } else {
-        compiler.trim()
-    };
+    let compiler = if compiler.trim().is_empty() { "c++" } else { compiler.trim() };
     let mut words = compiler.split_whitespace();
     let name = words.next().unwrap_or(compiler);
 
@@ -47,12 +43,7 @@ fn compile(folder: &Path) -> Result<()> {
     let text = "#include <string_view>\nint main() { return std::string_view(\"\").size(); }\n";
     fs::write(&source, text).with_context(|| format!("cannot write {}", source.display()))?;
     let mut command = Command::new(name);
-    command
-        .args(words)
-        .arg("-std=c++17")
-        .arg(&source)
-        .arg("-o")
-        .arg(folder.join("main"));
+    command.args(words).arg("-std=c++17").arg(&source).arg("-o").arg(folder.join("main"));
     let plain = match command.output() {
         Ok(output) => output,
         Err(error) => {
@@ -82,9 +73,7 @@ fn compile(folder: &Path) -> Result<()> {
 
 /// The Python to call: `PYTHON`, else `python3`.
 pub(crate) fn python() -> OsString {
-    env::var_os("PYTHON")
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "python3".into())
+    env::var_os("PYTHON").filter(|name| !name.is_empty()).unwrap_or_else(|| "python3".into())
 }
 
 /// Checks that there is a Python with pip.

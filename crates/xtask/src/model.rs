@@ -29,26 +29,11 @@ const TOOLS: [&str; 3] = ["gguf==0.19.0", "numpy", "pyyaml"];
 /// The converted files and their sums. The conversion is exact, so they are the same on every
 /// machine.
 const FILES: [(&str, &str); 5] = [
-    (
-        "config.json",
-        "9b25e6f6719788f5f2668261ed2d300a25f9202a0380560eb8c648fc4a1e8754",
-    ),
-    (
-        "generation_config.json",
-        "8025b6679dcf077f5d339bd154238d70891decb48f35f294bfaa33a343140439",
-    ),
-    (
-        "model.safetensors",
-        "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd",
-    ),
-    (
-        "tokenizer.json",
-        "bda5a27c7a112b328e9544577a35009bf6600843793cc9e5d2dcdd2e0fd4fcc0",
-    ),
-    (
-        "tokenizer_config.json",
-        "8992b71b5143bcadfc85aa938186202b22a7a479b569695d3593947828d6e18a",
-    ),
+    ("config.json", "9b25e6f6719788f5f2668261ed2d300a25f9202a0380560eb8c648fc4a1e8754"),
+    ("generation_config.json", "8025b6679dcf077f5d339bd154238d70891decb48f35f294bfaa33a343140439"),
+    ("model.safetensors", "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd"),
+    ("tokenizer.json", "bda5a27c7a112b328e9544577a35009bf6600843793cc9e5d2dcdd2e0fd4fcc0"),
+    ("tokenizer_config.json", "8992b71b5143bcadfc85aa938186202b22a7a479b569695d3593947828d6e18a"),
 ];
 
 /// Length of model.safetensors, which tells a whole file from a part without reading half a
@@ -90,10 +75,7 @@ fn is_there(folder: &Path) -> bool {
 }
 
 fn expected() -> BTreeMap<String, String> {
-    FILES
-        .iter()
-        .map(|&(name, sum)| (name.to_owned(), sum.to_owned()))
-        .collect()
+    FILES.iter().map(|&(name, sum)| (name.to_owned(), sum.to_owned())).collect()
 }
 
 fn sums(json: &str) -> Result<BTreeMap<String, String>> {
@@ -145,19 +127,12 @@ mod tests {
         let weights = fs::File::create(dir.path().join("model.safetensors")).unwrap();
         weights.set_len(WEIGHTS_BYTES).unwrap();
         assert!(!is_there(dir.path()), "without the stamp");
-        fs::write(
-            dir.path().join(STAMP),
-            serde_json::to_string(&expected()).unwrap(),
-        )
-        .unwrap();
+        fs::write(dir.path().join(STAMP), serde_json::to_string(&expected()).unwrap()).unwrap();
         assert!(is_there(dir.path()));
         weights.set_len(WEIGHTS_BYTES - 1).unwrap();
         assert!(!is_there(dir.path()), "with weights cut short");
         weights.set_len(WEIGHTS_BYTES).unwrap();
         fs::write(dir.path().join(STAMP), "{\"config.json\": \"0\"}").unwrap();
-        assert!(
-            !is_there(dir.path()),
-            "with the stamp of another conversion"
-        );
+        assert!(!is_there(dir.path()), "with the stamp of another conversion");
     }
 }

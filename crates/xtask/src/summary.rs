@@ -100,10 +100,9 @@ fn table(run: &Run, scores: Vec<Score>, pool: &[Pair]) -> Result<String> {
     // Equal scores stay in the order of the pool.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let shown = EXAMPLES.min(ranked.len() / 2);
-    for (title, examples) in [
-        ("most helpful", &ranked[..shown]),
-        ("most harmful", &ranked[ranked.len() - shown..]),
-    ] {
+    for (title, examples) in
+        [("most helpful", &ranked[..shown]), ("most harmful", &ranked[ranked.len() - shown..])]
+    {
         writeln!(table, "\n{title} (score, share of seeds helped)")?;
         for (mean, score) in examples {
             let share = score
@@ -122,20 +121,10 @@ fn table(run: &Run, scores: Vec<Score>, pool: &[Pair]) -> Result<String> {
     writeln!(table)?;
     for stage in &run.stages {
         let resumed = if stage.resumed { "  (done before)" } else { "" };
-        writeln!(
-            table,
-            "{:<16}{}{resumed}",
-            stage.name,
-            duration(stage.seconds)
-        )?;
+        writeln!(table, "{:<16}{}{resumed}", stage.name, duration(stage.seconds))?;
     }
     if let Some(bytes) = run.peak_memory_bytes {
-        writeln!(
-            table,
-            "{:<16}{:.2} GiB",
-            "peak memory",
-            bytes as f64 / f64::from(1 << 30)
-        )?;
+        writeln!(table, "{:<16}{:.2} GiB", "peak memory", bytes as f64 / f64::from(1 << 30))?;
     }
     Ok(table)
 }
@@ -201,11 +190,8 @@ mod tests {
             })
             .collect();
         let table = of(dir.path(), &pool).unwrap();
-        let position = |text: &str| {
-            table
-                .find(text)
-                .unwrap_or_else(|| panic!("{text} is not in\n{table}"))
-        };
+        let position =
+            |text: &str| table.find(text).unwrap_or_else(|| panic!("{text} is not in\n{table}"));
         assert!(position("relaxed     all") < position("most helpful"));
         assert!(position("+5.000e-1  100 %  a:1, chosen") < position("-2.500e-1   25 %  a:2"));
         position("de  Satz 1");
@@ -224,10 +210,7 @@ mod tests {
         )
         .unwrap();
         let error = format!("{:#}", of(dir.path(), &[]).unwrap_err());
-        assert!(
-            error.contains("run.json") && error.contains("helpful"),
-            "{error}"
-        );
+        assert!(error.contains("run.json") && error.contains("helpful"), "{error}");
     }
 
     #[test]

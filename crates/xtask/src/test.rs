@@ -19,15 +19,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
 /// Whether the arguments choose packages themselves. What follows `--` is for the test programs.
 fn names_packages(arguments: &[String]) -> bool {
-    arguments
-        .iter()
-        .take_while(|argument| *argument != "--")
-        .any(|argument| {
-            argument.starts_with("-p")
-                || argument == "--package"
-                || argument.starts_with("--package=")
-                || argument == "--workspace"
-        })
+    arguments.iter().take_while(|argument| *argument != "--").any(|argument| {
+        argument.starts_with("-p")
+            || argument == "--package"
+            || argument.starts_with("--package=")
+            || argument == "--workspace"
+    })
 }
 
 #[cfg(test)]

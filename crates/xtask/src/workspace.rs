@@ -65,25 +65,15 @@ impl Workspace {
         };
         // Cargo puts this program at <target>/<profile>/xtask.
         let program = env::current_exe().context("cannot tell where this program lies")?;
-        let target = program
-            .ancestors()
-            .nth(2)
-            .map_or_else(|| root.join("target"), Path::to_path_buf);
-        Ok(Self {
-            root,
-            cache,
-            target,
-        })
+        let target =
+            program.ancestors().nth(2).map_or_else(|| root.join("target"), Path::to_path_buf);
+        Ok(Self { root, cache, target })
     }
 
     /// A checkout at `root`, for tests.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
-        Self {
-            root: root.into(),
-            cache: root.join(".cache/tamis"),
-            target: root.join("target"),
-        }
+        Self { root: root.into(), cache: root.join(".cache/tamis"), target: root.join("target") }
     }
 
     /// Folder of the checkout.
@@ -124,12 +114,8 @@ impl Workspace {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!(
-                    "waiting for another `cargo xtask` that holds {}",
-                    path.display()
-                );
-                file.lock()
-                    .with_context(|| format!("cannot lock {}", path.display()))?;
+                eprintln!("waiting for another `cargo xtask` that holds {}", path.display());
+                file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
@@ -147,12 +133,8 @@ impl Workspace {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         // The run paths of .cargo/config.toml count on the default target folder, and cargo takes
         // them from there only if no such variable is set.
-        let replaced = [
-            "RUSTFLAGS",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "RUSTDOCFLAGS",
-            "CARGO_ENCODED_RUSTDOCFLAGS",
-        ];
+        let replaced =
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOCFLAGS", "CARGO_ENCODED_RUSTDOCFLAGS"];
         let mut command = Command::new(program);
         command.current_dir(&self.root);
         if self.target != self.root.join("target")

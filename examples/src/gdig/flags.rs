@@ -20,12 +20,15 @@ const SEED_MEMORY: u64 = 4 << 30;
 
 /// Choose instruction data that helps on a seed set and is diverse, by the model's own gradients.
 #[derive(Parser, Clone, Debug, Serialize)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 The rows of --pool and --seeds may be translation pairs, instructions or chats (see --format).
 Rules: auto (every seed helped; relaxed if too few rows pass, and says so), all, share:F,
 mean, normalised, top:K. A rule or another --clusters on a finished pass takes seconds.
 Memory: with --scores fresh the seeds' gradients are held whole; --scores stored compares
-projected gradients instead, which is approximate but small.")]
+projected gradients instead, which is approximate but small."
+)]
 pub struct Flags {
     /// The model.
     #[command(flatten)]

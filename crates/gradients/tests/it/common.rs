@@ -16,7 +16,12 @@ pub(crate) fn fixture(name: &str, kind: DType) -> Box<dyn CausalLm> {
 }
 
 /// Samples of 3 to `longest` tokens whose later part is supervised, with a gap in some.
-pub(crate) fn samples(model: &dyn CausalLm, count: usize, longest: usize, seed: u64) -> Vec<Encoded> {
+pub(crate) fn samples(
+    model: &dyn CausalLm,
+    count: usize,
+    longest: usize,
+    seed: u64,
+) -> Vec<Encoded> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let vocabulary = model.shape().vocab_size as u32;
     (0..count)

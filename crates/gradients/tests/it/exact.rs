@@ -72,7 +72,10 @@ fn agrees(architecture: &str, kind: DType, tolerance: f64, reduction: Reduction)
     for (n, sample) in data.iter().enumerate() {
         let (loss, expected) = autograd(model.as_mut(), &layers, sample, reduction);
         let found = trace.losses.double_value(&[n as i64]);
-        assert!((found - loss).abs() <= tolerance * loss.abs(), "{architecture}: loss {found} {loss}");
+        assert!(
+            (found - loss).abs() <= tolerance * loss.abs(),
+            "{architecture}: loss {found} {loss}"
+        );
         let mut squared = 0.0;
         for (layer, expected) in trace.layers.iter().zip(&expected) {
             let found = layer.formed().unwrap().get(n as i64);
@@ -138,11 +141,16 @@ fn norms_are_the_same_both_ways() {
         let trace =
             trace_batch(model.as_ref(), &batch, &ids, &layers, Reduction::Sum, Labels::Data)
                 .unwrap();
-        let (mut plain, mut total) = (SquaredNorms::new(), Tensor::zeros([4], (Kind::Double, Device::Cpu)));
+        let (mut plain, mut total) =
+            (SquaredNorms::new(), Tensor::zeros([4], (Kind::Double, Device::Cpu)));
         for layer in &trace.layers {
             plain.add(layer).unwrap();
             assert_eq!(layer.formed().unwrap().size()[2], gradient_columns(layer.info()));
-            total += layer.formed().unwrap().square().sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Double);
+            total += layer.formed().unwrap().square().sum_dim_intlist(
+                [1i64, 2].as_slice(),
+                false,
+                Kind::Double,
+            );
         }
         let plain = plain.finish().unwrap().unwrap();
         assert!(relative_error(&plain, &total.sqrt()) < 1e-12);
@@ -172,7 +180,8 @@ fn sampled_labels_follow_the_softmax_and_not_the_batch() {
     let sample = &data[0];
     let ids: Vec<i64> = sample.ids.iter().map(|&id| i64::from(id)).collect();
     let hidden = model.hidden(&Tensor::from_slice(&ids).unsqueeze(0), &mut NoTap).unwrap();
-    let log_probs = model.logits(&hidden, &mut NoTap).unwrap().log_softmax(-1, None::<Kind>).squeeze_dim(0);
+    let log_probs =
+        model.logits(&hidden, &mut NoTap).unwrap().log_softmax(-1, None::<Kind>).squeeze_dim(0);
     let entropy: f64 = (1..ids.len())
         .filter(|&t| sample.supervised[t])
         .map(|t| {
@@ -181,9 +190,8 @@ fn sampled_labels_follow_the_softmax_and_not_the_batch() {
         })
         .sum();
     let draws = 400;
-    let mean = (0..draws)
-        .map(|seed| run(&[0], Labels::Sampled { seed }).double_value(&[0]))
-        .sum::<f64>()
-        / f64::from(draws as u32);
+    let mean =
+        (0..draws).map(|seed| run(&[0], Labels::Sampled { seed }).double_value(&[0])).sum::<f64>()
+            / f64::from(draws as u32);
     assert!((mean / entropy - 1.0).abs() < 0.02, "{mean} {entropy}");
 }

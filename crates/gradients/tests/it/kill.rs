@@ -23,8 +23,7 @@ fn run_pass(dir: &Path) {
     let data = samples(model.as_ref(), 240, 16, 6);
     let params = PassParams { shard_rows: 6, token_budget: 64, ..PassParams::default() };
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
-    let projection =
-        ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
+    let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let fields = pass.manifest_fields();
     let mut store = RowStore::create_or_resume(dir, "gradients", fields, RowType::F16).unwrap();
     let mut sinks = [Sink { reducer: &projection, store: &mut store }];

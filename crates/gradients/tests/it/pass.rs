@@ -83,8 +83,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     let pool = Mixed(samples(model.as_ref(), 10, 12, 4));
     let params = PassParams { shard_rows: 4, token_budget: 30, ..PassParams::default() };
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
-    let projection =
-        ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
+    let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let fields = pass.manifest_fields();
@@ -103,8 +102,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
         let shard = shard.unwrap();
         ids.extend(shard.infos.iter().map(|i| i.index));
         skipped.extend(shard.skipped.iter().map(|s| (s.index, s.reason)));
-        let members: Vec<Encoded> =
-            shard.infos.iter().map(|i| pool.0[i.index].clone()).collect();
+        let members: Vec<Encoded> = shard.infos.iter().map(|i| pool.0[i.index].clone()).collect();
         let alone = pass.rows_of(&members, &projection).unwrap();
         assert!(relative_error(&shard.rows, &alone.rows) < 1e-5);
     }
@@ -121,7 +119,8 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     // Another layer list belongs to another store.
     let pass = GradientPass { layers: &layers[1..], ..pass };
     let fields = pass.manifest_fields();
-    let refused = RowStore::create_or_resume(dir.path().join("rows"), "gradients", fields, RowType::F32);
+    let refused =
+        RowStore::create_or_resume(dir.path().join("rows"), "gradients", fields, RowType::F32);
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("layers"), "{message}");
 }
@@ -133,8 +132,7 @@ fn a_row_that_does_not_fit_half_precision_is_refused_by_name() {
     let data = samples(model.as_ref(), 2, 8, 4);
     let pass =
         GradientPass { model: model.as_ref(), layers: &layers, params: PassParams::default() };
-    let projection =
-        ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
+    let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let mut shard = pass.rows_of(&data, &projection).unwrap();
     shard.rows = &shard.rows * 1e9;
     let dir = tempfile::tempdir().unwrap();
@@ -162,8 +160,7 @@ fn a_sample_with_a_gradient_that_is_not_finite_is_named_and_left_out() {
     let _ = embedding.get(i64::from(poisoned)).fill_(f64::NAN);
     let pass =
         GradientPass { model: model.as_ref(), layers: &layers, params: PassParams::default() };
-    let projection =
-        ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
+    let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let shard = pass.rows_of(&data, &projection).unwrap();
     assert_eq!(shard.infos.iter().map(|i| i.index).collect::<Vec<_>>(), [0, 2]);
     assert_eq!(shard.skipped.len(), 1);
@@ -178,14 +175,8 @@ fn parameters_and_estimates() {
     let layers = body(model.as_ref());
     assert!(PassParams { token_budget: 0, ..PassParams::default() }.check().is_err());
     let spec: ProjectionSpec = "4x4".parse().unwrap();
-    let estimate = Estimate::new(
-        model.as_ref(),
-        &layers,
-        &PassParams::default(),
-        &spec,
-        RowType::F16,
-        1000,
-    );
+    let estimate =
+        Estimate::new(model.as_ref(), &layers, &PassParams::default(), &spec, RowType::F16, 1000);
     assert_eq!(estimate.row, layers.len() as u64 * 16 * 2);
     assert_eq!(estimate.disk, estimate.row * 1000);
     assert!(estimate.to_string().contains("of disk"));

@@ -117,7 +117,11 @@ fn matrices_depend_on_seed_layer_and_side_alone() {
     };
     let first = matrix(1, "out", "layer", Kind::Double);
     assert_eq!(first, matrix(1, "out", "layer", Kind::Double));
-    for other in [matrix(2, "out", "layer", Kind::Double), matrix(1, "in", "layer", Kind::Double), matrix(1, "out", "other", Kind::Double)] {
+    for other in [
+        matrix(2, "out", "layer", Kind::Double),
+        matrix(1, "in", "layer", Kind::Double),
+        matrix(1, "out", "other", Kind::Double),
+    ] {
         assert_ne!(first, other);
     }
     assert_eq!(first.to_kind(Kind::Float), matrix(1, "out", "layer", Kind::Float));

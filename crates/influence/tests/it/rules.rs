@@ -1,7 +1,7 @@
 //! Rules on made-up score tables.
 
-use tamis_dataset::SampleId;
-use tamis_gradients::RowInfo;
+use tamis_dataset::{SampleId, Selector, Unscorable};
+use tamis_gradients::{RowInfo, Skipped};
 use tamis_influence::{Candidate, InfluenceError, Rule, ScoreTable};
 
 fn table(rows: &[(&[f32], f64)]) -> ScoreTable {
@@ -62,7 +62,10 @@ fn auto_relaxes_in_its_order_and_says_so() {
     let t = example();
     let auto = |budget, enough| Rule::Auto.apply(&t, budget, enough).unwrap();
     let strict = auto(2, 4);
-    assert_eq!((strict.positions.as_slice(), strict.used.as_str()), (&[0, 4][..], "every seed helped"));
+    assert_eq!(
+        (strict.positions.as_slice(), strict.used.as_str()),
+        (&[0, 4][..], "every seed helped")
+    );
     let share = auto(3, 3);
     assert_eq!(share.positions, [0, 1, 4]);
     assert!(share.used.contains("0.750") && share.used.contains("2 candidates help every seed"));
@@ -72,6 +75,23 @@ fn auto_relaxes_in_its_order_and_says_so() {
     assert_eq!(means.positions.len(), 5);
     assert!(means.used.contains("normalised means") && means.used.contains("4 at least half"));
     assert_eq!(means.helping_all, 2);
+}
+
+#[test]
+fn a_rule_alone_is_a_selector() {
+    let mut t = example();
+    t.skipped.push(Skipped {
+        id: SampleId::from("empty"),
+        index: 6,
+        reason: Unscorable::EmptyTarget,
+    });
+    let chosen = Rule::Share { at_least: 0.5 }.select(&t, 2).unwrap();
+    // Of rows 0, 1, 2 and 4 the normalised means 0.2 and 0.5 are the highest.
+    assert_eq!(chosen.selected().map(|d| d.index).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(chosen.decisions.len(), 7);
+    assert!(chosen.decisions[0].reason.contains("others"));
+    assert!(chosen.decisions[3].reason.contains("not helpful"));
+    assert!(chosen.decisions[6].reason.contains("empty"));
 }
 
 #[test]

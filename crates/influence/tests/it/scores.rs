@@ -122,10 +122,8 @@ fn stored_rows_give_the_fresh_scores() {
     };
     let (mut scores, mut rows) = (open("scores"), open("rows"));
     // One pass feeds both.
-    let mut sinks = [
-        Sink { reducer: &seeds, store: &mut scores },
-        Sink { reducer: &full, store: &mut rows },
-    ];
+    let mut sinks =
+        [Sink { reducer: &seeds, store: &mut scores }, Sink { reducer: &full, store: &mut rows }];
     pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
 
     let fresh = ScoreTable::from_scores(&scores, seeds.ids()).unwrap();
@@ -155,7 +153,9 @@ fn stored_rows_give_the_fresh_scores() {
         let spec: ProjectionSpec = "6x6".parse().unwrap();
         let projection = spec.build(&layers, seed, Kind::Double, Device::Cpu).unwrap();
         let rows = pass.rows_of(&pool, &projection).unwrap().rows;
-        let found = rows.to_kind(Kind::Float).matmul(&seeds.projected(&projection).unwrap().transpose(0, 1));
+        let found = rows
+            .to_kind(Kind::Float)
+            .matmul(&seeds.projected(&projection).unwrap().transpose(0, 1));
         let found = Vec::<f64>::try_from(found.to_kind(Kind::Double).flatten(0, -1)).unwrap();
         for (k, value) in found.into_iter().enumerate() {
             sums[k] += value;

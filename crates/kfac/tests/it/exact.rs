@@ -183,14 +183,18 @@ fn what_cannot_be_inverted_is_refused() {
     let mask = Tensor::ones([1, 1], (Kind::Double, Device::Cpu));
     let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
     factors.add(&trace, &mask, Tokens::Expand, &["one"]).unwrap();
-    for damping in [Damping::Relative(0.0), Damping::Absolute(0.0), Damping::FactoredTikhonov(0.0)] {
+    for damping in [Damping::Relative(0.0), Damping::Absolute(0.0), Damping::FactoredTikhonov(0.0)]
+    {
         let error = Kfac::new(&factors, damping, Kind::Double).unwrap_err();
         assert!(matches!(error, KfacError::Singular { .. }), "{error}");
         assert!(error.to_string().contains("layer.0"), "{error}");
     }
     assert!(Kfac::new(&factors, Damping::Absolute(1e-3), Kind::Double).is_ok());
     for damping in [Damping::Relative(-0.1), Damping::Absolute(f64::NAN)] {
-        assert!(matches!(Kfac::new(&factors, damping, Kind::Double), Err(KfacError::Damping { .. })));
+        assert!(matches!(
+            Kfac::new(&factors, damping, Kind::Double),
+            Err(KfacError::Damping { .. })
+        ));
     }
     let kfac = Kfac::new(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
     let unknown = kfac.solve(&layer(9, 4, 3, false), &random(&[1, 3, 4], 1)).unwrap_err();
@@ -198,7 +202,10 @@ fn what_cannot_be_inverted_is_refused() {
     let shape = kfac.solve(&infos[0], &random(&[1, 4, 3], 1)).unwrap_err();
     assert!(matches!(shape, KfacError::Shape { .. }), "{shape}");
     let empty = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
-    assert!(matches!(Kfac::new(&empty, Damping::default(), Kind::Double), Err(KfacError::NoTokens { .. })));
+    assert!(matches!(
+        Kfac::new(&empty, Damping::default(), Kind::Double),
+        Err(KfacError::NoTokens { .. })
+    ));
 }
 
 #[test]

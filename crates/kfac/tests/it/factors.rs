@@ -69,7 +69,10 @@ fn expand_and_reduce_equal_naive_loops() {
 fn parts_merge_by_addition() {
     let (_, mut one) = two_layers(1);
     let (_, two) = two_layers(2);
-    let sums = |f: &Factors, n| { let l = f.layer(n).unwrap(); (l.a.copy(), l.s.copy()) };
+    let sums = |f: &Factors, n| {
+        let l = f.layer(n).unwrap();
+        (l.a.copy(), l.s.copy())
+    };
     let before = [sums(&one, 0), sums(&one, 1)];
     one.merge(&two).unwrap();
     for n in 0..2 {
@@ -108,7 +111,8 @@ fn values_that_are_not_finite_name_layer_and_batch() {
         let (x, g) = (random(&[1, 2, 4], 1), random(&[1, 2, 3], 2));
         let _ = if poison_x { &x } else { &g }.get(0).get(1).get(0).fill_(f64::INFINITY);
         let info = layer(0, 4, 3, false);
-        let mut factors = Factors::zeros(std::slice::from_ref(&info), Kind::Double, Device::Cpu).unwrap();
+        let mut factors =
+            Factors::zeros(std::slice::from_ref(&info), Kind::Double, Device::Cpu).unwrap();
         let mask = Tensor::ones([1, 2], AT);
         let trace = [LayerTrace::new(info, x, g)];
         let error = factors.add(&trace, &mask, Tokens::Expand, &["first", "last"]).unwrap_err();

@@ -114,7 +114,8 @@ fn nothing_to_fit_on_is_an_error() {
     let (model, layers) = model();
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
     let dir = tempfile::tempdir().unwrap();
-    let mut store = FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
+    let mut store =
+        FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
     let none: Vec<Encoded> = Vec::new();
     let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
