@@ -44,8 +44,8 @@ const PARAMETERS: [(&str, &str); 9] = [
     ("--template", "translation"),
     ("--target-lang", "English"),
     ("--max-length", "256"),
-    ("--adapt-epochs", "3"),
-    ("--adapt-lr", "3e-5"),
+    ("--adapt-epochs", "2"),
+    ("--adapt-lr", "5e-5"),
     ("--adapt-batch", "16"),
     ("--layers", r"mlp\.down_proj"),
     ("--clusters", "12"),
@@ -54,7 +54,7 @@ const PARAMETERS: [(&str, &str); 9] = [
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Pairs to choose from.
-    #[arg(long, default_value_t = 300, value_name = "N")]
+    #[arg(long, default_value_t = 240, value_name = "N")]
     candidates: usize,
     /// Pairs to choose.
     #[arg(long, default_value_t = 60, value_name = "N")]

@@ -181,20 +181,22 @@ fn rows_that_do_not_fit_the_template() {
     assert!(!out(&folder).join("selected.jsonl").exists());
 }
 
-/// The chosen rows are written into the output folder under a fixed name. A pool of that name there
-/// must not be lost.
+/// Results have fixed names in the output folder. Data that has such a name there must not be lost.
 #[test]
-fn a_pool_that_would_be_overwritten() {
-    let (folder, gdig) = with_pool(&pools::pairs());
-    fs::create_dir_all(out(&folder)).unwrap();
-    let pool = out(&folder).join("selected.jsonl");
-    fs::copy(folder.path().join("pool.jsonl"), &pool).unwrap();
-    let before = fs::read(&pool).unwrap();
-    let gdig = gdig.path("pool", &pool);
-    let output = gdig.command().output().unwrap();
-    assert!(fs::read(&pool).unwrap() == before, "the pool is gone");
-    assert!(!output.status.success());
-    gdig.refuse(&["selected.jsonl", "--out"]);
+fn data_that_would_be_overwritten() {
+    for (flag, from, to) in
+        [("pool", "pool.jsonl", "selected.jsonl"), ("seeds", "seeds.jsonl", "scores.jsonl")]
+    {
+        let (folder, gdig) = with_pool(&pools::pairs());
+        fs::create_dir_all(out(&folder)).unwrap();
+        let data = out(&folder).join(to);
+        fs::rename(folder.path().join(from), &data).unwrap();
+        let before = fs::read(&data).unwrap();
+        let gdig = gdig.path(flag, &data);
+        let fault = gdig.fault(&[to, "--out"]);
+        assert!(fs::read(&data).unwrap() == before, "the {flag} is gone");
+        assert_eq!(fault, None);
+    }
 }
 
 #[test]

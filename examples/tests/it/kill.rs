@@ -58,6 +58,7 @@ fn a_run_killed_eight_times_ends_like_one_undisturbed() {
             killed.push(moment);
         }
     }
+    println!("killed at {killed:?}");
     assert!(killed.len() >= 4, "killed in the middle only at {killed:?}");
 
     let stormy = gdig("stormy").succeed();

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::pools::{self, ROWS};
-use crate::program::finished;
+use crate::program::{finished, model};
 
 #[test]
 fn the_chosen_lines_are_lines_of_the_pool() {
@@ -117,6 +118,18 @@ fn the_record_names_what_was_read_and_written_by_content() {
         assert_eq!(file["bytes"], bytes.len(), "{name}");
         assert_eq!(file["blake3"], blake3::hash(&bytes).to_hex().as_str(), "{name}");
     }
+}
+
+#[test]
+fn the_record_names_the_model_and_the_threads() {
+    let run = finished().run();
+    let inputs = run["inputs"].as_array().unwrap();
+    let model = model();
+    let found = inputs.iter().find(|input| Path::new(input["path"].as_str().unwrap()) == model);
+    let hash = found.expect("the model is not among the inputs")["blake3"].as_str().unwrap();
+    assert_eq!(hash.len(), 64);
+    assert_eq!(run["environment"]["threads"], 1);
+    assert_eq!(run["environment"]["device"], "cpu");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn in_another_folder_the_bytes_are_the_same() {
     for stage in ["adaptation", "adapted", "factors", "gradients", "scores"] {
         let (left, right) =
             (contents(&again.out.join(stage)), contents(&finished().out.join(stage)));
-        assert_eq!(left, right, "{stage}");
+        assert!(left == right, "{stage} differs");
     }
 }
 
