@@ -38,6 +38,7 @@ fn main() -> Result<()> {
     let mut record = RunRecord::start("gdig", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
+    record.seeds.set("draw", flags.draw_seed.unwrap_or(flags.seed));
 
     // Data and model.
     let (pool, seed_rows) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
@@ -84,13 +85,13 @@ fn main() -> Result<()> {
     // 5. Evenly over clusters of their gradients.
     let rows = rows_of(&flags, &gradients, &table, &helpful)?;
     let count = helpful.positions.len();
+    let draw_seed = flags.draw_seed.unwrap_or(flags.seed);
     let k = flags.clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
-    let clusters = KMeansParams { k, seed: flags.seed, ..KMeansParams::default() }
-        .check()?
-        .fit(rows.view())?;
+    let clusters =
+        KMeansParams { k, seed: draw_seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
     let best: Vec<f64> =
         helpful.positions.iter().map(|&p| table.candidates[p].mean_normalised()).collect();
-    let drawn = Resample { budget, within: flags.within, seed: flags.seed }.draw(
+    let drawn = Resample { budget, within: flags.within, seed: draw_seed }.draw(
         &clusters.labels,
         Some(&best),
         Some(&clusters.distances),
@@ -207,7 +208,7 @@ fn scored(
 ) -> Result<(RowStore, ScoreTable)> {
     let mut timer = StageTimer::start("gradients");
     let (shape, layers) = (pass.model.shape(), pass.layers);
-    let whole = Seeds::bytes(layers, seeds.len(), shape.kind.elt_size_in_bytes());
+    let whole = Seeds::bytes(layers, seeds.len(), shape.kind);
     let fresh = flags.fresh(whole);
     let (projection, dtype) = (&flags.projection, flags.row_type);
     let needs = Estimate::new(pass.model, layers, &pass.params, projection, dtype, samples.len());

@@ -4,13 +4,18 @@ use std::fmt;
 
 use tamis_model::{CausalLm, LayerInfo};
 
-use crate::trace::gradient_size;
+use crate::projection::sides;
+use crate::trace::{gradient_columns, gradient_size};
 use crate::{PassParams, ProjectionSpec, RowType};
+
+/// Tokens of a text that counts as short: the fewer, the more rows a batch has.
+pub const SHORT_TEXT: u64 = 32;
 
 /// Memory and disk a gradient pass will take, in bytes.
 ///
 /// The model's own activations are estimated from the tapped layers alone: a pass over a few layers
-/// of a large model needs more than `activations` says.
+/// of a large model needs more than `activations` says. What reducers hold of their own (the whole
+/// gradients of seeds, say) is theirs to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Estimate {
     /// Weights of the model.
@@ -19,6 +24,9 @@ pub struct Estimate {
     pub activations: u64,
     /// Logits, their log-softmax and its gradient, if every token of a batch were supervised.
     pub logits: u64,
+    /// Formed gradients of the largest layer for one batch of texts of [`SHORT_TEXT`] tokens; a
+    /// batch of longer texts has fewer rows. Two-sided projection alone forms none.
+    pub formed: u64,
     /// The projection's own matrices or tables.
     pub projection: u64,
     /// Rows of one shard.
@@ -40,7 +48,8 @@ impl Estimate {
         samples: usize,
     ) -> Self {
         let shape = model.shape();
-        let scalar = if shape.kind == tch::Kind::Double { 8 } else { 4 };
+        let scalar = shape.kind.elt_size_in_bytes() as u64;
+        let wide = scalar.max(4);
         let tokens = params.token_budget as u64;
         let widths: u64 = layers.iter().map(|l| (l.in_features + 2 * l.out_features) as u64).sum();
         let width = projection.width(layers) as u64;
@@ -48,8 +57,8 @@ impl Estimate {
             ProjectionSpec::Full => 0,
             ProjectionSpec::TwoSided { out, r#in, .. } => layers
                 .iter()
-                .map(|l| out as u64 * l.out_features as u64 + r#in as u64 * l.in_features as u64)
-                .map(|entries| entries * scalar)
+                .map(|l| (sides(l, out, r#in), l))
+                .map(|((p, q), l)| (p * l.out_features + q * gradient_columns(l)) as u64 * scalar)
                 .sum(),
             // A place of four bytes and a sign of the model's type for every entry.
             ProjectionSpec::Sparse { .. } => {
@@ -57,12 +66,14 @@ impl Estimate {
             }
         };
         let row = width * dtype.bytes() as u64;
+        let largest = layers.iter().map(|l| gradient_size(l) as u64).max().unwrap_or(0);
         Self {
             weights: model.parameters().count() as u64 * scalar,
             activations: tokens * widths * scalar,
-            logits: tokens * shape.vocab_size as u64 * 3 * scalar,
+            logits: tokens * shape.vocab_size as u64 * 3 * wide,
+            formed: tokens.div_ceil(SHORT_TEXT) * largest * scalar,
             projection: tables,
-            shard: params.shard_rows.min(samples) as u64 * width * scalar,
+            shard: params.shard_rows.min(samples) as u64 * width * wide,
             row,
             disk: row * samples as u64,
         }
@@ -70,7 +81,7 @@ impl Estimate {
 
     /// All of the memory, disk left out.
     pub fn memory(&self) -> u64 {
-        self.weights + self.activations + self.logits + self.projection + self.shard
+        self.weights + self.activations + self.logits + self.formed + self.projection + self.shard
     }
 }
 
@@ -78,12 +89,14 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "about {} of memory (weights {}, activations {}, logits {}, projection {}, shard {}) \
+            "about {} of memory (weights {}, activations {}, logits {}, formed gradients {}, projection {}, \
+             shard {}) \
              and {} of disk ({} a row)",
             Bytes(self.memory()),
             Bytes(self.weights),
             Bytes(self.activations),
             Bytes(self.logits),
+            Bytes(self.formed),
             Bytes(self.projection),
             Bytes(self.shard),
             Bytes(self.disk),

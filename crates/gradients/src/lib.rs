@@ -17,7 +17,7 @@ mod trace;
 
 pub use capture::Capture;
 pub use error::GradientError;
-pub use estimate::{Bytes, Estimate};
+pub use estimate::{Bytes, Estimate, SHORT_TEXT};
 pub use norms::SquaredNorms;
 pub use pass::{GradientPass, PassParams, PassReport, Sink};
 pub use projection::{Projection, ProjectionSpec};
@@ -26,6 +26,5 @@ pub use seeded::{Entries, random_matrix};
 pub use shard::{RowInfo, RowShard, RowType};
 pub use source::{First, Pool, Samples, Skipped, read_all};
 pub use store::RowStore;
-pub use trace::{
-    BatchTrace, Labels, LayerTrace, Reduction, gradient_columns, gradient_size, trace_batch,
-};
+pub use tamis_model::Reduction;
+pub use trace::{BatchTrace, Labels, LayerTrace, gradient_columns, gradient_size, trace_batch};

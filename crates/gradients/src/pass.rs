@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis_artifact::Progress;
 use tamis_dataset::{Encoded, Outcome, Unscorable, plan_batches};
-use tamis_model::{Batch, CausalLm, LayerInfo};
+use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
 
 use crate::norms::SquaredNorms;
 use crate::shard::{RowInfo, RowShard};
-use crate::trace::{Labels, Reduction, trace_batch};
+use crate::trace::{Labels, trace_batch};
 use crate::{GradientError, Reducer, RowStore, Samples, Skipped};
 
 /// How a pass goes over its samples.

@@ -101,7 +101,7 @@ impl ProjectionSpec {
 }
 
 /// Sizes of a two-sided projection, never above the layer's own.
-fn sides(layer: &LayerInfo, out: usize, r#in: usize) -> (i64, i64) {
+pub(crate) fn sides(layer: &LayerInfo, out: usize, r#in: usize) -> (i64, i64) {
     ((out as i64).min(layer.out_features), (r#in as i64).min(gradient_columns(layer)))
 }
 

@@ -95,7 +95,7 @@ pub fn read_all(samples: &dyn Samples) -> Result<(Vec<Encoded>, Vec<Skipped>), D
         match outcome {
             Outcome::Scored(sample) => encoded.push(sample),
             Outcome::Unscorable { id, index, reason } => {
-                skipped.push(Skipped { id, index, reason })
+                skipped.push(Skipped { id, index, reason });
             }
         }
     }

@@ -95,6 +95,9 @@ impl RowStore {
     /// # Errors
     /// A sample without a row, or a shard that is missing or damaged.
     pub fn gather(&self, indices: &[usize]) -> Result<Tensor, GradientError> {
+        if indices.is_empty() {
+            return Ok(Tensor::f_zeros([0, 0], (Kind::Float, tch::Device::Cpu))?);
+        }
         let mut wanted: HashMap<usize, usize> =
             indices.iter().enumerate().map(|(at, &index)| (index, at)).collect();
         let mut parts: Vec<(usize, Tensor)> = Vec::with_capacity(indices.len());

@@ -7,21 +7,10 @@
 use std::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
-use tamis_model::{Batch, CausalLm, LayerInfo, NoTap};
+use tamis_model::{Batch, CausalLm, LayerInfo, NoTap, Reduction};
 use tch::{Kind, Tensor};
 
 use crate::{Capture, GradientError, labels};
-
-/// How the losses of a sample's tokens become the loss of the sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reduction {
-    /// Sum over the sample's supervised tokens.
-    Sum,
-    /// Mean over the sample's supervised tokens.
-    #[default]
-    Mean,
-}
 
 /// Which labels the loss is taken against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

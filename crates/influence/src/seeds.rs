@@ -25,8 +25,9 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// Bytes [`Seeds`] will take for `count` seeds, in the model's own number type of `scalar` bytes.
-    pub fn bytes(layers: &[LayerInfo], count: usize, scalar: usize) -> u64 {
+    /// Bytes [`Seeds`] will take for `count` seeds of a model in `kind`: 8 a number for f64, else 4.
+    pub fn bytes(layers: &[LayerInfo], count: usize, kind: Kind) -> u64 {
+        let scalar = wide(kind).elt_size_in_bytes();
         let entries: u64 = layers.iter().map(|l| gradient_size(l) as u64).sum();
         entries * count as u64 * scalar as u64
     }
@@ -42,15 +43,15 @@ impl Seeds {
         curvature: &dyn Curvature,
     ) -> Result<Self, InfluenceError> {
         let shape = pass.model.shape();
-        let count = samples.len() as i64;
+        let (count, kind) = (samples.len() as i64, wide(shape.kind));
         let mut solved = HashMap::new();
         for layer in pass.layers {
             let size = [count, layer.out_features, gradient_columns(layer)];
-            solved.insert(layer.id, Tensor::f_zeros(size, (shape.kind, shape.device))?);
+            solved.insert(layer.id, Tensor::f_zeros(size, (kind, shape.device))?);
         }
         each_solved(pass, samples, curvature, |layer, at, part| {
             if let Some(all) = solved.get_mut(&layer.id) {
-                let _ = all.f_index_copy_(0, at, &part.f_to_kind(shape.kind)?)?;
+                let _ = all.f_index_copy_(0, at, &part.f_to_kind(kind)?)?;
             }
             Ok(())
         })?;
@@ -109,6 +110,11 @@ impl Seeds {
     }
 }
 
+/// What seeds are kept in: half precision would lose small inverse eigenvalues.
+fn wide(kind: Kind) -> Kind {
+    if kind == Kind::Double { Kind::Double } else { Kind::Float }
+}
+
 /// Hands `H⁻¹ G` of each batch of seeds and layer to `take`, with the positions of the seeds.
 fn each_solved(
     pass: &GradientPass<'_>,
@@ -159,7 +165,7 @@ impl Reducer for Seeds {
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
         let name = || GradientError::LayerNotReached { name: trace.info().name.clone() };
         let seeds = self.solved.get(&trace.info().id).ok_or_else(name)?.f_flatten(1, -1)?;
-        let gradients = trace.formed()?.f_flatten(1, -1)?;
+        let gradients = trace.formed()?.f_flatten(1, -1)?.f_to_kind(seeds.kind())?;
         let scores = gradients.f_matmul(&seeds.f_transpose(0, 1)?)?;
         let _ = rows.f_add_(&scores.f_to_kind(rows.kind())?)?;
         Ok(())

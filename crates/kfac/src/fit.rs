@@ -31,7 +31,7 @@ impl Default for FitParams {
             labels: Labels::Sampled { seed: 0 },
             tokens: Tokens::default(),
             token_budget: 2048,
-            part_samples: 2048,
+            part_samples: 8192,
         }
     }
 }

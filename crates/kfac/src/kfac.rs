@@ -11,7 +11,8 @@ use tch::{Kind, Tensor};
 
 use crate::{Curvature, Damping, Factors, KfacError};
 
-/// Eigenvalues and eigenvectors of one covariance, the values ascending and never below zero.
+/// Eigenvalues (f64, ascending, never below zero) and eigenvectors (in the type solves run in) of
+/// one covariance.
 #[derive(Debug)]
 struct Eigen {
     values: Tensor,
@@ -20,12 +21,12 @@ struct Eigen {
 
 impl Eigen {
     /// Decomposes a symmetric sum divided by `count`, in f64.
-    fn of(sum: &Tensor, count: f64) -> Result<Self, KfacError> {
+    fn of(sum: &Tensor, count: f64, kind: Kind) -> Result<Self, KfacError> {
         let mean = sum.f_to_kind(Kind::Double)?.f_div_scalar(count)?;
         // Products of f32 blocks are symmetric only up to rounding.
         let symmetric = mean.f_add(&mean.f_transpose(0, 1)?)?.f_div_scalar(2.0)?;
         let (values, vectors) = symmetric.f_linalg_eigh("L")?;
-        Ok(Self { values: values.f_clamp_min(0.0)?, vectors })
+        Ok(Self { values: values.f_clamp_min(0.0)?, vectors: vectors.f_to_kind(kind)? })
     }
 
     fn shallow_clone(&self) -> Self {
@@ -71,13 +72,15 @@ pub struct Kfac {
 }
 
 impl Kfac {
-    /// Decomposes the factors and applies the damping. `kind` is what solves run in.
+    /// Decomposes the factors and applies the damping. `kind` is what solves run in; for a model in
+    /// half precision it is f32, because inverse eigenvalues leave the range of f16.
     ///
     /// # Errors
     /// A damping that is negative, a layer that cannot be inverted with it, or factors without a
     /// token.
     pub fn new(factors: &Factors, damping: Damping, kind: Kind) -> Result<Self, KfacError> {
         let damping = damping.check()?;
+        let kind = if kind == Kind::Double { Kind::Double } else { Kind::Float };
         if factors.count() <= 0.0 {
             return Err(KfacError::NoTokens { samples: 0 });
         }
@@ -86,15 +89,14 @@ impl Kfac {
         for (n, info) in factors.layers().iter().enumerate() {
             let Some(sums) = factors.layer(n) else { continue };
             let first = factors.shared_inputs()[n];
-            let a = match inputs.get(&first) {
-                Some(known) => known.shallow_clone(),
-                None => {
-                    let eigen = Eigen::of(&sums.a, factors.count())?;
-                    inputs.insert(first, eigen.shallow_clone());
-                    eigen
-                }
+            let a = if let Some(known) = inputs.get(&first) {
+                known.shallow_clone()
+            } else {
+                let eigen = Eigen::of(&sums.a, factors.count(), kind)?;
+                inputs.insert(first, eigen.shallow_clone());
+                eigen
             };
-            let s = Eigen::of(&sums.s, factors.count())?;
+            let s = Eigen::of(&sums.s, factors.count(), kind)?;
             layers.insert(info.id, Solver::new(info, &s, &a, damping, kind)?);
             order.push(info.id);
         }
@@ -138,8 +140,8 @@ impl Solver {
         }
         let below = plain.f_lt(added)?.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?;
         Ok(Self {
-            s_vectors: s.vectors.f_to_kind(kind)?,
-            a_vectors: a.vectors.f_to_kind(kind)?,
+            s_vectors: s.vectors.shallow_clone(),
+            a_vectors: a.vectors.shallow_clone(),
             inverse: damped.f_reciprocal()?.f_to_kind(kind)?,
             spectrum: LayerSpectrum {
                 layer: info.name.clone(),

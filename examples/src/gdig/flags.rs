@@ -8,10 +8,10 @@ use serde::Serialize;
 use tamis::clustering::Within;
 use tamis::dataset::Encoder;
 use tamis::finetune::{Schedule, TrainParams};
-use tamis::gradients::{Labels, PassParams, ProjectionSpec, Reduction, RowType};
+use tamis::gradients::{Labels, PassParams, ProjectionSpec, RowType};
 use tamis::influence::Rule;
 use tamis::kfac::{Damping, FitParams};
-use tamis::model::{CausalLm, LayerPattern};
+use tamis::model::{CausalLm, LayerPattern, Reduction};
 
 use crate::{ModelFlags, TextFlags};
 
@@ -25,7 +25,8 @@ const SEED_MEMORY: u64 = 4 << 30;
     after_help = "\
 The rows of --pool and --seeds may be translation pairs, instructions or chats (see --format).
 Rules: auto (every seed helped; relaxed if too few rows pass, and says so), all, share:F,
-mean, normalised, top:K. A rule or another --clusters on a finished pass takes seconds.
+mean, normalised, top:K. Another rule, --clusters, --budget or --draw-seed in the same --out uses
+the finished pass; so do other --seeds with --scores stored.
 Memory: with --scores fresh the seeds' gradients are held whole; --scores stored compares
 projected gradients instead, which is approximate but small."
 )]
@@ -119,6 +120,9 @@ pub struct Flags {
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Seed of clustering and drawing alone: another draw from the same scores [default: --seed]
+    #[arg(long)]
+    pub draw_seed: Option<u64>,
     /// CPU threads [default: all]
     #[arg(long)]
     pub threads: Option<usize>,

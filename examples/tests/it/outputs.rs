@@ -20,10 +20,9 @@ fn the_chosen_lines_are_lines_of_the_pool() {
         assert!(pool.contains(line), "not a line of the pool: {line}");
     }
     // Among them are lines that would not survive being parsed and written again.
-    assert!(selected.iter().any(|l| {
-        let value: Value = serde_json::from_str(l).unwrap();
-        value.to_string() != *l
-    }));
+    let rewritten: Vec<String> =
+        selected.iter().map(|l| serde_json::from_str::<Value>(l).unwrap().to_string()).collect();
+    assert_ne!(selected, rewritten);
 }
 
 #[test]
@@ -52,7 +51,7 @@ fn every_row_has_its_line_of_scores() {
         // Divided by a norm, so of the same sign.
         assert!(number("mean") * number("mean_normalised") >= 0.0);
         // Four seeds.
-        assert_eq!((4.0 * number("share_helped")).fract(), 0.0);
+        assert!([0.0, 0.25, 0.5, 0.75, 1.0].contains(&number("share_helped")));
         assert_eq!(number("share_helped") >= 1.0, number("min") > 0.0);
         match line["cluster"].as_u64() {
             Some(cluster) => assert!(cluster < clusters),

@@ -35,7 +35,7 @@ impl Gdig {
     }
 
     /// Sets a flag, in place of the value it had.
-    pub(crate) fn with(mut self, flag: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, flag: &str, value: impl std::fmt::Display) -> Self {
         self.flags.insert(flag.to_owned(), Some(value.to_string()));
         self
     }
