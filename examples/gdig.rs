@@ -14,6 +14,8 @@
 //! chosen rows as they came), `scores.jsonl`, `run.json` and `report.html`. Run the same command
 //! again after an interruption and it goes on where it was.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use ndarray::Array2;
@@ -26,15 +28,15 @@ use tamis::gradients::{
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, FactorFit, FactorStore, Identity, Kfac};
-use tamis::model::{CausalLm, LayerInfo, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::gdig::{CurvatureKind, Flags, Found};
-use tamis_examples::{Bars, adapt, write_outputs};
+use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
 use tch::{Kind, Tensor};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    configure_threads(flags.threads);
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
     let mut record = RunRecord::start("gdig", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
@@ -42,8 +44,10 @@ fn main() -> Result<()> {
 
     // Data and model.
     let (pool, seed_rows) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
-    record.add_input(&flags.pool)?;
-    record.add_input(&flags.seeds)?;
+    for input in [&flags.model.model, &flags.pool, &flags.seeds] {
+        refuse_overwriting(input, &flags.out)?;
+        record.add_input(input)?;
+    }
     let (budget, rows) = (flags.budget, pool.len());
     ensure!(
         (1..=rows).contains(&budget),
@@ -56,6 +60,9 @@ fn main() -> Result<()> {
         bail!("seed {} (row {}) cannot be used: {}", seed.id, seed.index, seed.reason);
     }
     let model = flags.load(&encoder)?;
+    check_lengths(&samples, &seeds, model.shape().max_positions)?;
+    record.environment.threads = Some(threads.per_operation);
+    record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // 1. The model must know the pool before its gradients say anything.
     let mut inputs = Map::new();
@@ -86,7 +93,11 @@ fn main() -> Result<()> {
     let rows = rows_of(&flags, &gradients, &table, &helpful)?;
     let count = helpful.positions.len();
     let draw_seed = flags.draw_seed.unwrap_or(flags.seed);
-    let k = flags.clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
+    let k = flags.clusters.map_or((count as f64).sqrt() as usize, NonZeroUsize::get);
+    if k > count {
+        record.notes.push(format!("{k} clusters asked for, but only {count} rows are helpful"));
+    }
+    let k = k.clamp(1, count);
     let clusters =
         KMeansParams { k, seed: draw_seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
     let best: Vec<f64> =
@@ -150,10 +161,7 @@ fn adapted(
         return Ok((model, Vec::new()));
     }
     let mut timer = StageTimer::start("adapt");
-    let (data, skipped) = read_all(samples)?;
-    if let (true, Some(first)) = (data.is_empty(), skipped.first()) {
-        bail!("no row of the pool can be used; {}: {}", first.id, first.reason);
-    }
+    let (data, _) = read_all(samples)?;
     let (model, done) = adapt(&flags.model, model, &data, flags.training(), inputs, &flags.out)?;
     timer.rows(data.len() as u64).resumed(done.resumed);
     record.stages.push(timer.finish());
@@ -173,7 +181,7 @@ fn fitted(
         return Ok((Box::new(Identity), json!("identity")));
     }
     let mut timer = StageTimer::start("curvature");
-    let count = flags.curvature_samples.unwrap_or(samples.len());
+    let count = flags.curvature_samples.map_or(samples.len(), NonZeroUsize::get);
     let first = First { samples, count };
     let fit = FactorFit { model, layers, params: flags.fitting() };
     let mut fields = fit.manifest_fields();

@@ -43,8 +43,17 @@ pub fn adapt(
     let mut fields = inputs;
     fields.insert("train".to_owned(), json!(params));
     let manifest = Manifest { kind: "adaptation".to_owned(), format: 1, fields };
-    let mut store = Store::create_or_resume(out.join("adaptation"), &manifest)?;
-    let folder = out.join("adapted");
+    let (place, folder) = (out.join("adaptation"), out.join("adapted"));
+    let foreign = !place.join("manifest.json").exists()
+        && fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    anyhow::ensure!(
+        !foreign,
+        "{} holds files that no adaptation recorded in {} has written; move them away or choose \
+         another --out",
+        folder.display(),
+        place.display()
+    );
+    let mut store = Store::create_or_resume(place, &manifest)?;
     if store.is_complete() && folder.join("model.safetensors").is_file() {
         let mut done: Adaptation = serde_json::from_slice(&store.read(RECORD)?)?;
         done.resumed = true;

@@ -4,10 +4,12 @@
 mod adapt;
 mod flags;
 pub mod gdig;
+mod inputs;
 mod outputs;
 mod progress;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, TextFlags};
+pub use inputs::{check_lengths, refuse_overwriting};
 pub use outputs::{examples, write_outputs};
 pub use progress::Bars;

@@ -43,9 +43,24 @@ pub enum InfluenceError {
         /// How many there are.
         available: usize,
     },
+    /// A rule that lets through fewer candidates than are to be chosen.
+    #[error(
+        "only {passing} of the {candidates} scored candidates pass the rule {rule}, but {wanted} \
+         are to be chosen; lower the budget or use a rule that relaxes (auto)"
+    )]
+    RuleTooStrict {
+        /// The rule.
+        rule: String,
+        /// How many candidates pass it.
+        passing: usize,
+        /// How many candidates there are.
+        candidates: usize,
+        /// How many are to be chosen.
+        wanted: usize,
+    },
     /// A rule written in a way that is not understood.
     #[error(
-        "rule {text:?} is not one of auto, all, share:F (0 to 1), mean, normalised, top:K, top:K:mean"
+        "rule {text:?} is not one of auto, all, share:F (0 to 1), mean, normalised, top:K (K at least 1), top:K:mean"
     )]
     Rule {
         /// The text.

@@ -114,7 +114,12 @@ impl Rule {
             }
         };
         if positions.len() < budget {
-            return Err(InfluenceError::TooFew { wanted: budget, available: positions.len() });
+            return Err(InfluenceError::RuleTooStrict {
+                rule: self.to_string(),
+                passing: positions.len(),
+                candidates: candidates.len(),
+                wanted: budget,
+            });
         }
         Ok(Helpful { positions, used, helping_all })
     }
@@ -222,6 +227,8 @@ impl FromStr for Rule {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || InfluenceError::Rule { text: text.to_owned() };
+        let at_least_one =
+            |count: &str| count.parse().ok().filter(|&count| count > 0).ok_or_else(wrong);
         let parts: Vec<&str> = text.split(':').collect();
         Ok(match parts.as_slice() {
             ["auto"] => Self::Auto,
@@ -235,12 +242,8 @@ impl FromStr for Rule {
                 }
                 Self::Share { at_least }
             }
-            ["top", count] => {
-                Self::Top { count: count.parse().map_err(|_| wrong())?, by: Ranking::default() }
-            }
-            ["top", count, "mean"] => {
-                Self::Top { count: count.parse().map_err(|_| wrong())?, by: Ranking::Mean }
-            }
+            ["top", count] => Self::Top { count: at_least_one(count)?, by: Ranking::default() },
+            ["top", count, "mean"] => Self::Top { count: at_least_one(count)?, by: Ranking::Mean },
             _ => return Err(wrong()),
         })
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamis_artifact::{Manifest, Store};
 use tamis_model::LayerInfo;
@@ -14,6 +15,13 @@ use crate::{Factors, KfacError};
 
 /// Version of the shard layout.
 const FORMAT: u32 = 1;
+
+/// What a shard says beside its sums.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    count: f64,
+    shared_inputs: Vec<usize>,
+}
 
 /// A folder of covariance sums, one shard a part of the pool.
 #[derive(Debug)]
@@ -83,11 +91,11 @@ impl FactorStore {
                 Ok((key, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| broken(&e))?))
             })
             .collect::<Result<Vec<_>, KfacError>>()?;
-        let shared = serde_json::to_string(factors.shared_inputs()).map_err(|e| broken(&e))?;
-        let metadata = HashMap::from([
-            ("count".to_owned(), factors.count().to_string()),
-            ("shared_inputs".to_owned(), shared),
-        ]);
+        let header =
+            Header { count: factors.count(), shared_inputs: factors.shared_inputs().to_vec() };
+        let header = serde_json::to_string(&header).map_err(|e| broken(&e))?;
+        // One entry alone: several would be written in an order of their own in every run.
+        let metadata = HashMap::from([("tamis".to_owned(), header)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(&e))?;
         Ok(self.store.write(&name, &bytes)?)
     }
@@ -106,13 +114,10 @@ impl FactorStore {
         let broken = |e: &dyn fmt::Display| shard_error(&name, e);
         let bytes = self.store.read(&name)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(&e))?;
-        let field = |key: &str| {
-            let metadata = header.metadata().as_ref();
-            metadata.and_then(|m| m.get(key)).ok_or_else(|| broken(&format!("no {key}")))
-        };
-        let count: f64 = field("count")?.parse().map_err(|e| broken(&e))?;
-        let shared: Vec<usize> =
-            serde_json::from_str(field("shared_inputs")?).map_err(|e| broken(&e))?;
+        let header = header.metadata().as_ref().and_then(|m| m.get("tamis"));
+        let header = header.ok_or_else(|| broken(&"it has no count"))?;
+        let Header { count, shared_inputs: shared } =
+            serde_json::from_str(header).map_err(|e| broken(&e))?;
         if shared.len() != layers.len() {
             return Err(broken(&format!("{} layers, not {}", shared.len(), layers.len())));
         }

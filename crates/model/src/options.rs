@@ -155,6 +155,16 @@ impl DeviceSpec {
     }
 }
 
+impl From<Device> for DeviceSpec {
+    /// A device that is no CUDA device is named `cpu`: no other is ever resolved.
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cuda(index) => Self::Cuda(index),
+            _ => Self::Cpu,
+        }
+    }
+}
+
 impl fmt::Display for DeviceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

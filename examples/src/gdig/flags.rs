@@ -1,5 +1,6 @@
 //! The flags of `gdig` and what they mean to the libraries.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
@@ -80,8 +81,8 @@ pub struct Flags {
     pub labels: LabelKind,
     /// Samples to fit the curvature on [default: the whole pool]
     #[arg(long)]
-    pub curvature_samples: Option<usize>,
-    /// Stored form of a gradient: OUTxIN per layer, gaussian:OUTxIN, sparse:DIM or full
+    pub curvature_samples: Option<NonZeroUsize>,
+    /// Stored form of a gradient: `OUTxIN` per layer, `gaussian:OUTxIN`, sparse:DIM or full
     #[arg(long, default_value_t)]
     pub projection: ProjectionSpec,
     /// Number type of stored rows: f16, bf16 or f32
@@ -103,7 +104,7 @@ pub struct Flags {
     pub headroom: f64,
     /// Gradient clusters [default: square root of the number of helpful candidates]
     #[arg(long)]
-    pub clusters: Option<usize>,
+    pub clusters: Option<NonZeroUsize>,
     /// Cluster gradients as they are, not scaled to length 1 (clusters then follow text length)
     #[arg(long)]
     pub keep_norms: bool,
@@ -125,7 +126,7 @@ pub struct Flags {
     pub draw_seed: Option<u64>,
     /// CPU threads [default: all]
     #[arg(long)]
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Which curvature divides the seeds' gradients.

@@ -102,7 +102,8 @@ fn too_small_a_pool_is_an_error_not_a_smaller_choice() {
         assert!(matches!(error, InfluenceError::TooFew { wanted: 7, available: 6 }));
     }
     let error = Rule::All.apply(&t, 3, 3).unwrap_err();
-    assert!(matches!(error, InfluenceError::TooFew { wanted: 3, available: 2 }));
+    assert!(matches!(error, InfluenceError::RuleTooStrict { wanted: 3, passing: 2, .. }));
+    assert!(error.to_string().contains("rule all"), "{error}");
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn rules_are_read_and_written() {
     for text in ["auto", "all", "share:0.9", "mean", "normalised", "top:5", "top:5:mean"] {
         assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
     }
-    for wrong in ["", "share:2", "share:x", "top", "top:-1", "best"] {
+    for wrong in ["", "share:2", "share:x", "top", "top:-1", "top:0", "best"] {
         assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
     }
 }

@@ -1,0 +1,66 @@
+//! What is checked of the input before any long work begins.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use tamis::dataset::{Encoded, Outcome};
+use tamis::gradients::Samples;
+
+/// Rows that are tokenised at a time.
+const CHUNK: usize = 4096;
+
+/// Refuses a pool of which no row can be used, and rows or seeds longer than the model reads.
+///
+/// # Errors
+/// The row or seed by its id.
+pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> Result<()> {
+    let fits = |sample: &Encoded, what: &str| {
+        ensure!(
+            sample.len() <= longest,
+            "{what} {} has {} tokens, but the model reads at most {longest}; lower --max-length to \
+             leave such rows out",
+            sample.id,
+            sample.len()
+        );
+        Ok(())
+    };
+    seeds.iter().try_for_each(|seed| fits(seed, "seed"))?;
+    let (mut usable, mut reason) = (false, None);
+    for first in (0..pool.len()).step_by(CHUNK) {
+        for outcome in pool.read(first..(first + CHUNK).min(pool.len()))? {
+            match outcome {
+                Outcome::Scored(sample) => {
+                    usable = true;
+                    fits(&sample, "row")?;
+                }
+                Outcome::Unscorable { id, reason: why, .. } => {
+                    reason.get_or_insert_with(|| format!("{id}: {why}"));
+                }
+            }
+        }
+    }
+    match reason {
+        Some(reason) if !usable => bail!("no row of the pool can be used; {reason}"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an input that lies where the program would write its results.
+///
+/// # Errors
+/// The input.
+pub fn refuse_overwriting(input: &Path, out: &Path) -> Result<()> {
+    let Ok(out) = out.canonicalize() else {
+        return Ok(()); // There is nothing yet to be overwritten.
+    };
+    let path = input.canonicalize().with_context(|| format!("reading {}", input.display()))?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let written = name.starts_with("selected.")
+        || ["scores.jsonl", "run.json", "report.html"].contains(&name);
+    ensure!(
+        !(written && path.parent() == Some(out.as_path())),
+        "{} would be overwritten with the results: choose another --out",
+        input.display()
+    );
+    Ok(())
+}
