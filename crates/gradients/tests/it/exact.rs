@@ -29,7 +29,7 @@ fn autograd(
     let count = losses.len() as f64;
     let mut loss = Tensor::stack(&losses, 0).sum(None::<Kind>);
     if reduction == Reduction::Mean {
-        loss = loss / count;
+        loss /= count;
     }
     let mut wanted = Vec::new();
     for layer in layers {

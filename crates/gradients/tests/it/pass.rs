@@ -136,7 +136,7 @@ fn a_row_that_does_not_fit_half_precision_is_refused_by_name() {
     let mut shard = pass.rows_of(&data, &projection).unwrap();
     shard.rows = &shard.rows * 1e9;
     let dir = tempfile::tempdir().unwrap();
-    let mut open = |dtype: RowType| {
+    let open = |dtype: RowType| {
         let dir = dir.path().join(dtype.to_string());
         RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap().write(0, &shard)
     };

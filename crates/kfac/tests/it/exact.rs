@@ -79,7 +79,7 @@ fn kfac_is_the_fisher_of_an_uninformed_softmax() {
 }
 
 /// Linear regression with unit noise and a bias: the Fisher matrix is exactly `I ⊗ E[x̃ x̃ᵀ]`. The
-/// residuals ±√c e_i have the noise's covariance.
+/// residuals `±√c e_i` have the noise's covariance.
 #[test]
 fn kfac_is_the_fisher_of_linear_regression() {
     let (outputs, features, inputs) = (2i64, 3i64, 5i64);

@@ -75,10 +75,10 @@ fn parts_merge_by_addition() {
     };
     let before = [sums(&one, 0), sums(&one, 1)];
     one.merge(&two).unwrap();
-    for n in 0..2 {
+    for (n, (before_a, before_s)) in before.iter().enumerate() {
         let (a, s) = sums(&one, n);
         let (a2, s2) = sums(&two, n);
-        assert!(close(&a, &(&before[n].0 + a2)) && close(&s, &(&before[n].1 + s2)));
+        assert!(close(&a, &(before_a + a2)) && close(&s, &(before_s + s2)));
     }
     assert_eq!(one.count(), 48.0);
     let mut other = Factors::zeros(&[layer(3, 1, 1, false)], Kind::Double, Device::Cpu).unwrap();
