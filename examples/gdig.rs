@@ -27,7 +27,7 @@ use tamis::gradients::{
     Bytes, Estimate, First, GradientPass, Pool, RowStore, RowType, Samples, Sink, read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
-use tamis::kfac::{Curvature, FactorFit, FactorStore, Identity, Kfac};
+use tamis::kfac::{Curvature, FactorFit, FactorStore, Factors, Identity, Kfac};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::gdig::{CurvatureKind, Flags, Found};
@@ -75,14 +75,14 @@ fn main() -> Result<()> {
     let layers = flags.layers.select(model.layers())?;
 
     // 2. Curvature, fitted on the pool.
-    let (curvature, named) = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
+    let (factors, named) = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
     let pass = GradientPass { model, layers: &layers, params: flags.passing().check()? };
     inputs.insert("curvature".to_owned(), named);
     inputs.insert("seeds".to_owned(), json!(seed_rows.content_hash()));
     let (gradients, table) =
-        scored(&flags, &pass, &samples, &seeds, curvature.as_ref(), &inputs, &mut record)?;
+        scored(&flags, &pass, &samples, &seeds, factors.as_ref(), &inputs, &mut record)?;
 
     // 4. Those that help.
     let timer = StageTimer::start("select");
@@ -168,7 +168,7 @@ fn adapted(
     Ok((model, done.losses))
 }
 
-/// Step 2: the curvature, and what names it in the manifests of what is made with it.
+/// Step 2: the factors of the curvature, and what names it in the manifests of what is made with it.
 fn fitted(
     flags: &Flags,
     model: &dyn CausalLm,
@@ -176,9 +176,9 @@ fn fitted(
     samples: &Pool<'_>,
     inputs: &Map<String, Value>,
     record: &mut RunRecord,
-) -> Result<(Box<dyn Curvature>, Value)> {
+) -> Result<(Option<Factors>, Value)> {
     if flags.curvature == CurvatureKind::Identity {
-        return Ok((Box::new(Identity), json!("identity")));
+        return Ok((None, json!("identity")));
     }
     let mut timer = StageTimer::start("curvature");
     let count = flags.curvature_samples.map_or(samples.len(), NonZeroUsize::get);
@@ -190,7 +190,20 @@ fn fitted(
     let mut store = FactorStore::create_or_resume(flags.out.join("factors"), fields)?;
     timer.rows(first.len() as u64).resumed(store.artifact().is_complete());
     let factors = fit.run(&first, &mut store, &mut Bars::default())?;
-    let kfac = Kfac::new(&factors, flags.damping, model.shape().kind)?;
+    record.stages.push(timer.finish());
+    let name = json!({ "factors": store.artifact().fingerprint(), "damping": flags.damping });
+    Ok((Some(factors), name))
+}
+
+/// Makes the curvature of whole or projected gradients from its factors.
+fn curvature(
+    flags: &Flags,
+    factors: Option<&Factors>,
+    model: &dyn CausalLm,
+    record: &mut RunRecord,
+) -> Result<Box<dyn Curvature>> {
+    let Some(factors) = factors else { return Ok(Box::new(Identity)) };
+    let kfac = Kfac::new(factors, flags.damping, model.shape().kind)?;
     let below = kfac.spectra().into_iter().map(|s| s.share_below);
     let (low, high) = below.fold((1.0f64, 0.0f64), |(l, h), b| (l.min(b), h.max(b)));
     record.notes.push(format!(
@@ -199,9 +212,7 @@ fn fitted(
         100.0 * low,
         100.0 * high
     ));
-    record.stages.push(timer.finish());
-    let name = json!({ "factors": store.artifact().fingerprint(), "damping": flags.damping });
-    Ok((Box::new(kfac), name))
+    Ok(Box::new(kfac))
 }
 
 /// Step 3: stored gradients, and the scores. `made_from` names everything the scores depend on.
@@ -210,7 +221,7 @@ fn scored(
     pass: &GradientPass<'_>,
     samples: &Pool<'_>,
     seeds: &[Encoded],
-    curvature: &dyn Curvature,
+    factors: Option<&Factors>,
     made_from: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(RowStore, ScoreTable)> {
@@ -242,7 +253,8 @@ fn scored(
         let name = hash_bytes(&serde_json::to_vec(&of_scores)?);
         let folder = flags.out.join("scores").join(&name[..12]);
         let mut scores = RowStore::create_or_resume(folder, "scores", of_scores, RowType::F32)?;
-        let seeds = Seeds::new(pass, seeds, curvature)?;
+        let curvature = curvature(flags, factors, pass.model, record)?;
+        let seeds = Seeds::new(pass, seeds, curvature.as_ref())?;
         let mut sinks = [
             Sink { reducer: &projection, store: &mut gradients },
             Sink { reducer: &seeds, store: &mut scores },
@@ -252,7 +264,15 @@ fn scored(
     } else {
         let mut sinks = [Sink { reducer: &projection, store: &mut gradients }];
         report = pass.run(samples, &mut sinks, &mut Bars::default())?;
-        let projected = Seeds::project(pass, seeds, curvature, &projection)?;
+        let squeezed = factors.map(|f| f.projected(&projection)).transpose()?.flatten();
+        let projected = if let Some(factors) = &squeezed {
+            // The curvature of what is stored.
+            let curvature = curvature(flags, Some(factors), pass.model, record)?;
+            Seeds::solve_projected(pass, seeds, factors, curvature.as_ref(), &projection)?
+        } else {
+            let curvature = curvature(flags, factors, pass.model, record)?;
+            Seeds::project(pass, seeds, curvature.as_ref(), &projection)?
+        };
         table = ScoreTable::from_gradients(&gradients, &ids, &projected)?;
     }
     if let (true, Some(first)) = (table.candidates.is_empty(), table.skipped.first()) {

@@ -20,7 +20,7 @@ pub use error::GradientError;
 pub use estimate::{Bytes, Estimate, SHORT_TEXT};
 pub use norms::SquaredNorms;
 pub use pass::{GradientPass, PassParams, PassReport, Sink};
-pub use projection::{Projection, ProjectionSpec};
+pub use projection::{Projection, ProjectionSpec, Sides};
 pub use reducer::Reducer;
 pub use seeded::{Entries, random_matrix};
 pub use shard::{RowInfo, RowShard, RowType};

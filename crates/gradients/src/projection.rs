@@ -167,7 +167,27 @@ pub struct Projection {
     layers: HashMap<LayerId, Placed>,
 }
 
+/// The matrices of one layer under a two-sided projection.
+#[derive(Debug, Clone, Copy)]
+pub struct Sides<'a> {
+    /// `R_out`, (p, out).
+    pub left: &'a Tensor,
+    /// `R_in`, (q, in (+1)).
+    pub right: &'a Tensor,
+    /// Where the layer's `p · q` numbers begin in a row.
+    pub offset: i64,
+}
+
 impl Projection {
+    /// The matrices of `layer`, if the projection is two-sided and was made for it.
+    pub fn two_sided(&self, layer: &LayerInfo) -> Option<Sides<'_>> {
+        let placed = self.layers.get(&layer.id)?;
+        match &placed.form {
+            Form::TwoSided { left, right } => Some(Sides { left, right, offset: placed.offset }),
+            Form::Full | Form::Sparse(_) => None,
+        }
+    }
+
     fn placed(&self, layer: &LayerInfo) -> Result<&Placed, GradientError> {
         self.layers
             .get(&layer.id)

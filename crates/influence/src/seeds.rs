@@ -7,7 +7,7 @@ use tamis_gradients::{
     GradientError, GradientPass, Labels, LayerTrace, Projection, Reducer, gradient_columns,
     gradient_size, trace_batch,
 };
-use tamis_kfac::Curvature;
+use tamis_kfac::{Curvature, Factors};
 use tamis_model::{Batch, LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -57,6 +57,42 @@ impl Seeds {
         })?;
         let ids = samples.iter().map(|s| s.id.clone()).collect();
         Ok(Self { ids, layers: pass.layers.to_vec(), solved })
+    }
+
+    /// Rows (seeds, width) in f32 for scoring against a two-sidedly projected store, with a
+    /// curvature of the projected gradients ([`Factors::projected`](tamis_kfac::Factors::projected)):
+    /// the seeds are projected first and solved then.
+    ///
+    /// # Errors
+    /// No seed, a seed whose gradient is not finite, a projection that is not two-sided, or what
+    /// the curvature reports.
+    pub fn solve_projected(
+        pass: &GradientPass<'_>,
+        samples: &[Encoded],
+        projected: &Factors,
+        curvature: &dyn Curvature,
+        projection: &Projection,
+    ) -> Result<Tensor, InfluenceError> {
+        if samples.is_empty() {
+            return Err(InfluenceError::NoSeeds);
+        }
+        let shard = pass.rows_of(samples, projection)?;
+        if let Some(skipped) = shard.skipped.first() {
+            return Err(InfluenceError::NonFiniteSeed { id: skipped.id.to_string() });
+        }
+        let rows = shard.rows.f_to_kind(Kind::Float)?;
+        for layer in projected.layers() {
+            let sides = projection.two_sided(layer).ok_or_else(|| InfluenceError::Mismatch {
+                what: "projection of the seeds",
+                found: "another form".to_owned(),
+                expected: "a two-sided one".to_owned(),
+            })?;
+            let (p, q) = (layer.out_features, layer.in_features);
+            let mut own = rows.f_narrow(1, sides.offset, p * q)?;
+            let gradients = own.f_reshape([-1, p, q])?;
+            own.f_copy_(&curvature.solve(layer, &gradients)?.f_flatten(1, -1)?)?;
+        }
+        Ok(rows)
     }
 
     /// As [`Seeds::new`] followed by [`Seeds::projected`], but never holds more than one batch of

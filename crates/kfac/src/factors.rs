@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tamis_gradients::{LayerTrace, gradient_columns};
+use tamis_gradients::{LayerTrace, Projection, gradient_columns};
 use tamis_model::LayerInfo;
 use tch::{Device, Kind, Tensor};
 
@@ -148,6 +148,37 @@ impl Factors {
                 self.a[n] = None;
             }
         }
+    }
+
+    /// The factors of two-sidedly projected gradients: `R_in A R_inᵀ` and `R_out S R_outᵀ` for every
+    /// layer, whose projected gradient `R_out G R_inᵀ` is (p, q). The curvature of what a store
+    /// keeps, as in arXiv 2405.13954: solving there keeps the noise of the projection out of the
+    /// inverse, which solving first and projecting then does not. `None` if the projection is not
+    /// two-sided.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    pub fn projected(&self, projection: &Projection) -> Result<Option<Self>, KfacError> {
+        let (mut layers, mut a, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, info) in self.layers.iter().enumerate() {
+            let (Some(sides), Some(sums)) = (projection.two_sided(info), self.layer(n)) else {
+                return Ok(None);
+            };
+            let squeeze = |r: &Tensor, sum: &Tensor| -> Result<Tensor, KfacError> {
+                let r = r.f_to_kind(sum.kind())?;
+                Ok(r.f_matmul(sum)?.f_matmul(&r.f_transpose(0, 1)?)?)
+            };
+            a.push(Some(squeeze(sides.right, &sums.a)?));
+            s.push(squeeze(sides.left, &sums.s)?);
+            layers.push(LayerInfo {
+                in_features: sides.right.size()[0],
+                out_features: sides.left.size()[0],
+                bias: false,
+                ..info.clone()
+            });
+        }
+        let shared = (0..layers.len()).collect();
+        Ok(Some(Self { layers, shared, a, s, count: self.count }))
     }
 
     /// Adds the sums of another part of the data.

@@ -170,6 +170,35 @@ fn stored_rows_give_the_fresh_scores() {
     }
 }
 
+/// Seeds for a stored, projected pool: projected first, then solved with the curvature of what is
+/// stored, layer by layer.
+#[test]
+fn seeds_are_solved_among_projected_gradients() {
+    let (model, layers) = model("gpt2");
+    let (pool, chosen) = (samples(model.as_ref(), 20, 8), samples(model.as_ref(), 3, 9));
+    let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
+    let factors = fit.sum(&pool, &mut NoProgress).unwrap();
+    let pass = pass(model.as_ref(), &layers);
+    let spec: ProjectionSpec = "4x6".parse().unwrap();
+    let projection = spec.build(&layers, 5, Kind::Double, Device::Cpu).unwrap();
+    let projected = factors.projected(&projection).unwrap().unwrap();
+    let kfac = Kfac::new(&projected, Damping::default(), Kind::Double).unwrap();
+    let found = Seeds::solve_projected(&pass, &chosen, &projected, &kfac, &projection).unwrap();
+    let plain = pass.rows_of(&chosen, &projection).unwrap().rows;
+    for (n, layer) in projected.layers().iter().enumerate() {
+        assert_eq!((layer.out_features, layer.in_features), (4, 6));
+        let own = |rows: &Tensor| rows.narrow(1, 24 * n as i64, 24).to_kind(Kind::Double);
+        let expected = kfac.solve(layer, &own(&plain).reshape([3, 4, 6])).unwrap().flatten(1, -1);
+        let error = (own(&found) - &expected).norm().double_value(&[]);
+        assert!(error < 1e-6 * expected.norm().double_value(&[]), "{}", layer.name);
+    }
+    let sparse: ProjectionSpec = "sparse:64".parse().unwrap();
+    let sparse = sparse.build(&layers, 5, Kind::Double, Device::Cpu).unwrap();
+    assert!(factors.projected(&sparse).unwrap().is_none());
+    let wrong = Seeds::solve_projected(&pass, &chosen, &projected, &kfac, &sparse);
+    assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));
+}
+
 #[test]
 fn seeds_must_be_there_and_finite() {
     let (model, layers) = model("llama");

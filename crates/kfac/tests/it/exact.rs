@@ -4,7 +4,7 @@
 
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use tamis_gradients::LayerTrace;
+use tamis_gradients::{LayerTrace, ProjectionSpec};
 use tamis_kfac::{Curvature, Damping, Factors, Identity, Kfac, KfacError, Tokens};
 use tamis_model::{LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
@@ -131,6 +131,28 @@ pub(crate) fn two_layers(seed: u64) -> (Vec<LayerInfo>, Factors) {
     let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
     factors.add(&traces, &mask, Tokens::Expand, &["batch"]).unwrap();
     (infos, factors)
+}
+
+/// Where a projection loses nothing (square and invertible), solving among projected gradients gives
+/// the same inner products as solving the whole ones: `(R H Rᵀ)⁻¹ = R⁻ᵀ H⁻¹ R⁻¹`.
+#[test]
+fn projected_curvature_is_the_whole_one_where_nothing_is_lost() {
+    let (infos, factors) = two_layers(3);
+    let spec: ProjectionSpec = "gaussian:9x9".parse().unwrap();
+    let projection = spec.build(&infos, 1, Kind::Double, Device::Cpu).unwrap();
+    let projected = factors.projected(&projection).unwrap().unwrap();
+    let undamped = |f: &Factors| Kfac::new(f, Damping::Absolute(0.0), Kind::Double).unwrap();
+    let (whole, inside) = (undamped(&factors), undamped(&projected));
+    for (info, small) in infos.iter().zip(projected.layers()) {
+        let shape = [2, info.out_features, info.in_features + i64::from(info.bias)];
+        let (g, h) = (random(&shape, 11), random(&shape, 12));
+        let sides = projection.two_sided(info).unwrap();
+        let project = |g: &Tensor| sides.left.matmul(g).matmul(&sides.right.transpose(0, 1));
+        let expected = (whole.solve(info, &g).unwrap() * &h).sum(Kind::Double).double_value(&[]);
+        let found = inside.solve(small, &project(&g)).unwrap() * project(&h);
+        let found = found.sum(Kind::Double).double_value(&[]);
+        assert!((found - expected).abs() < 1e-8 * expected.abs(), "{found} {expected}");
+    }
 }
 
 #[test]
