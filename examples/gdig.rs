@@ -12,7 +12,7 @@
 //!
 //! You should see a bar for each stage, then a short table, and in `--out`: `selected.jsonl` (the
 //! chosen rows as they came), `scores.jsonl`, `run.json` and `report.html`. Run the same command
-//! again after an interruption and it goes on where it was.
+//! again after an interruption and it goes on where it was (an unfinished adaptation begins anew).
 
 use std::num::NonZeroUsize;
 
@@ -20,16 +20,17 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
-use tamis::artifact::hash_bytes;
+use tamis::artifact::{hash_bytes, hash_file};
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::Encoded;
 use tamis::gradients::{
-    Bytes, Estimate, First, GradientPass, Pool, RowStore, RowType, Samples, Sink, read_all,
+    Bytes, Estimate, First, GradientPass, PassReport, Pool, RowStore, RowType, Samples, Sink,
+    read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, FactorFit, FactorStore, Factors, Identity, Kfac};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
-use tamis::report::{RunRecord, StageTimer};
+use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::gdig::{CurvatureKind, Flags, Found};
 use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
 use tch::{Kind, Tensor};
@@ -60,33 +61,48 @@ fn main() -> Result<()> {
         bail!("seed {} (row {}) cannot be used: {}", seed.id, seed.index, seed.reason);
     }
     let model = flags.load(&encoder)?;
-    check_lengths(&samples, &seeds, model.shape().max_positions)?;
+    let usable = check_lengths(&samples, &seeds, model.shape().max_positions)?;
+    ensure!(
+        budget <= usable,
+        "--budget is {budget}, but only {usable} rows of the pool can be used"
+    );
+    ensure!(
+        flags.headroom >= 1.0 && flags.headroom.is_finite(),
+        "--headroom is {}, but must be a finite number of at least 1",
+        flags.headroom
+    );
+    let layers = flags.layers.select(model.layers())?;
+    let params = flags.passing().check()?;
     record.environment.threads = Some(threads.per_operation);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // 1. The model must know the pool before its gradients say anything.
     let mut inputs = Map::new();
     inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
+    // What a model computes depends on its configuration as well as its weights.
+    let config = flags.model.model.join("config.json");
+    inputs.insert("config".to_owned(), json!(hash_file(&config)?));
     inputs.insert("pool".to_owned(), json!(pool.content_hash()));
+    inputs.insert("format".to_owned(), json!(pool.format().to_string()));
     inputs.insert("encoder".to_owned(), encoder.description());
     let (model, losses) = adapted(&flags, model, &samples, inputs.clone(), &mut record)?;
     let model = model.as_ref();
     inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
-    let layers = flags.layers.select(model.layers())?;
 
     // 2. Curvature, fitted on the pool.
     let (factors, named) = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
-    let pass = GradientPass { model, layers: &layers, params: flags.passing().check()? };
+    let pass = GradientPass { model, layers: &layers, params };
     inputs.insert("curvature".to_owned(), named);
-    inputs.insert("seeds".to_owned(), json!(seed_rows.content_hash()));
+    let seed_format = seed_rows.format().to_string();
+    inputs.insert("seeds".to_owned(), json!([seed_rows.content_hash(), seed_format]));
     let (gradients, table) =
         scored(&flags, &pass, &samples, &seeds, factors.as_ref(), &inputs, &mut record)?;
 
     // 4. Those that help.
     let timer = StageTimer::start("select");
-    let enough = (budget as f64 * flags.headroom.max(1.0)).ceil() as usize;
+    let enough = (budget as f64 * flags.headroom).ceil() as usize;
     let helpful = flags.rule.apply(&table, budget, enough)?;
 
     // 5. Evenly over clusters of their gradients.
@@ -95,7 +111,9 @@ fn main() -> Result<()> {
     let draw_seed = flags.draw_seed.unwrap_or(flags.seed);
     let k = flags.clusters.map_or((count as f64).sqrt() as usize, NonZeroUsize::get);
     if k > count {
-        record.notes.push(format!("{k} clusters asked for, but only {count} rows are helpful"));
+        let note = format!("{k} clusters asked for, but only {count} rows are helpful");
+        eprintln!("{note}");
+        record.notes.push(note);
     }
     let k = k.clamp(1, count);
     let clusters =
@@ -112,7 +130,7 @@ fn main() -> Result<()> {
     // 6. What was decided, and why.
     let rejects = pool.rejects();
     record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
-    if helpful.used.contains("relaxed") {
+    if helpful.relaxed {
         record.relaxations.push(helpful.used.clone());
     }
     for (name, count) in [
@@ -204,6 +222,7 @@ fn curvature(
 ) -> Result<Box<dyn Curvature>> {
     let Some(factors) = factors else { return Ok(Box::new(Identity)) };
     let kfac = Kfac::new(factors, flags.damping, model.shape().kind)?;
+    write_jsonl(flags.out.join("curvature.jsonl"), kfac.spectra())?;
     let below = kfac.spectra().into_iter().map(|s| s.share_below);
     let (low, high) = below.fold((1.0f64, 0.0f64), |(l, h), b| (l.min(b), h.max(b)));
     record.notes.push(format!(
@@ -253,13 +272,19 @@ fn scored(
         let name = hash_bytes(&serde_json::to_vec(&of_scores)?);
         let folder = flags.out.join("scores").join(&name[..12]);
         let mut scores = RowStore::create_or_resume(folder, "scores", of_scores, RowType::F32)?;
-        let curvature = curvature(flags, factors, pass.model, record)?;
-        let seeds = Seeds::new(pass, seeds, curvature.as_ref())?;
-        let mut sinks = [
-            Sink { reducer: &projection, store: &mut gradients },
-            Sink { reducer: &seeds, store: &mut scores },
-        ];
-        report = pass.run(samples, &mut sinks, &mut Bars::default())?;
+        if gradients.artifact().is_complete() && scores.artifact().is_complete() {
+            let all = samples.len();
+            eprintln!("gradients: all {all} samples were done before");
+            report = PassReport { samples: all, resumed: all, ..PassReport::default() };
+        } else {
+            let curvature = curvature(flags, factors, pass.model, record)?;
+            let seeds = Seeds::new(pass, seeds, curvature.as_ref())?;
+            let mut sinks = [
+                Sink { reducer: &projection, store: &mut gradients },
+                Sink { reducer: &seeds, store: &mut scores },
+            ];
+            report = pass.run(samples, &mut sinks, &mut Bars::default())?;
+        }
         table = ScoreTable::from_scores(&scores, &ids)?;
     } else {
         let mut sinks = [Sink { reducer: &projection, store: &mut gradients }];

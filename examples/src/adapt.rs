@@ -21,6 +21,8 @@ use crate::{Bars, ModelFlags};
 pub struct Adaptation {
     /// Loss of every optimizer step, nats per supervised token.
     pub losses: Vec<f64>,
+    /// Fingerprint of the adapted weights.
+    pub fingerprint: String,
     /// Whether an earlier run had done it.
     #[serde(skip)]
     pub resumed: bool,
@@ -57,7 +59,15 @@ pub fn adapt(
     if store.is_complete() && folder.join("model.safetensors").is_file() {
         let mut done: Adaptation = serde_json::from_slice(&store.read(RECORD)?)?;
         done.resumed = true;
-        let adapted = ModelFlags { model: folder, ..flags.clone() }.load()?;
+        let adapted = ModelFlags { model: folder.clone(), ..flags.clone() }.load()?;
+        anyhow::ensure!(
+            adapted.parameters().fingerprint()? == done.fingerprint,
+            "the weights in {} are not those that the adaptation wrote; delete {} and {} to adapt \
+             again",
+            folder.display(),
+            folder.display(),
+            store.dir().display()
+        );
         return Ok((adapted, done));
     }
     anyhow::ensure!(
@@ -71,7 +81,8 @@ pub fn adapt(
     params.check()?.train(model.as_mut(), samples, &mut bars).context("adapting the model")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     model.parameters().save_pretrained(&flags.model, &folder)?;
-    let done = Adaptation { losses: bars.losses, resumed: false };
+    let fingerprint = model.parameters().fingerprint()?;
+    let done = Adaptation { losses: bars.losses, fingerprint, resumed: false };
     if !store.has(RECORD) {
         store.write(RECORD, &serde_json::to_vec(&done)?)?;
     }

@@ -10,10 +10,11 @@ use tamis::gradients::Samples;
 const CHUNK: usize = 4096;
 
 /// Refuses a pool of which no row can be used, and rows or seeds longer than the model reads.
+/// Returns how many rows can be used.
 ///
 /// # Errors
 /// The row or seed by its id.
-pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> Result<()> {
+pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> Result<usize> {
     let fits = |sample: &Encoded, what: &str| {
         ensure!(
             sample.len() <= longest,
@@ -25,12 +26,12 @@ pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> R
         Ok(())
     };
     seeds.iter().try_for_each(|seed| fits(seed, "seed"))?;
-    let (mut usable, mut reason) = (false, None);
+    let (mut usable, mut reason) = (0, None);
     for first in (0..pool.len()).step_by(CHUNK) {
         for outcome in pool.read(first..(first + CHUNK).min(pool.len()))? {
             match outcome {
                 Outcome::Scored(sample) => {
-                    usable = true;
+                    usable += 1;
                     fits(&sample, "row")?;
                 }
                 Outcome::Unscorable { id, reason: why, .. } => {
@@ -40,8 +41,8 @@ pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> R
         }
     }
     match reason {
-        Some(reason) if !usable => bail!("no row of the pool can be used; {reason}"),
-        _ => Ok(()),
+        Some(reason) if usable == 0 => bail!("no row of the pool can be used; {reason}"),
+        _ => Ok(usable),
     }
 }
 

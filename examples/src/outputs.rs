@@ -1,9 +1,10 @@
 //! The files every selecting program writes: `selected.jsonl`, `scores.jsonl`, `run.json`,
 //! `report.html`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tamis::dataset::{Content, Dataset, Sample};
 use tamis::report::{Example, Examples, Report, RunRecord, write_jsonl};
@@ -21,6 +22,11 @@ pub fn write_outputs<L: Serialize>(
     mut record: RunRecord,
     report: impl FnOnce(&RunRecord) -> Result<Report>,
 ) -> Result<Vec<PathBuf>> {
+    // Written last, it says that the files beside it are of one run.
+    let run = out.join("run.json");
+    if run.exists() {
+        fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
+    }
     let mut files = pool.write_rows(chosen, out, "selected")?;
     let scores = out.join("scores.jsonl");
     write_jsonl(&scores, lines)?;
@@ -31,7 +37,6 @@ pub fn write_outputs<L: Serialize>(
     record.finish();
     let page = out.join("report.html");
     report(&record)?.write(&page)?;
-    let run = out.join("run.json");
     record.write(&run)?;
     files.extend([run, page]);
     Ok(files)

@@ -47,7 +47,7 @@ pub enum GradientError {
     /// A value does not fit the type the rows are stored in.
     #[error(
         "sample {id}: a projected gradient of magnitude {magnitude:e} does not fit {dtype}; \
-         store rows as bf16 or f32"
+         store rows as bf16 or f32, in a new folder"
     )]
     Overflow {
         /// Id of the sample.

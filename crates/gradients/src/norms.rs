@@ -31,7 +31,8 @@ impl SquaredNorms {
         let squared = if let Some(formed) = trace.formed_already() {
             sum_of_squares(formed)?
         } else if gram_is_cheaper(trace) {
-            let g = trace.g();
+            // Products of half-precision numbers leave their range.
+            let g = trace.g().f_to_kind(wide(trace.g().kind()))?;
             let product = g.f_bmm(&g.f_transpose(1, 2)?)?.f_mul(&self.input_gram(trace)?)?;
             product.f_sum_dim_intlist([1i64, 2].as_slice(), false, wide(product.kind()))?
         } else {
@@ -55,6 +56,7 @@ impl SquaredNorms {
             return Ok(gram.shallow_clone());
         }
         let augmented = trace.augmented()?;
+        let augmented = augmented.f_to_kind(wide(augmented.kind()))?;
         let gram = augmented.f_bmm(&augmented.f_transpose(1, 2)?)?;
         self.last = Some((x.shallow_clone(), bias, gram.shallow_clone()));
         Ok(gram)

@@ -69,6 +69,8 @@ pub struct Helpful {
     pub positions: Vec<usize>,
     /// The rule that was used in the end, in words, with the relaxation it took.
     pub used: String,
+    /// Whether [`Rule::Auto`] had to relax the published rule.
+    pub relaxed: bool,
     /// The candidates that helped every seed, for the record.
     pub helping_all: usize,
 }
@@ -121,7 +123,8 @@ impl Rule {
                 wanted: budget,
             });
         }
-        Ok(Helpful { positions, used, helping_all })
+        let relaxed = matches!(self, Self::Auto) && helping_all < budget;
+        Ok(Helpful { positions, used, relaxed, helping_all })
     }
 }
 

@@ -39,6 +39,15 @@ pub enum KfacError {
         /// Id of the batch's last sample.
         last: String,
     },
+    /// The head among the layers.
+    #[error(
+        "layer {layer} is the head: it sees only the positions that predict a target, so its factors \
+         would not be means over the same tokens; leave it out of the layers, or use no curvature"
+    )]
+    Head {
+        /// Name of the layer.
+        layer: String,
+    },
     /// Factors that do not fit together.
     #[error("factors cannot be merged: {reason}")]
     Merge {

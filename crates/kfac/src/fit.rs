@@ -72,12 +72,16 @@ impl FactorFit<'_> {
     /// gradient whatever the length of its text.
     ///
     /// # Errors
-    /// Non-finite activations or gradients (layer and batch are named), or what the model reports.
+    /// The head among the layers, non-finite activations or gradients (layer and batch are named),
+    /// or what the model reports.
     pub fn sum(
         &self,
         samples: &[Encoded],
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
+        if let Some(head) = self.layers.iter().find(|layer| layer.head) {
+            return Err(KfacError::Head { layer: head.name.clone() });
+        }
         let shape = self.model.shape();
         let mut factors = Factors::zeros(self.layers, shape.kind, shape.device)?;
         let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();

@@ -75,6 +75,7 @@ fn auto_relaxes_in_its_order_and_says_so() {
     assert_eq!(means.positions.len(), 5);
     assert!(means.used.contains("normalised means") && means.used.contains("4 at least half"));
     assert_eq!(means.helping_all, 2);
+    assert!(means.relaxed && share.relaxed && !strict.relaxed);
 }
 
 #[test]

@@ -120,3 +120,13 @@ fn nothing_to_fit_on_is_an_error() {
     let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
 }
+
+#[test]
+fn the_head_is_refused() {
+    let (model, _) = model();
+    let layers = [model.layers().last().unwrap().clone()];
+    let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
+    let data = samples(model.as_ref(), 2);
+    let error = fit.sum(&data, &mut NoProgress).unwrap_err();
+    assert!(matches!(error, KfacError::Head { .. }), "{error}");
+}
