@@ -202,7 +202,7 @@ fn damaged_results_of_an_earlier_run_are_noticed() {
     let last = bytes.len() - 4;
     bytes[last] ^= 1;
     fs::write(&weights, &bytes).unwrap();
-    gdig.refuse(&["`model`"]);
+    gdig.refuse(&["out/adapted", "adapt again"]);
     fs::write(&weights, &bytes[..last]).unwrap();
     gdig.refuse(&["adapted"]);
     fs::remove_file(&weights).unwrap();
