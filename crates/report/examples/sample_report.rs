@@ -1,6 +1,6 @@
 //! Writes a report of made-up data, to look at while its style is changed.
 //!
-//! `cargo run -p tamis-report --example sample_report -- /tmp/sample-report`
+//! `cargo run -p tamis-report --example sample_report -- target/sample-report`
 //!
 //! You should see the names of three files; open `report.html` in a browser, in light and in dark
 //! mode and in a narrow window.

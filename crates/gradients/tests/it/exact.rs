@@ -1,7 +1,7 @@
 //! Per-sample gradients against autograd loops of one sample at a time.
 
 use tamis_dataset::Encoded;
-use tamis_gradients::{Labels, Reduction, SquaredNorms, gradient_columns, trace_batch};
+use tamis_gradients::{Labels, LayerTrace, Reduction, SquaredNorms, gradient_columns, trace_batch};
 use tamis_model::{Batch, CausalLm, DType, LayerInfo, NoTap};
 use tch::{Device, Kind, Tensor};
 
@@ -194,4 +194,32 @@ fn sampled_labels_follow_the_softmax_and_not_the_batch() {
         (0..draws).map(|seed| run(&[0], Labels::Sampled { seed }).double_value(&[0])).sum::<f64>()
             / f64::from(draws as u32);
     assert!((mean / entropy - 1.0).abs() < 0.02, "{mean} {entropy}");
+}
+
+/// Squares of small half-precision gradients would be zero; their norms must not be.
+#[test]
+fn norms_of_half_precision_models_are_right() {
+    let norms = |kind, scale: f64| {
+        let model = fixture("llama", kind);
+        let layers = body(model.as_ref());
+        let data = samples(model.as_ref(), 5, 6, 11);
+        let rows: Vec<&Encoded> = data.iter().collect();
+        let batch = Batch::new(&rows, Device::Cpu).unwrap();
+        let ids = ["a", "b", "c", "d", "e"];
+        let trace =
+            trace_batch(model.as_ref(), &batch, &ids, &layers, Reduction::Mean, Labels::Data)
+                .unwrap();
+        let mut norms = SquaredNorms::new();
+        for layer in &trace.layers {
+            let g = layer.g() * scale;
+            let scaled = LayerTrace::new(layer.info().clone(), layer.x().shallow_clone(), g);
+            norms.add(&scaled).unwrap();
+        }
+        norms.finish().unwrap().unwrap() / scale
+    };
+    let exact = norms(DType::F64, 1.0);
+    for (kind, tolerance) in [(DType::F16, 0.01), (DType::Bf16, 0.05)] {
+        // Gradients as small as those of large models.
+        assert!(relative_error(&norms(kind, 1e-3), &exact) < tolerance, "{kind}");
+    }
 }
