@@ -82,11 +82,10 @@ fn wide(kind: Kind) -> Kind {
 }
 
 fn sum_of_squares(formed: &Tensor) -> Result<Tensor, GradientError> {
-    // A product of every row with itself: one pass, and no squared copy.
+    // A batched product of every row with itself looks leaner, and is eight times slower.
     let flat = formed.f_flatten(1, -1)?;
-    let flat = flat.f_to_kind(wide(flat.kind()))?;
-    let squared = flat.f_unsqueeze(1)?.f_bmm(&flat.f_unsqueeze(2)?)?;
-    Ok(squared.f_flatten(0, -1)?)
+    let kind = wide(flat.kind());
+    Ok(flat.f_to_kind(kind)?.f_square()?.f_sum_dim_intlist([1i64].as_slice(), false, kind)?)
 }
 
 fn gram_is_cheaper(trace: &LayerTrace) -> bool {
