@@ -128,22 +128,6 @@ fn main() -> Result<()> {
     record.stages.push(timer.finish());
 
     // 6. What was decided, and why.
-    let rejects = pool.rejects();
-    record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
-    if helpful.relaxed {
-        record.relaxations.push(helpful.used.clone());
-    }
-    for (name, count) in [
-        ("read", pool.len() + rejects.len()),
-        ("rejected", rejects.len() + table.skipped.len()),
-        ("scored", table.candidates.len()),
-        ("helping_every_seed", helpful.helping_all),
-        ("helpful", count),
-        ("clusters", k),
-        ("selected", drawn.len()),
-    ] {
-        record.counts.set(name, count as u64);
-    }
     let (scored, used) = (table.candidates.len(), &helpful.used);
     println!("{scored} rows scored, {count} helpful, {k} clusters, {} chosen", drawn.len());
     println!("rule: {used}");
@@ -156,6 +140,7 @@ fn main() -> Result<()> {
         drawn: &drawn,
         losses: &losses,
     };
+    found.count(&mut record);
     let lines = found.lines();
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     let page = |record: &RunRecord| found.page(&lines, record);

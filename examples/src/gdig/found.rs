@@ -100,6 +100,26 @@ impl Found<'_> {
         lines
     }
 
+    /// Puts counts, relaxations and rows that could not be read into the record of the run.
+    pub fn count(&self, record: &mut RunRecord) {
+        let rejects = self.pool.rejects();
+        record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
+        if self.helpful.relaxed {
+            record.relaxations.push(self.helpful.used.clone());
+        }
+        for (name, count) in [
+            ("read", self.pool.len() + rejects.len()),
+            ("rejected", rejects.len() + self.table.skipped.len()),
+            ("scored", self.table.candidates.len()),
+            ("helping_every_seed", self.helpful.helping_all),
+            ("helpful", self.helpful.positions.len()),
+            ("clusters", self.clusters.centroids.nrows()),
+            ("selected", self.drawn.len()),
+        ] {
+            record.counts.set(name, count as u64);
+        }
+    }
+
     /// The page, from `lines` and the finished record of the run.
     ///
     /// # Errors
