@@ -140,13 +140,13 @@ impl Workspace {
         if self.target != self.root.join("target")
             || replaced.iter().any(|name| env::var_os(name).is_some())
         {
-            command.env("LD_LIBRARY_PATH", self.library_path()?);
+            command.env("LD_LIBRARY_PATH", self.loader_path()?);
         }
         Ok(command)
     }
 
     /// `LD_LIBRARY_PATH` with LibTorch in front.
-    fn library_path(&self) -> Result<OsString> {
+    fn loader_path(&self) -> Result<OsString> {
         let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let folders = std::iter::once(self.libtorch().join("lib"))
             .chain(env::split_paths(&before).filter(|folder| !folder.as_os_str().is_empty()));
