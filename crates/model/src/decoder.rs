@@ -6,13 +6,13 @@
 use tch::{Device, Tensor};
 
 use crate::{
-    Attention, CausalLm, LayerInfo, LoadOptions, ModelError, ModelShape, Parameters, Tap,
-    attention,
+    Attention, CausalLm, Context, KvCache, LayerInfo, LoadOptions, ModelError, ModelShape,
+    Parameters, Tap, attention,
     checkpoint::Checkpoint,
-    input::{Limit, check_ids, start_graph},
+    input::{Limit, check_ids, numbered, start_graph},
     layers::{Activation, Builder, Embedding, Linear, RmsNorm},
     parameters::Layout,
-    rope::{Rope, RopeConfig, Rotation},
+    rope::{Rope, RopeConfig},
 };
 
 /// Settings of one member of the family, checked.
@@ -136,11 +136,13 @@ impl Decoder {
 
     fn attend(
         &self,
-        block: &Block,
+        number: usize,
         x: &Tensor,
-        rotation: &Rotation,
+        context: &Context,
+        cache: Option<&mut KvCache>,
         tap: &mut dyn Tap,
     ) -> Result<Tensor, ModelError> {
+        let block = numbered(&self.blocks, number)?;
         let split = |y: &Tensor, heads| {
             let (batch, time, _) = y.size3()?;
             y.f_view([batch, time, heads, self.head_dim])
@@ -159,10 +161,11 @@ impl Decoder {
                 )
             }
         };
-        let q = rotation.apply(&split(&q, self.heads)?)?;
-        let k = rotation.apply(&split(&k, self.kv_heads)?)?;
+        let q = context.rotate(&split(&q, self.heads)?)?;
+        let k = context.rotate(&split(&k, self.kv_heads)?)?;
         let v = split(&v, self.kv_heads)?;
-        block.out.forward(&attention::causal(self.kernel, &q, &k, &v)?, tap)
+        let mixed = attention::attend(self.kernel, number, [&q, &k, &v], context, cache)?;
+        block.out.forward(&mixed, tap)
     }
 
     fn feed_forward(
@@ -232,17 +235,38 @@ impl CausalLm for Decoder {
         self.shape
     }
 
-    fn hidden(&self, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
-        let (_, time) = check_ids(ids, &self.shape, self.limit)?;
-        let rotation = self.rope.rotation(time as usize)?;
-        let mut stream = start_graph(self.embedding.forward(ids)?)?;
-        for block in &self.blocks {
-            let x = block.before_attention.forward(&stream)?;
-            stream = stream.f_add(&self.attend(block, &x, &rotation, tap)?)?;
-            let x = block.before_mlp.forward(&stream)?;
-            stream = stream.f_add(&self.feed_forward(block, &x, tap)?)?;
-        }
-        self.norm.forward(&stream)
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn embed(
+        &self,
+        ids: &Tensor,
+        cache: Option<&KvCache>,
+    ) -> Result<(Tensor, Context), ModelError> {
+        let places = check_ids(ids, cache, &self.shape, self.limit)?;
+        let rotation = self.rope.rotation(&places)?;
+        let stream = start_graph(self.embedding.forward(ids)?)?;
+        Ok((stream, Context::new(&places, cache, Some(rotation))?))
+    }
+
+    fn block(
+        &self,
+        number: usize,
+        stream: &Tensor,
+        context: &Context,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor, ModelError> {
+        let block = numbered(&self.blocks, number)?;
+        let x = block.before_attention.forward(stream)?;
+        let stream = stream.f_add(&self.attend(number, &x, context, cache, tap)?)?;
+        let x = block.before_mlp.forward(&stream)?;
+        Ok(stream.f_add(&self.feed_forward(block, &x, tap)?)?)
+    }
+
+    fn norm(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
+        self.norm.forward(stream)
     }
 
     fn logits(&self, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {

@@ -1,13 +1,13 @@
 //! GPT-2: learned positions, layer norms, packed attention weights stored transposed.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::{
-    Attention, CausalLm, LayerInfo, LoadOptions, ModelError, ModelShape, Parameters, Tap,
-    attention,
+    Attention, CausalLm, Context, KvCache, LayerInfo, LoadOptions, ModelError, ModelShape,
+    Parameters, Tap, attention,
     checkpoint::Checkpoint,
     config::Fields,
-    input::{Limit, check_ids, start_graph},
+    input::{Limit, check_ids, numbered, start_graph},
     layers::{Activation, Builder, Embedding, LayerNorm, Linear},
     parameters::Layout,
 };
@@ -131,18 +131,27 @@ impl Gpt2 {
         })
     }
 
-    fn attend(&self, block: &Block, x: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
+    fn attend(
+        &self,
+        number: usize,
+        x: &Tensor,
+        context: &Context,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor, ModelError> {
+        let block = numbered(&self.blocks, number)?;
         let (batch, time, width) = x.size3()?;
         let packed = block.qkv.forward(x, tap)?;
-        let part = |number: i64| {
-            packed.f_narrow(2, number * width, width)?.f_view([
+        let part = |place: i64| {
+            packed.f_narrow(2, place * width, width)?.f_view([
                 batch,
                 time,
                 self.heads,
                 width / self.heads,
             ])
         };
-        let mixed = attention::causal(self.kernel, &part(0)?, &part(1)?, &part(2)?)?;
+        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
+        let mixed = attention::attend(self.kernel, number, [&q, &k, &v], context, cache)?;
         block.out.forward(&mixed, tap)
     }
 }
@@ -185,19 +194,39 @@ impl CausalLm for Gpt2 {
         self.shape
     }
 
-    fn hidden(&self, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
-        let (_, time) = check_ids(ids, &self.shape, self.limit)?;
-        let places = Tensor::f_arange(time, (Kind::Int64, self.shape.device))?;
-        let embedded = self.tokens.forward(ids)?.f_add(&self.positions.forward(&places)?)?;
-        let mut stream = start_graph(embedded)?;
-        for block in &self.blocks {
-            let x = block.before_attention.forward(&stream)?;
-            stream = stream.f_add(&self.attend(block, &x, tap)?)?;
-            let x = block.up.forward(&block.before_mlp.forward(&stream)?, tap)?;
-            let x = self.activation.forward(&x)?;
-            stream = stream.f_add(&block.down.forward(&x, tap)?)?;
-        }
-        self.norm.forward(&stream)
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn embed(
+        &self,
+        ids: &Tensor,
+        cache: Option<&KvCache>,
+    ) -> Result<(Tensor, Context), ModelError> {
+        let places = check_ids(ids, cache, &self.shape, self.limit)?;
+        let positions = self.positions.forward(&places.positions(self.shape.device)?)?;
+        let stream = start_graph(self.tokens.forward(ids)?.f_add(&positions)?)?;
+        Ok((stream, Context::new(&places, cache, None)?))
+    }
+
+    fn block(
+        &self,
+        number: usize,
+        stream: &Tensor,
+        context: &Context,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor, ModelError> {
+        let block = numbered(&self.blocks, number)?;
+        let x = block.before_attention.forward(stream)?;
+        let stream = stream.f_add(&self.attend(number, &x, context, cache, tap)?)?;
+        let x = block.up.forward(&block.before_mlp.forward(&stream)?, tap)?;
+        let x = self.activation.forward(&x)?;
+        Ok(stream.f_add(&block.down.forward(&x, tap)?)?)
+    }
+
+    fn norm(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
+        self.norm.forward(stream)
     }
 
     fn logits(&self, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {

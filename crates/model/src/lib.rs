@@ -2,12 +2,15 @@
 
 mod attention;
 mod batch;
+mod cache;
 mod checkpoint;
 mod config;
+mod context;
 mod decoder;
 mod decoder_config;
 mod device;
 mod error;
+mod generate;
 mod gpt2;
 mod input;
 mod layers;
@@ -25,8 +28,11 @@ mod save;
 mod tap;
 
 pub use batch::Batch;
+pub use cache::KvCache;
+pub use context::Context;
 pub use device::{Threads, configure_threads, load_cuda};
 pub use error::ModelError;
+pub use generate::{Finish, GenerateParams, Generated, Generator, Strategy};
 pub use lm::{CausalLm, ModelShape};
 pub use load::load;
 pub use loss::{Reduction, per_sample_loss, target_log_probs};

@@ -4,7 +4,7 @@ use std::{cell::RefCell, f64::consts::TAU};
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::{ModelError, config::Fields};
+use crate::{ModelError, config::Fields, input::Places};
 
 /// How the rotary frequencies are stretched for longer inputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,8 +130,9 @@ impl Rope {
         Self { frequencies, limit, kind, device, tables: RefCell::new(None) }
     }
 
-    /// The rotation of positions 0 to `time`.
-    pub(crate) fn rotation(&self, time: usize) -> Result<Rotation, ModelError> {
+    /// The rotation of the given positions.
+    pub(crate) fn rotation(&self, places: &Places) -> Result<Rotation, ModelError> {
+        let time = places.end();
         let mut tables = self.tables.borrow_mut();
         let tables = match tables.as_ref() {
             Some(known) if known.length >= time => known,
@@ -140,11 +141,19 @@ impl Rope {
                 tables.insert(no_grad(|| self.compute(length))?)
             }
         };
-        Ok(Rotation {
-            cos: tables.cos.f_narrow(0, 0, time as i64)?,
-            sin: tables.sin.f_narrow(0, 0, time as i64)?,
-            half: self.frequencies.len() as i64,
-        })
+        let half = self.frequencies.len() as i64;
+        if let Some((first, count)) = places.shared() {
+            let (first, count) = (first as i64, count as i64);
+            let part = |table: &Tensor| table.f_narrow(0, first, count);
+            return Ok(Rotation { cos: part(&tables.cos)?, sin: part(&tables.sin)?, half });
+        }
+        let positions = places.positions(self.device)?;
+        let (rows, count) = positions.size2()?;
+        let positions = positions.f_reshape([-1])?;
+        let part = |table: &Tensor| {
+            table.f_index_select(0, &positions)?.f_view([rows, count, 1, 2 * half])
+        };
+        Ok(Rotation { cos: part(&tables.cos)?, sin: part(&tables.sin)?, half })
     }
 
     fn compute(&self, length: usize) -> Result<Tables, ModelError> {

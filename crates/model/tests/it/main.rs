@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod errors;
+mod generation;
 mod invariance;
 mod loss;
 mod options;

@@ -1,0 +1,12 @@
+//! Text generation: prompts in, new tokens out.
+//!
+//! Prompts are read in batches of like length, right-padded; every later step reads one token a
+//! row. What is finished leaves the batch, so that no step is spent on padding. A result does not
+//! depend on what else is in its batch (up to rounding, which may decide between near ties).
+
+mod beam;
+mod params;
+mod sample;
+mod walk;
+
+pub use params::{Finish, GenerateParams, Generated, Generator, Strategy};

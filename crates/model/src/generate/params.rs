@@ -1,0 +1,260 @@
+//! How text is generated, and what comes out.
+
+use serde::{Deserialize, Serialize};
+use tamis_dataset::plan_batches;
+use tch::{Kind, Tensor};
+
+use super::{beam, walk};
+use crate::{CausalLm, KvCache, ModelError, Tap};
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Strategy {
+    /// The most probable token.
+    #[default]
+    Greedy,
+    /// A random one.
+    Sample {
+        /// Divides the logits: above 0; below 1 sharpens, above 1 flattens the distribution.
+        temperature: f64,
+        /// Only the most probable tokens that together have at least this probability (nucleus
+        /// sampling, arXiv 1904.09751): above 0; 1 keeps all.
+        top_p: f64,
+        /// Only this many of the most probable tokens; 0 keeps all.
+        top_k: usize,
+        /// Decides the draws. Each prompt has its own stream, keyed by (seed, its place in the
+        /// list), so that batches do not matter.
+        seed: u64,
+    },
+    /// Beam search: the most probable continuation among those that `beams` parallel hypotheses
+    /// lead to.
+    Beam {
+        /// Hypotheses kept, at least 1.
+        beams: usize,
+        /// Hypotheses are compared by log-probability ÷ lengthᵖ, the stop token counted; p above 0
+        /// favours long ones, 0 compares log-probabilities.
+        length_penalty: f64,
+        /// Stop a prompt as soon as `beams` hypotheses are complete, rather than when no running
+        /// one is better than the worst of them.
+        early_stopping: bool,
+    },
+}
+
+/// How to generate; [`check`](GenerateParams::check) turns it into a [`Generator`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenerateParams {
+    /// Most tokens after a prompt; fewer where the model's positions end earlier. Default 128.
+    pub max_new_tokens: usize,
+    /// How the next token is chosen. Default greedy.
+    pub strategy: Strategy,
+    /// Tokens that end a text, such as the end-of-sequence token; they are not part of the result.
+    /// Default none.
+    pub stop: Vec<u32>,
+    /// Tokens, prompts and continuations, that are kept for one batch (a beam counts as a row).
+    /// Bounds memory, changes nothing else. Default 16,384.
+    pub token_budget: usize,
+}
+
+impl Default for GenerateParams {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 128,
+            strategy: Strategy::Greedy,
+            stop: Vec::new(),
+            token_budget: 16_384,
+        }
+    }
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model gave a stop token.
+    Stop,
+    /// It reached `max_new_tokens`, or the end of the model's positions.
+    Length,
+}
+
+/// What was generated for one prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generated {
+    /// The new tokens, without the stop token.
+    pub ids: Vec<u32>,
+    /// Why there are no more.
+    pub finish: Finish,
+    /// Natural logarithm of the probability that the model gives them, the stop token counted and
+    /// without temperature.
+    pub log_prob: f64,
+}
+
+/// Generates; made by [`GenerateParams::check`].
+#[derive(Clone, Debug)]
+pub struct Generator {
+    params: GenerateParams,
+}
+
+impl GenerateParams {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`ModelError::Option`] for the first one outside its range.
+    pub fn check(self) -> Result<Generator, ModelError> {
+        at_least_one("max_new_tokens", self.max_new_tokens)?;
+        at_least_one("token_budget", self.token_budget)?;
+        match self.strategy {
+            Strategy::Greedy => {}
+            Strategy::Sample { temperature, top_p, .. } => {
+                let above = temperature.is_finite() && temperature > 0.0;
+                within("temperature", temperature, above, "a finite number above 0")?;
+                within("top_p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
+            }
+            Strategy::Beam { beams, length_penalty, .. } => {
+                at_least_one("beams", beams)?;
+                let finite = length_penalty.is_finite();
+                within("length_penalty", length_penalty, finite, "a finite number")?;
+            }
+        }
+        Ok(Generator { params: self })
+    }
+}
+
+impl Generator {
+    /// The checked settings.
+    pub fn params(&self) -> &GenerateParams {
+        &self.params
+    }
+
+    /// Continues every prompt; results in the order of the prompts. `done` is told after every
+    /// batch how many prompts are finished.
+    ///
+    /// The tap sees every layer in every step; a LoRA adapter is one.
+    ///
+    /// # Errors
+    /// Before anything is generated: a prompt without tokens, with one outside the vocabulary or
+    /// so long that the model has no position left. Later: what LibTorch reports.
+    pub fn generate(
+        &self,
+        model: &dyn CausalLm,
+        prompts: &[Vec<u32>],
+        tap: &mut dyn Tap,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Generated>, ModelError> {
+        let shape = model.shape();
+        let bad = |place: usize, found: String, expected: String| {
+            let found = format!("prompt {place} of {found}");
+            Err(ModelError::BadInput { what: "prompts", found, expected })
+        };
+        for (place, prompt) in prompts.iter().enumerate() {
+            let longest = shape.max_positions - 1;
+            if prompt.is_empty() || prompt.len() > longest {
+                return bad(place, format!("{} tokens", prompt.len()), format!("1 to {longest}"));
+            }
+            if let Some(&id) = prompt.iter().find(|&&id| id as usize >= shape.vocab_size) {
+                return bad(place, format!("token id {id}"), format!("below {}", shape.vocab_size));
+            }
+        }
+        let width = match self.params.strategy {
+            Strategy::Beam { beams, .. } => beams,
+            _ => 1,
+        };
+        let room: Vec<usize> =
+            prompts.iter().map(|p| width * (p.len() + self.params.max_new_tokens)).collect();
+        let mut results: Vec<Option<Generated>> = vec![None; prompts.len()];
+        let mut finished = 0;
+        for places in plan_batches(&room, self.params.token_budget).map_err(budget)? {
+            let part: Vec<&[u32]> = places.iter().map(|&place| &*prompts[place]).collect();
+            let texts = if matches!(self.params.strategy, Strategy::Beam { .. }) {
+                beam::search(model, &part, &self.params, tap)?
+            } else {
+                walk::walk(model, &part, &places, &self.params, tap)?
+            };
+            finished += places.len();
+            for (place, text) in places.into_iter().zip(texts) {
+                results[place] = Some(text);
+            }
+            done(finished);
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+}
+
+/// Reads right-padded prompts into a new cache; returns it with the logits, in f32 or f64, of what
+/// follows each prompt: (rows, vocabulary).
+pub(super) fn prefill(
+    model: &dyn CausalLm,
+    prompts: &[&[u32]],
+    more: usize,
+    tap: &mut dyn Tap,
+) -> Result<(KvCache, Tensor), ModelError> {
+    let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.len()).collect();
+    let time = lengths.iter().copied().max().unwrap_or(0);
+    let mut ids = vec![0i64; prompts.len() * time];
+    for (row, prompt) in prompts.iter().enumerate() {
+        for (column, &id) in prompt.iter().enumerate() {
+            ids[row * time + column] = i64::from(id);
+        }
+    }
+    let device = model.shape().device;
+    let ids = Tensor::f_from_slice(&ids)?.f_view([prompts.len() as i64, time as i64])?;
+    let mut cache = KvCache::new(&lengths, more);
+    let hidden = model.extend(&ids.f_to_device(device)?, &mut cache, tap)?;
+    let last = lengths.iter().enumerate().map(|(row, length)| (row * time + length - 1) as i64);
+    let last = Tensor::f_from_slice(&last.collect::<Vec<_>>())?.f_to_device(device)?;
+    let width = model.shape().hidden_size as i64;
+    let hidden = hidden.f_reshape([-1, width])?.f_index_select(0, &last)?;
+    Ok((cache, logits(model, &hidden, tap)?))
+}
+
+/// Logits of one more token of every row.
+pub(super) fn step(
+    model: &dyn CausalLm,
+    tokens: &[u32],
+    cache: &mut KvCache,
+    tap: &mut dyn Tap,
+) -> Result<Tensor, ModelError> {
+    let ids: Vec<i64> = tokens.iter().map(|&id| i64::from(id)).collect();
+    let ids = Tensor::f_from_slice(&ids)?.f_unsqueeze(1)?.f_to_device(model.shape().device)?;
+    let hidden = model.extend(&ids, cache, tap)?.f_squeeze_dim(1)?;
+    logits(model, &hidden, tap)
+}
+
+fn logits(model: &dyn CausalLm, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
+    let logits = tch::no_grad(|| model.logits(hidden, tap))?;
+    let kind = logits.f_kind()?;
+    if matches!(kind, Kind::Float | Kind::Double) {
+        return Ok(logits);
+    }
+    Ok(logits.f_to_kind(Kind::Float)?)
+}
+
+/// Tokens that may follow a prompt of `length`.
+pub(super) fn room(params: &GenerateParams, model: &dyn CausalLm, length: usize) -> usize {
+    params.max_new_tokens.min(model.shape().max_positions - length)
+}
+
+fn at_least_one(what: &'static str, found: usize) -> Result<(), ModelError> {
+    within(what, found, found > 0, "at least 1")
+}
+
+fn within(
+    what: &'static str,
+    found: impl ToString,
+    inside: bool,
+    expected: &'static str,
+) -> Result<(), ModelError> {
+    if inside {
+        return Ok(());
+    }
+    Err(ModelError::Option { what, found: found.to_string(), expected })
+}
+
+fn budget(error: tamis_dataset::DatasetError) -> ModelError {
+    ModelError::BadInput {
+        what: "token budget",
+        found: error.to_string(),
+        expected: "at least 1".to_owned(),
+    }
+}
