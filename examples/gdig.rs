@@ -31,9 +31,8 @@ use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, FactorFit, FactorStore, Factors, Identity, Kfac};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
-use tamis_examples::gdig::{CurvatureKind, Flags, Found};
+use tamis_examples::gdig::{CurvatureKind, Flags, Found, stored_rows, unit_rows};
 use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
-use tch::{Kind, Tensor};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -302,12 +301,5 @@ fn rows_of(
 ) -> Result<Array2<f32>> {
     let indices: Vec<usize> =
         helpful.positions.iter().map(|&p| table.candidates[p].info.index).collect();
-    let mut rows = gradients.gather(&indices)?;
-    if !flags.keep_norms {
-        let norms = rows.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?;
-        rows = rows.f_div(&norms.f_sqrt()?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)?;
-    }
-    let shape = (rows.size()[0] as usize, rows.size()[1] as usize);
-    let values: Vec<f32> = Tensor::try_into(rows.f_flatten(0, -1)?)?;
-    Ok(Array2::from_shape_vec(shape, values)?)
+    if flags.keep_norms { stored_rows(gradients, &indices) } else { unit_rows(gradients, &indices) }
 }

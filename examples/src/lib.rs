@@ -7,6 +7,7 @@ pub mod gdig;
 mod inputs;
 mod outputs;
 mod progress;
+pub mod study;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, TextFlags};

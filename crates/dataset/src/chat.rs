@@ -129,6 +129,11 @@ impl ChatTemplate {
         Ok(Rendered { text, targets })
     }
 
+    /// Renders a conversation with the cue to answer at its end.
+    pub(crate) fn cue(&self, messages: &[Message]) -> Result<String, String> {
+        self.render(messages, true)
+    }
+
     /// Whitespace after an end marker only separates the turns: a model stops at the marker and never writes it.
     fn without_trailing_space(&self, text: &str, range: Range<usize>) -> Range<usize> {
         let solid = text[range.clone()].trim_end();

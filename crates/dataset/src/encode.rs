@@ -121,12 +121,15 @@ impl Encoder {
     /// # Errors
     /// [`DatasetError::Render`] if the content does not fit the template.
     pub fn render(&self, sample: &Sample) -> Result<Rendered, DatasetError> {
-        let around = Surroundings {
+        self.template.render(sample, self.surroundings())
+    }
+
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
             target_language: self.target_language(),
             eos: self.tokenizer.eos_text(),
             chat: self.tokenizer.chat(),
-        };
-        self.template.render(sample, around)
+        }
     }
 
     /// The tokens of a sample and which of them are targets, or why it has none.

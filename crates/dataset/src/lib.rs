@@ -13,6 +13,7 @@ mod index;
 mod open;
 mod outcome;
 mod params;
+mod prompt;
 mod rows;
 mod sample;
 mod scan;

@@ -118,12 +118,16 @@ impl Template {
                 None => Err("the tokenizer has no chat template".to_owned()),
             }),
         }
-        .map_err(|reason| DatasetError::Render {
+        .map_err(|reason| self.render_error(sample, reason))
+    }
+
+    pub(crate) fn render_error(&self, sample: &Sample, reason: String) -> DatasetError {
+        DatasetError::Render {
             id: sample.id.clone(),
             index: sample.index,
             template: self.name(),
             reason,
-        })
+        }
     }
 }
 
@@ -193,7 +197,7 @@ fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, 
 }
 
 /// Any content as a conversation.
-fn conversation(content: &Content, language: Option<&str>) -> Result<Vec<Message>, String> {
+pub(crate) fn conversation(content: &Content, language: Option<&str>) -> Result<Vec<Message>, String> {
     let exchange = |user: String, assistant: &str| {
         vec![Message::new("user", user), Message::new("assistant", assistant)]
     };

@@ -83,6 +83,15 @@ impl ScoreTable {
         })
     }
 
+    /// The table with only the first `count` seeds: what a smaller seed set would have given.
+    #[must_use]
+    pub fn first_seeds(&self, count: usize) -> Self {
+        let mut table = self.clone();
+        table.seeds.truncate(count);
+        table.candidates.iter_mut().for_each(|candidate| candidate.scores.truncate(count));
+        table
+    }
+
     fn collect(
         store: &RowStore,
         seeds: &[SampleId],

@@ -108,13 +108,13 @@ impl GenerateParams {
             Strategy::Greedy => {}
             Strategy::Sample { temperature, top_p, .. } => {
                 let above = temperature.is_finite() && temperature > 0.0;
-                within("temperature", temperature, above, "a finite number above 0")?;
-                within("top_p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
+                within("temperature", &temperature, above, "a finite number above 0")?;
+                within("top_p", &top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
             }
             Strategy::Beam { beams, length_penalty, .. } => {
                 at_least_one("beams", beams)?;
                 let finite = length_penalty.is_finite();
-                within("length_penalty", length_penalty, finite, "a finite number")?;
+                within("length_penalty", &length_penalty, finite, "a finite number")?;
             }
         }
         Ok(Generator { params: self })
@@ -164,7 +164,11 @@ impl Generator {
             prompts.iter().map(|p| width * (p.len() + self.params.max_new_tokens)).collect();
         let mut results: Vec<Option<Generated>> = vec![None; prompts.len()];
         let mut finished = 0;
-        for places in plan_batches(&room, self.params.token_budget).map_err(budget)? {
+        let plan = plan_batches(&room, self.params.token_budget).map_err(|error| {
+            let expected = "at least 1".to_owned();
+            ModelError::BadInput { what: "token budget", found: error.to_string(), expected }
+        })?;
+        for places in plan {
             let part: Vec<&[u32]> = places.iter().map(|&place| &*prompts[place]).collect();
             let texts = if matches!(self.params.strategy, Strategy::Beam { .. }) {
                 beam::search(model, &part, &self.params, tap)?
@@ -236,12 +240,12 @@ pub(super) fn room(params: &GenerateParams, model: &dyn CausalLm, length: usize)
 }
 
 fn at_least_one(what: &'static str, found: usize) -> Result<(), ModelError> {
-    within(what, found, found > 0, "at least 1")
+    within(what, &found, found > 0, "at least 1")
 }
 
 fn within(
     what: &'static str,
-    found: impl ToString,
+    found: &dyn ToString,
     inside: bool,
     expected: &'static str,
 ) -> Result<(), ModelError> {
@@ -249,12 +253,4 @@ fn within(
         return Ok(());
     }
     Err(ModelError::Option { what, found: found.to_string(), expected })
-}
-
-fn budget(error: tamis_dataset::DatasetError) -> ModelError {
-    ModelError::BadInput {
-        what: "token budget",
-        found: error.to_string(),
-        expected: "at least 1".to_owned(),
-    }
 }

@@ -1,0 +1,2 @@
+//! Lets a model answer the questions of a data file.
+fn main() {}

@@ -1,0 +1,255 @@
+//! What methods choose by: computed once for all cells, kept on disk where it takes long.
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use serde_json::{Map, Value, json};
+use tamis::clustering::{KMeansParams, Resample, Within};
+use tamis::dataset::{Encoded, plan_batches};
+use tamis::gradients::{
+    GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink,
+};
+use tamis::influence::{Rule, ScoreTable, Seeds};
+use tamis::kfac::{Curvature, Damping, FactorFit, FactorStore, FitParams, Identity, Kfac};
+use tamis::model::{
+    Batch, CausalLm, LayerPattern, NoTap, Pool, Reduction, mean_pooled_hidden, per_sample_loss,
+};
+use tch::{Kind as TensorKind, Tensor};
+
+use super::{Flags, Kind, Method};
+use crate::gdig::unit_rows;
+use crate::{Bars, adapt};
+
+/// Everything the methods may ask about the pool.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The flags.
+    pub flags: &'a Flags,
+    /// The pool, in its order.
+    pub data: &'a [Encoded],
+    /// The seeds of influence.
+    pub seeds: &'a [Encoded],
+    /// Names what the numbers are computed from.
+    pub inputs: &'a Map<String, Value>,
+    losses: OnceCell<Vec<f64>>,
+    embeddings: OnceCell<Array2<f32>>,
+    influence: OnceCell<Influence>,
+}
+
+/// Scores and projected gradients at the adapted model.
+#[derive(Debug)]
+struct Influence {
+    identity: ScoreTable,
+    kfac: ScoreTable,
+    gradients: RowStore,
+}
+
+impl<'a> Evidence<'a> {
+    /// Nothing is computed yet.
+    pub fn new(
+        flags: &'a Flags,
+        data: &'a [Encoded],
+        seeds: &'a [Encoded],
+        inputs: &'a Map<String, Value>,
+    ) -> Self {
+        let (losses, embeddings, influence) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { flags, data, seeds, inputs, losses, embeddings, influence }
+    }
+
+    /// Positions in the pool that a method chooses, ascending. `model` is the starting point.
+    ///
+    /// # Errors
+    /// What the method's computations report.
+    pub fn choose(
+        &self,
+        method: Method,
+        budget: usize,
+        seed: u64,
+        model: &dyn CausalLm,
+    ) -> Result<Vec<usize>> {
+        let mut chosen = match method.kind {
+            Kind::Random => {
+                let mut order: Vec<usize> = (0..self.data.len()).collect();
+                order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+                order
+            }
+            Kind::Longest => {
+                let mut order: Vec<usize> = (0..self.data.len()).collect();
+                order.sort_by_key(|&row| std::cmp::Reverse(self.data[row].targets()));
+                order
+            }
+            Kind::Perplexity => {
+                let losses = self.losses(model)?;
+                let mut order: Vec<usize> = (0..self.data.len()).collect();
+                order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
+                order
+            }
+            Kind::Embedding => {
+                let rows = self.embeddings(model)?;
+                spread(rows, method.clusters, budget, seed)?
+            }
+            Kind::GdigTop | Kind::GdigKfac | Kind::GdigIdentity => {
+                self.gdig(method, budget, seed)?
+            }
+        };
+        chosen.truncate(budget);
+        chosen.sort_unstable();
+        Ok(chosen)
+    }
+
+    /// Mean loss of every answer under the starting model: the logarithm of its perplexity.
+    fn losses(&self, model: &dyn CausalLm) -> Result<&[f64]> {
+        if self.losses.get().is_none() {
+            let losses = mean_losses(model, self.data, self.flags.token_budget)?;
+            let _ = self.losses.set(losses);
+        }
+        self.losses.get().map(Vec::as_slice).context("losses of the pool")
+    }
+
+    fn embeddings(&self, model: &dyn CausalLm) -> Result<&Array2<f32>> {
+        if self.embeddings.get().is_none() {
+            let width = model.shape().hidden_size;
+            let mut rows = Array2::zeros((self.data.len(), width));
+            in_batches(model, self.data, self.flags.token_budget, |places, batch| {
+                let pooled = mean_pooled_hidden(model, batch, Pool::All)?;
+                let values = Vec::<f32>::try_from(&pooled.f_flatten(0, -1)?)?;
+                for (&place, values) in places.iter().zip(values.chunks_exact(width)) {
+                    rows.row_mut(place).assign(&ndarray::ArrayView1::from(values));
+                }
+                Ok(())
+            })?;
+            let _ = self.embeddings.set(rows);
+        }
+        self.embeddings.get().context("embeddings of the pool")
+    }
+
+    /// G-DIG: those that help, then evenly over clusters of their gradients.
+    fn gdig(&self, method: Method, budget: usize, seed: u64) -> Result<Vec<usize>> {
+        let influence = self.influence()?;
+        let table = match method.kind {
+            Kind::GdigIdentity => &influence.identity,
+            _ => &influence.kfac,
+        };
+        let table = table.first_seeds(method.seeds.unwrap_or(self.seeds.len()));
+        let place = |positions: &[usize]| -> Vec<usize> {
+            positions.iter().map(|&p| table.candidates[p].info.index).collect()
+        };
+        if method.kind == Kind::GdigTop {
+            return Ok(place(&Rule::Normalised.apply(&table, budget, budget)?.positions));
+        }
+        let enough = (budget as f64 * self.flags.headroom).ceil() as usize;
+        let helpful = place(&Rule::Auto.apply(&table, budget, enough)?.positions);
+        let rows = unit_rows(&influence.gradients, &helpful)?;
+        let drawn = spread(&rows, method.clusters, budget, seed)?;
+        Ok(drawn.into_iter().map(|row| helpful[row]).collect())
+    }
+
+    fn influence(&self) -> Result<&Influence> {
+        if self.influence.get().is_none() {
+            let _ = self.influence.set(self.take_influence()?);
+        }
+        self.influence.get().context("influence on the seeds")
+    }
+
+    /// Adapts the model to the pool and takes everybody's gradients once.
+    fn take_influence(&self) -> Result<Influence> {
+        let flags = self.flags;
+        let out = flags.out.join("gdig");
+        let start = flags.model.load()?;
+        let inputs = self.inputs.clone();
+        let (model, adapted) =
+            adapt(&flags.model, start, self.data, flags.adaptation(), inputs, &out)?;
+        let model = model.as_ref();
+        let mut fields = self.inputs.clone();
+        fields.insert("model".to_owned(), json!(adapted.fingerprint));
+
+        let layers = LayerPattern::default().select(model.layers())?;
+        let labels = Labels::Sampled { seed: flags.seed };
+        let params = FitParams { labels, ..FitParams::default() };
+        let fit = FactorFit { model, layers: &layers, params };
+        let mut of_factors = fit.manifest_fields();
+        of_factors.extend(fields.clone());
+        let mut store = FactorStore::create_or_resume(out.join("factors"), of_factors)?;
+        let data = self.data.to_vec();
+        let factors = fit.run(&data, &mut store, &mut Bars::default())?;
+        let kfac = Kfac::new(&factors, Damping::default(), model.shape().kind)?;
+
+        let pass = GradientPass { model, layers: &layers, params: PassParams::default().check()? };
+        fields.extend(pass.manifest_fields());
+        let shape = model.shape();
+        let projection = ProjectionSpec::default();
+        let projection = projection.build(&layers, flags.seed, shape.kind, shape.device)?;
+        let mut stored = |name: &str, dtype| {
+            RowStore::create_or_resume(out.join(name), "gradients", fields.clone(), dtype)
+        };
+        let mut gradients = stored("gradients", RowType::F16)?;
+        let mut by_identity = stored("scores-identity", RowType::F32)?;
+        let mut by_kfac = stored("scores-kfac", RowType::F32)?;
+        let complete = [&gradients, &by_identity, &by_kfac].iter().all(|s| s.artifact().is_complete());
+        if !complete {
+            let seeds = |curvature: &dyn Curvature| Seeds::new(&pass, self.seeds, curvature);
+            let (identity, kfac) = (seeds(&Identity)?, seeds(&kfac)?);
+            let mut sinks = [
+                Sink { reducer: &projection, store: &mut gradients },
+                Sink { reducer: &identity, store: &mut by_identity },
+                Sink { reducer: &kfac, store: &mut by_kfac },
+            ];
+            pass.run(&data, &mut sinks, &mut Bars::default())?;
+        }
+        let ids: Vec<_> = self.seeds.iter().map(|seed| seed.id.clone()).collect();
+        Ok(Influence {
+            identity: ScoreTable::from_scores(&by_identity, &ids)?,
+            kfac: ScoreTable::from_scores(&by_kfac, &ids)?,
+            gradients,
+        })
+    }
+}
+
+/// Evenly over k-means clusters of the rows.
+fn spread(
+    rows: &Array2<f32>,
+    clusters: Option<usize>,
+    budget: usize,
+    seed: u64,
+) -> Result<Vec<usize>> {
+    let count = rows.nrows();
+    let k = clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
+    let fit = KMeansParams { k, seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
+    Ok(Resample { budget, within: Within::Random, seed }.draw(&fit.labels, None, None)?)
+}
+
+/// Mean loss of each sample's targets, nats per token.
+///
+/// # Errors
+/// What the model reports.
+pub fn mean_losses(model: &dyn CausalLm, data: &[Encoded], budget: usize) -> Result<Vec<f64>> {
+    let mut losses = vec![0.0; data.len()];
+    in_batches(model, data, budget, |places, batch| {
+        let loss = per_sample_loss(model, batch, Reduction::Mean, &mut NoTap)?;
+        let values = Vec::<f64>::try_from(&loss.f_to_kind(TensorKind::Double)?)?;
+        places.iter().zip(values).for_each(|(&place, value)| losses[place] = value);
+        Ok(())
+    })?;
+    Ok(losses)
+}
+
+/// Calls `each` with every batch of the samples and their places, without gradients.
+fn in_batches(
+    model: &dyn CausalLm,
+    data: &[Encoded],
+    budget: usize,
+    mut each: impl FnMut(&[usize], &Batch) -> Result<()>,
+) -> Result<()> {
+    let lengths: Vec<usize> = data.iter().map(Encoded::len).collect();
+    for places in plan_batches(&lengths, budget)? {
+        let rows: Vec<&Encoded> = places.iter().map(|&place| &data[place]).collect();
+        let batch = Batch::new(&rows, model.shape().device)?;
+        tch::no_grad(|| each(&places, &batch))?;
+    }
+    Ok(())
+}

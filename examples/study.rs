@@ -1,0 +1,228 @@
+//! What is a choice of training data worth? Train on it, let the model answer, compare the answers.
+//!
+//! ```text
+//! cargo run --release -p tamis-examples --example study -- \
+//!     --model MODEL --pool train.jsonl --mismatch 0.5 --held-out valid.jsonl --test test.jsonl \
+//!     --methods random,perplexity,gdig-kfac --budgets 250,500,1000 --repeats 3 --out out/study
+//! ```
+//!
+//! For every method × budget × repeat: choose, fine-tune the starting model on the choice, answer
+//! the test set greedily. `--mismatch` gives part of the pool wrong answers, so that it is known how
+//! clean each choice is. Everything is kept in `--out`; run the same command again after an
+//! interruption, or with more methods, and only what is missing is done.
+//!
+//! You should see a line for every cell with the time that is left, and in the end a table of every
+//! method against the random choice of the same size, with intervals. `--out` then holds
+//! `results.jsonl`, `table.md`, `report.html`, `run.json` and the answers of every cell.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use serde_json::{Map, Value, json};
+use tamis::artifact::{Manifest, Store, hash_file};
+use tamis::dataset::{Encoded, Encoder};
+use tamis::finetune::FinetuneError;
+use tamis::gradients::{Pool, read_all};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
+use tamis::report::RunRecord;
+use tamis_examples::study::{Cell, Evidence, Flags, Grid, Kind, Method, Texts, results, spoil};
+use tamis_examples::refuse_overwriting;
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let mut record = RunRecord::start("study", env!("CARGO_PKG_VERSION"));
+    record.set_parameters(&flags)?;
+    record.environment.threads = Some(threads.per_operation);
+    for input in [&flags.model.model, &flags.pool, &flags.held_out, &flags.test] {
+        refuse_overwriting(input, &flags.out)?;
+        record.add_input(input)?;
+    }
+
+    // The data: a pool with known noise, clean rows held out, the test.
+    let encoder = flags.text.encoder(&flags.model)?;
+    let (pool, held_out) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.held_out)?);
+    let test = flags.text.open(&flags.test)?;
+    let rows = flags.rows.clone().unwrap_or(0..pool.len());
+    ensure!(rows.end <= pool.len(), "--rows ends at {}, but the pool has {}", rows.end, pool.len());
+    let samples = pool.read(rows)?;
+    std::fs::create_dir_all(&flags.out)
+        .with_context(|| format!("making {}", flags.out.display()))?;
+    let (file, clean) = spoil(&samples, flags.mismatch, flags.seed, &flags.out)?;
+    let pool = flags.text.open(&file)?;
+    let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
+    let clean: Vec<bool> = data.iter().map(|sample| clean[sample.index]).collect();
+    for (place, sample) in data.iter_mut().enumerate() {
+        sample.index = place; // From here on, rows are counted without those left out.
+    }
+    if !skipped.is_empty() {
+        record.notes.push(format!("{} rows of the pool cannot be used", skipped.len()));
+    }
+    flags.check(data.len())?;
+    let (clean_rows, unusable) = read_all(&Pool { dataset: &held_out, encoder: &encoder })?;
+    if let Some(row) = unusable.first() {
+        bail!("row {} of --held-out cannot be used: {}", row.id, row.reason);
+    }
+    let needed = flags.seed_rows + flags.valid_rows;
+    ensure!(
+        flags.valid_rows > 0 && clean_rows.len() >= needed,
+        "--held-out has {} rows, but {} seeds and {} rows of validation are needed",
+        clean_rows.len(),
+        flags.seed_rows,
+        flags.valid_rows
+    );
+    let (seeds, validation) = clean_rows[..needed].split_at(flags.seed_rows);
+    let texts = Texts::read(&test, flags.test_rows, &encoder)?;
+
+    // What the cells are made from.
+    let mut model = flags.model.load()?;
+    record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
+    let mut inputs = Map::new();
+    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
+    inputs.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
+    inputs.insert("pool".to_owned(), json!(pool.content_hash()));
+    inputs.insert("encoder".to_owned(), encoder.description());
+    let mut fields = inputs.clone();
+    let more: [(&str, Value); 8] = [
+        ("held_out", json!([held_out.content_hash(), flags.seed_rows, flags.valid_rows])),
+        ("test", json!([test.content_hash(), texts.prompts.len()])),
+        ("train", json!(flags.training())),
+        ("adapt", json!(flags.adaptation())),
+        ("generate", json!(flags.answering(encoder.tokenizer().eos_id()))),
+        ("headroom", json!(flags.headroom)),
+        ("learning_rates", json!(flags.learning_rates)),
+        ("seed", json!(flags.seed)),
+    ];
+    fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    let manifest = Manifest { kind: "study".to_owned(), format: 1, fields };
+    let mut grid = Grid {
+        store: Store::create_or_resume(flags.out.join("cells"), &manifest)?,
+        start: model.parameters().snapshot()?,
+        training: flags.training(),
+        data: &data,
+        validation,
+        texts: &texts,
+        generator: flags.answering(encoder.tokenizer().eos_id()).check()?,
+        encoder: &encoder,
+    };
+    let mut of_seeds = inputs.clone();
+    of_seeds.insert("seeds".to_owned(), json!([held_out.content_hash(), flags.seed_rows]));
+    let evidence = Evidence::new(&flags, &data, seeds, &of_seeds);
+
+    let cells = run(&flags, &mut grid, &evidence, model.as_mut(), &mut record)?;
+    results::write(&flags, &cells, &texts, &clean, &data, record)
+}
+
+/// Every cell of the grid, by method, budget and repeat; the starting point first.
+fn run(
+    flags: &Flags,
+    grid: &mut Grid<'_>,
+    evidence: &Evidence<'_>,
+    model: &mut dyn CausalLm,
+    record: &mut RunRecord,
+) -> Result<results::Cells> {
+    let mut cells = results::Cells { start: started(grid, model)?, runs: Vec::new() };
+    let mut rates = Vec::new();
+    for &budget in &flags.budgets {
+        let rate = learning_rate(flags, grid, evidence, model, budget)?;
+        record.notes.push(format!("learning rate at budget {budget}: {rate:e}"));
+        rates.push((budget, rate));
+    }
+    let methods = flags.methods.iter().copied();
+    let methods: Vec<Method> = if flags.methods.contains(&Method::RANDOM) {
+        methods.collect()
+    } else {
+        [Method::RANDOM].into_iter().chain(methods).collect()
+    };
+    let total = flags.repeats * rates.len() * methods.len();
+    let (begun, mut done, mut trained) = (Instant::now(), 0, 0);
+    // Repeats outermost: an interrupted study has every cell once before it has any twice.
+    for repeat in 0..flags.repeats {
+        for &(budget, rate) in &rates {
+            for &method in &methods {
+                let name = format!("{method}-{budget}-{repeat}").replace([':', '='], "-");
+                let first = method.kind == Kind::Random && repeat == 0;
+                let known = grid.known(&if first { rate_name(budget, rate) } else { name.clone() });
+                let cell = if let Some(cell) = known? {
+                    cell
+                } else {
+                    let chosen = evidence.choose(method, budget, repeat as u64, model)?;
+                    let cell = grid.run(model, chosen, rate, repeat as u64)?;
+                    grid.keep(&name, &cell)?;
+                    trained += 1;
+                    cell
+                };
+                done += 1;
+                let pace = begun.elapsed().as_secs_f64() / f64::from(trained.max(1));
+                eprintln!(
+                    "{done} of {total}: {method}, {budget} rows, repeat {repeat}: validation loss \
+                     {:.3}, {:.0} s; at most {:.0} min left",
+                    cell.validation,
+                    cell.seconds,
+                    pace * (total - done) as f64 / 60.0
+                );
+                cells.runs.push(results::Run { method, budget, repeat, cell });
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// The starting point itself, without training.
+fn started(grid: &mut Grid<'_>, model: &mut dyn CausalLm) -> Result<Cell> {
+    if let Some(cell) = grid.known("start")? {
+        return Ok(cell);
+    }
+    let cell = grid.run(model, Vec::new(), 0.0, 0)?;
+    grid.keep("start", &cell)?;
+    Ok(cell)
+}
+
+/// The learning rate with which a random choice of this size leads to the lowest validation loss.
+fn learning_rate(
+    flags: &Flags,
+    grid: &mut Grid<'_>,
+    evidence: &Evidence<'_>,
+    model: &mut dyn CausalLm,
+    budget: usize,
+) -> Result<f64> {
+    let mut best: Option<(f64, f64)> = None;
+    for &rate in &flags.learning_rates {
+        let name = rate_name(budget, rate);
+        let cell = if let Some(cell) = grid.known(&name)? {
+            cell
+        } else {
+            let chosen = evidence.choose(Method::RANDOM, budget, 0, model)?;
+            let cell = match grid.run(model, chosen, rate, 0) {
+                Ok(cell) => cell,
+                Err(error) if diverged(&error) => {
+                    eprintln!("learning rate {rate:e}, {budget} rows: {error:#}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            grid.keep(&name, &cell)?;
+            cell
+        };
+        eprintln!(
+            "learning rate {rate:e}, {budget} rows: validation loss {:.3}, {:.0} s",
+            cell.validation, cell.seconds
+        );
+        if best.is_none_or(|(_, loss)| cell.validation < loss) {
+            best = Some((rate, cell.validation));
+        }
+    }
+    best.map(|(rate, _)| rate)
+        .with_context(|| format!("training diverged at every learning rate with {budget} rows"))
+}
+
+fn diverged(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(FinetuneError::Diverged { .. }))
+}
+
+/// Name of the cell that tries a learning rate on a random choice, the first repeat of that method.
+fn rate_name(budget: usize, rate: f64) -> String {
+    format!("rate-{budget}-{rate:e}")
+}
