@@ -22,13 +22,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Manifest, Store, hash_file};
-use tamis::dataset::{Encoded, Encoder};
 use tamis::finetune::FinetuneError;
 use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::RunRecord;
-use tamis_examples::study::{Cell, Evidence, Flags, Grid, Kind, Method, Texts, results, spoil};
 use tamis_examples::refuse_overwriting;
+use tamis_examples::study::{Cell, Evidence, Flags, Grid, Kind, Method, Texts, results, spoil};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use tamis::dataset::{
-    Dataset, EncodeOptions, Encoder, Format, OnError, ReadOptions, Template, TextTokenizer,
+    Dataset, EncodeOptions, Encoder, Fields, Format, OnError, ReadOptions, Template, TextTokenizer,
 };
 use tamis::model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
 
@@ -64,8 +64,20 @@ impl TextFlags {
     /// # Errors
     /// The file and line of the first row that cannot be read.
     pub fn open(&self, path: &PathBuf) -> Result<Dataset> {
+        self.open_with(path, Fields::default())
+    }
+
+    /// Opens and checks a file whose rows may lack their answers.
+    ///
+    /// # Errors
+    /// The file and line of the first row that cannot be read.
+    pub fn open_questions(&self, path: &PathBuf) -> Result<Dataset> {
+        self.open_with(path, Fields { optional_answer: true, ..Fields::default() })
+    }
+
+    fn open_with(&self, path: &PathBuf, fields: Fields) -> Result<Dataset> {
         let on_error = if self.skip_bad_rows { OnError::Skip } else { OnError::Strict };
-        let options = ReadOptions { format: self.format, on_error, ..ReadOptions::default() };
+        let options = ReadOptions { format: self.format, on_error, fields };
         Dataset::open(path, &options).with_context(|| format!("reading {}", path.display()))
     }
 

@@ -8,9 +8,11 @@ mod inputs;
 mod outputs;
 mod progress;
 pub mod study;
+mod text;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, TextFlags};
 pub use inputs::{check_lengths, refuse_overwriting};
 pub use outputs::{examples, write_outputs};
 pub use progress::Bars;
+pub use text::one_line;

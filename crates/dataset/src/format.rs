@@ -91,13 +91,14 @@ impl Schema {
     /// both a conversation and a flattened copy of it are common, and the conversation says more.
     pub(crate) fn detect(row: &Value, fields: &Fields) -> Option<Schema> {
         let has = |field: &str| crate::schema::lookup(row, field).is_some();
+        let answer = |field: &str| fields.optional_answer || has(field);
         if has(&fields.messages) {
             Some(Schema::Messages)
         } else if has(&fields.conversations) {
             Some(Schema::ShareGpt)
-        } else if has(&fields.instruction) && has(&fields.output) {
+        } else if has(&fields.instruction) && answer(&fields.output) {
             Some(Schema::Alpaca)
-        } else if has(&fields.source) && has(&fields.target) {
+        } else if has(&fields.source) && answer(&fields.target) {
             Some(Schema::Translation)
         } else {
             None

@@ -39,6 +39,9 @@ pub struct Fields {
     pub messages: String,
     /// `ShareGPT`: the list of turns. Default `conversations`.
     pub conversations: String,
+    /// Whether a row may lack its answer (`output`, `target`), as questions do that a model is to answer; a
+    /// missing one is empty. Default false. Files of two columns always have both.
+    pub optional_answer: bool,
 }
 
 impl Default for Fields {
@@ -52,6 +55,7 @@ impl Default for Fields {
             target: "tgt".into(),
             messages: "messages".into(),
             conversations: "conversations".into(),
+            optional_answer: false,
         }
     }
 }

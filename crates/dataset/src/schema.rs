@@ -72,15 +72,18 @@ pub(crate) fn parse_value(row: &Value, schema: Schema, fields: &Fields) -> Resul
         return Err(not_an_object(row));
     }
     let id = parse_id(row, &fields.id)?;
+    let answer = |field: &str| {
+        if fields.optional_answer { optional(row, field) } else { required(row, field) }
+    };
     let content = match schema {
         Schema::Alpaca => Content::Instruction {
             instruction: required(row, &fields.instruction)?,
             input: optional(row, &fields.input)?,
-            output: required(row, &fields.output)?,
+            output: answer(&fields.output)?,
         },
         Schema::Translation => Content::Translation {
             source: required(row, &fields.source)?,
-            target: required(row, &fields.target)?,
+            target: answer(&fields.target)?,
         },
         Schema::Messages => Content::Chat {
             messages: turns(row, &fields.messages, "role", "content", |role| {

@@ -197,7 +197,10 @@ fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, 
 }
 
 /// Any content as a conversation.
-pub(crate) fn conversation(content: &Content, language: Option<&str>) -> Result<Vec<Message>, String> {
+pub(crate) fn conversation(
+    content: &Content,
+    language: Option<&str>,
+) -> Result<Vec<Message>, String> {
     let exchange = |user: String, assistant: &str| {
         vec![Message::new("user", user), Message::new("assistant", assistant)]
     };

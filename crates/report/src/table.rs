@@ -51,6 +51,41 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// The table in Markdown, columns padded to one width, so that it can also be read as it is.
+    pub fn markdown(&self) -> String {
+        // A bar would end the cell, a line break the row.
+        let clean = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let mut lines = vec![self.columns.iter().map(|(name, _)| clean(name)).collect::<Vec<_>>()];
+        lines.extend(self.rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()));
+        let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+        lines.iter_mut().for_each(|line| line.resize(columns, String::new()));
+        let wide = |column: usize| {
+            let widths = lines.iter().map(|line| line[column].chars().count());
+            widths.max().unwrap_or(0).max(3)
+        };
+        let right = |column: usize| {
+            self.columns.get(column).is_some_and(|(_, align)| *align == Align::Right)
+        };
+        let mut text = String::new();
+        for (number, line) in lines.iter().enumerate() {
+            for (column, cell) in line.iter().enumerate() {
+                let room = " ".repeat(wide(column) - cell.chars().count());
+                let (before, after) =
+                    if right(column) { (room, String::new()) } else { (String::new(), room) };
+                push(&mut text, format_args!("| {before}{cell}{after} "));
+            }
+            text.push_str("|\n");
+            if number == 0 {
+                for column in 0..columns {
+                    let end = if right(column) { ':' } else { '-' };
+                    push(&mut text, format_args!("| {}{end} ", "-".repeat(wide(column) - 1)));
+                }
+                text.push_str("|\n");
+            }
+        }
+        text
+    }
+
     pub(crate) fn html(&self) -> String {
         if self.is_empty() {
             return "<p class=\"none\">Nothing to list.</p>\n".to_owned();

@@ -9,9 +9,9 @@ use tamis::dataset::{Encoded, Encoder};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Finish, Generator, NoTap, Parameters};
 
-use super::evidence::mean_losses;
-use super::pool::one_line;
 use super::Texts;
+use super::evidence::mean_losses;
+use crate::one_line;
 
 /// What one training run led to.
 #[derive(Clone, Debug, Serialize, Deserialize)]

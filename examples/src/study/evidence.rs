@@ -1,7 +1,6 @@
 //! What methods choose by: computed once for all cells, kept on disk where it takes long.
 
 use std::cell::OnceCell;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use ndarray::Array2;
@@ -11,15 +10,13 @@ use rand::seq::SliceRandom;
 use serde_json::{Map, Value, json};
 use tamis::clustering::{KMeansParams, Resample, Within};
 use tamis::dataset::{Encoded, plan_batches};
-use tamis::gradients::{
-    GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink,
-};
+use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, Damping, FactorFit, FactorStore, FitParams, Identity, Kfac};
 use tamis::model::{
     Batch, CausalLm, LayerPattern, NoTap, Pool, Reduction, mean_pooled_hidden, per_sample_loss,
 };
-use tch::{Kind as TensorKind, Tensor};
+use tch::Kind as TensorKind;
 
 use super::{Flags, Kind, Method};
 use crate::gdig::unit_rows;
@@ -184,13 +181,14 @@ impl<'a> Evidence<'a> {
         let shape = model.shape();
         let projection = ProjectionSpec::default();
         let projection = projection.build(&layers, flags.seed, shape.kind, shape.device)?;
-        let mut stored = |name: &str, dtype| {
+        let stored = |name: &str, dtype| {
             RowStore::create_or_resume(out.join(name), "gradients", fields.clone(), dtype)
         };
         let mut gradients = stored("gradients", RowType::F16)?;
         let mut by_identity = stored("scores-identity", RowType::F32)?;
         let mut by_kfac = stored("scores-kfac", RowType::F32)?;
-        let complete = [&gradients, &by_identity, &by_kfac].iter().all(|s| s.artifact().is_complete());
+        let complete =
+            [&gradients, &by_identity, &by_kfac].iter().all(|s| s.artifact().is_complete());
         if !complete {
             let seeds = |curvature: &dyn Curvature| Seeds::new(&pass, self.seeds, curvature);
             let (identity, kfac) = (seeds(&Identity)?, seeds(&kfac)?);
@@ -227,7 +225,11 @@ fn spread(
 ///
 /// # Errors
 /// What the model reports.
-pub fn mean_losses(model: &dyn CausalLm, data: &[Encoded], budget: usize) -> Result<Vec<f64>> {
+pub(super) fn mean_losses(
+    model: &dyn CausalLm,
+    data: &[Encoded],
+    budget: usize,
+) -> Result<Vec<f64>> {
     let mut losses = vec![0.0; data.len()];
     in_batches(model, data, budget, |places, batch| {
         let loss = per_sample_loss(model, batch, Reduction::Mean, &mut NoTap)?;

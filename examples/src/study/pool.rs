@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tamis::dataset::{Content, Dataset, Encoder, Sample};
 use tamis::report::write_jsonl;
 
+use crate::one_line;
+
 /// Writes `pool.jsonl` into `out`: the given rows, of which the share `mismatch` gets the answer of
 /// another one of them. Each row says whether it is `clean`. Returns the file and the clean rows.
 ///
@@ -50,11 +52,12 @@ fn row(question: &Sample, answer: &Sample) -> Result<Value> {
         (Content::Translation { source, .. }, Content::Translation { target, .. }) => {
             Ok(json!({ "id": id, "src": source, "tgt": target }))
         }
-        (
-            Content::Instruction { instruction, input, .. },
-            Content::Instruction { output, .. },
-        ) => Ok(json!({ "id": id, "instruction": instruction, "input": input, "output": output })),
-        _ => bail!("a study takes translation pairs or instructions, but row {id} is a conversation"),
+        (Content::Instruction { instruction, input, .. }, Content::Instruction { output, .. }) => {
+            Ok(json!({ "id": id, "instruction": instruction, "input": input, "output": output }))
+        }
+        _ => {
+            bail!("a study takes translation pairs or instructions, but row {id} is a conversation")
+        }
     }
 }
 
@@ -85,9 +88,4 @@ impl Texts {
         }
         Ok(Self { prompts, references })
     }
-}
-
-/// Text in one line, as files of one segment a line want it.
-pub fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

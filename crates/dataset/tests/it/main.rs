@@ -8,6 +8,7 @@ mod formats;
 mod ids;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod prompts;
 mod refusals;
 mod support;
 mod templates;

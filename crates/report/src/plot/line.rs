@@ -19,7 +19,15 @@ pub struct LinePlot {
     x_label: String,
     y_label: String,
     log_y: bool,
-    series: Vec<(String, Vec<[f64; 2]>)>,
+    series: Vec<Series>,
+}
+
+#[derive(Debug, Clone)]
+struct Series {
+    name: String,
+    points: Vec<[f64; 2]>,
+    /// x, lower and upper end.
+    intervals: Vec<[f64; 3]>,
 }
 
 impl LinePlot {
@@ -46,7 +54,18 @@ impl LinePlot {
         name: impl Into<String>,
         points: impl IntoIterator<Item = [f64; 2]>,
     ) -> Self {
-        self.series.push((name.into(), points.into_iter().collect()));
+        let points = points.into_iter().collect();
+        self.series.push(Series { name: name.into(), points, intervals: Vec::new() });
+        self
+    }
+
+    /// Adds a vertical bar for each (x, low, high) to the last line, such as the confidence interval of
+    /// its point there. One with an end that is not finite is left out like such a point.
+    #[must_use]
+    pub fn intervals(mut self, intervals: impl IntoIterator<Item = [f64; 3]>) -> Self {
+        if let Some(series) = self.series.last_mut() {
+            series.intervals.extend(intervals);
+        }
         self
     }
 
@@ -73,15 +92,25 @@ impl LinePlot {
         let mut marks = Vec::new();
         let mut corners: Option<[(f64, f64); 2]> = None;
         let mut dropped = 0;
-        for (number, (_, points)) in self.series.iter().enumerate() {
+        let mut reach = |(x, y): (f64, f64)| {
+            let [low, high] = corners.get_or_insert([(x, y); 2]);
+            *low = (low.0.min(x), low.1.min(y));
+            *high = (high.0.max(x), high.1.max(y));
+        };
+        for (number, series) in self.series.iter().enumerate() {
             let ink = Ink::Hue(number);
-            let placed: Vec<Option<(f64, f64)>> = points.iter().map(|p| place(*p)).collect();
-            for (x, y) in placed.iter().flatten() {
-                let [low, high] = corners.get_or_insert([(*x, *y); 2]);
-                *low = (low.0.min(*x), low.1.min(*y));
-                *high = (high.0.max(*x), high.1.max(*y));
-            }
+            let placed: Vec<Option<(f64, f64)>> = series.points.iter().map(|p| place(*p)).collect();
+            placed.iter().flatten().for_each(|point| reach(*point));
             dropped += placed.iter().filter(|p| p.is_none()).count();
+            for &[x, low, high] in &series.intervals {
+                let (Some(low), Some(high)) = (place([x, low]), place([x, high])) else {
+                    dropped += 1;
+                    continue;
+                };
+                reach(low);
+                reach(high);
+                marks.push(Mark::Path { points: vec![low, high], ink, width: 2 });
+            }
             for stretch in placed.split(Option::is_none) {
                 let stretch: Vec<(f64, f64)> = stretch.iter().copied().flatten().collect();
                 match stretch.as_slice() {
@@ -106,8 +135,9 @@ impl LinePlot {
         let Some([low, high]) = corners else {
             return Ok(drawing);
         };
-        for (number, (name, _)) in self.series.iter().enumerate() {
-            drawing.legend.push(Key { glyph: '■', ink: Ink::Hue(number), text: name.clone() });
+        for (number, series) in self.series.iter().enumerate() {
+            let text = series.name.clone();
+            drawing.legend.push(Key { glyph: '■', ink: Ink::Hue(number), text });
         }
         let room = high.1 * 0.05 - low.1 * 0.05;
         let (bottom, top) = ((low.1 - room).max(f64::MIN), (high.1 + room).min(f64::MAX));

@@ -131,3 +131,17 @@ fn sections_are_found_again_and_moved() {
     let empty = Report::new("").html().unwrap();
     elements(&empty);
 }
+
+#[test]
+fn tables_as_markdown() {
+    let mut table = Table::new().column("method", Align::Left).column("BLEU", Align::Right);
+    table.row(["random", "23.5"]).row(["a|b\nc", "7"]).row(["short"]);
+    let expected = "\
+| method | BLEU |
+| ------ | ---: |
+| random | 23.5 |
+| a\\|b c |    7 |
+| short  |      |
+";
+    assert_eq!(table.markdown(), expected);
+}

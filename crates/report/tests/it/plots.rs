@@ -217,3 +217,21 @@ fn parts_of_different_lengths_are_refused() {
         assert!(message.contains("my plot") && message.contains('1'), "{message}");
     }
 }
+
+#[test]
+fn intervals_are_drawn_and_kept_inside() {
+    let line = || LinePlot::new("t", "rows", "score").series("a", [[1.0, 5.0], [2.0, 6.0]]);
+    let plain = html(line());
+    let with = html(line().intervals([[1.0, 4.0, 6.0], [2.0, -40.0, 70.0]]));
+    let paths = |html: &str| attributes(html, "polyline", "points").len();
+    assert_eq!(paths(&with), paths(&plain) + 2);
+    // The axis reaches as far as the intervals do.
+    let numbers =
+        |html: &str| -> Vec<f64> { texts(html).iter().filter_map(|t| t.parse().ok()).collect() };
+    assert!(numbers(&plain).iter().all(|&tick| tick < 10.0));
+    assert!(numbers(&with).iter().any(|&tick| tick >= 50.0));
+    let broken = html(line().intervals([[1.0, f64::NAN, 6.0]]));
+    assert!(broken.contains("Left out: 1 value"), "{broken}");
+    // Without a line there is nothing that they could belong to.
+    html(LinePlot::new("t", "x", "y").intervals([[1.0, 2.0, 3.0]]));
+}
