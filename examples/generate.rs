@@ -144,6 +144,17 @@ fn main() -> Result<()> {
         Some(adapter) => Box::new(adapter.tap()),
         None => Box::new(NoTap),
     };
+    let longest = model.shape().max_positions;
+    for (sample, prompt) in samples.iter().zip(&prompts) {
+        ensure!(
+            prompt.len() < longest,
+            "row {} (id {}): its prompt has {} tokens, but the model reads at most {longest} with the \
+             answer; leave such rows out",
+            sample.index,
+            sample.id,
+            prompt.len()
+        );
+    }
     let generator = GenerateParams {
         max_new_tokens: flags.max_new_tokens,
         strategy: flags.strategy(),

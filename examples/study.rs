@@ -27,7 +27,9 @@ use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::RunRecord;
 use tamis_examples::refuse_overwriting;
-use tamis_examples::study::{Cell, Evidence, Flags, Grid, Kind, Method, Texts, results, spoil};
+use tamis_examples::study::{
+    Cell, Evidence, Flags, Grid, Kind, Method, NotFinite, Texts, results, spoil,
+};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -218,7 +220,7 @@ fn learning_rate(
 }
 
 fn diverged(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(FinetuneError::Diverged { .. }))
+    error.is::<NotFinite>() || matches!(error.downcast_ref(), Some(FinetuneError::Diverged { .. }))
 }
 
 /// Name of the cell that tries a learning rate on a random choice, the first repeat of that method.

@@ -24,7 +24,8 @@ pub fn small_llama() -> Box<dyn CausalLm> {
     load(folder.path(), &options).expect("the folder just written")
 }
 
-fn write_llama(folder: &Path) {
+/// Writes that model as a Hugging Face folder.
+pub fn write_llama(folder: &Path) {
     let (width, layers, inner, vocabulary) = SIZES;
     let config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",

@@ -1,5 +1,6 @@
 //! One cell of the grid: train on a choice, answer the test, keep what came out.
 
+use std::fmt;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -31,6 +32,28 @@ pub struct Cell {
     /// Wall-clock time.
     pub seconds: f64,
 }
+
+/// Training that did not diverge on its way, but at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct NotFinite {
+    /// The validation loss.
+    pub validation: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { validation, learning_rate } = self;
+        write!(
+            f,
+            "after training at learning rate {learning_rate:e} the validation loss is {validation}; \
+             lower --learning-rates"
+        )
+    }
+}
+
+impl std::error::Error for NotFinite {}
 
 /// Runs cells and keeps them.
 #[derive(Debug)]
@@ -78,7 +101,7 @@ impl Grid<'_> {
     /// training without rows.
     ///
     /// # Errors
-    /// A run that diverges, or what the model reports.
+    /// A run that diverges ([`NotFinite`] if at its very end), or what the model reports.
     pub fn run(
         &self,
         model: &mut dyn CausalLm,
@@ -97,6 +120,9 @@ impl Grid<'_> {
         }
         let of_rows = mean_losses(model, self.validation, self.training.token_budget)?;
         let validation = of_rows.iter().sum::<f64>() / of_rows.len().max(1) as f64;
+        if !validation.is_finite() {
+            return Err(NotFinite { validation, learning_rate }.into());
+        }
         let prompts = &self.texts.prompts;
         let texts = self.generator.generate(model, prompts, &mut NoTap, &mut |_| {})?;
         let ended = texts.iter().filter(|text| text.finish == Finish::Stop).count();

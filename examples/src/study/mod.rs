@@ -7,7 +7,7 @@ mod method;
 mod pool;
 pub mod results;
 
-pub use cell::{Cell, Grid};
+pub use cell::{Cell, Grid, NotFinite};
 pub use evidence::Evidence;
 pub use flags::Flags;
 pub use method::{Kind, Method};

@@ -1,5 +1,5 @@
-//! `gdig` from outside: its command line, the files it writes, and what it does when it is
-//! interrupted or given something wrong.
+//! The programs from outside: their command lines, the files they write, and what they do when they
+//! are interrupted or given something wrong.
 //!
 //! The program is run as a user runs it, on a complete but tiny model (two layers, one token a
 //! byte), so a run takes a fraction of a second.
@@ -11,8 +11,10 @@ mod bad_flags;
 mod bad_model;
 mod choices;
 mod disk;
+mod generate;
 mod kill;
 mod outputs;
 mod pools;
 mod program;
 mod rerun;
+mod study;

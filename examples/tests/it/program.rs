@@ -56,7 +56,7 @@ impl Gdig {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary("gdig"));
         for (flag, value) in &self.flags {
             // One word each, so that a value may begin with a minus sign.
             command.arg(match value {
@@ -100,6 +100,33 @@ impl Gdig {
         };
         Some(format!("{:?} {fault}:\n{errors}", self.flags))
     }
+}
+
+/// Runs any program; it must end well. Returns what it printed.
+pub(crate) fn succeed(name: &str, arguments: &[&str]) -> String {
+    let (ended_well, printed, errors) = run(name, arguments);
+    assert!(ended_well, "{name} {arguments:?} failed:\n{errors}");
+    printed
+}
+
+/// Runs any program; it must end with an error whose text has all `parts`, and without a panic.
+pub(crate) fn refuse(name: &str, arguments: &[&str], parts: &[&str]) {
+    let (ended_well, _, errors) = run(name, arguments);
+    assert!(!ended_well, "{name} {arguments:?} was not refused");
+    assert!(!errors.contains("panicked"), "{name} {arguments:?} panicked:\n{errors}");
+    for part in parts {
+        assert!(errors.contains(part), "{name} {arguments:?} does not say `{part}`:\n{errors}");
+    }
+}
+
+/// Whether a program ended well, what it printed, and its errors.
+fn run(name: &str, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = Command::new(binary(name));
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    assert!(output.status.code().is_some(), "{name} {arguments:?} crashed");
+    (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
 /// What a run that ended well left behind.
@@ -158,11 +185,11 @@ pub(crate) fn model() -> PathBuf {
     fixtures.canonicalize().unwrap().join("llama")
 }
 
-/// `target/<profile>/examples/gdig`, which `cargo test` builds before it runs this.
-fn binary() -> PathBuf {
+/// `target/<profile>/examples/<name>`, which `cargo test` builds before it runs this.
+pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let path = profile.join("examples").join(format!("gdig{}", std::env::consts::EXE_SUFFIX));
+    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),
         "{} is missing; `cargo test -p tamis-examples` builds it, `--test it` alone does not",

@@ -222,9 +222,10 @@ fn parts_of_different_lengths_are_refused() {
 fn intervals_are_drawn_and_kept_inside() {
     let line = || LinePlot::new("t", "rows", "score").series("a", [[1.0, 5.0], [2.0, 6.0]]);
     let plain = html(line());
-    let with = html(line().intervals([[1.0, 4.0, 6.0], [2.0, -40.0, 70.0]]));
+    let inside = html(line().intervals([[1.0, 5.0, 5.5], [2.0, 5.5, 6.0]]));
     let paths = |html: &str| attributes(html, "polyline", "points").len();
-    assert_eq!(paths(&with), paths(&plain) + 2);
+    assert_eq!(paths(&inside), paths(&plain) + 2);
+    let with = html(line().intervals([[1.0, 4.0, 6.0], [2.0, -40.0, 70.0]]));
     // The axis reaches as far as the intervals do.
     let numbers =
         |html: &str| -> Vec<f64> { texts(html).iter().filter_map(|t| t.parse().ok()).collect() };
