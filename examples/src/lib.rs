@@ -2,6 +2,7 @@
 //! and the files every selecting program writes.
 
 mod adapt;
+pub mod evaluate;
 mod flags;
 pub mod gdig;
 mod inputs;

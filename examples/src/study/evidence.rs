@@ -4,8 +4,6 @@ use std::cell::OnceCell;
 
 use anyhow::{Context, Result};
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde_json::{Map, Value, json};
 use tamis::clustering::{KMeansParams, Resample, Within};
@@ -18,6 +16,7 @@ use tamis::model::{
 };
 use tch::Kind as TensorKind;
 
+use super::random::{Purpose, random};
 use super::{Flags, Kind, Method};
 use crate::gdig::unit_rows;
 use crate::{Bars, adapt};
@@ -72,7 +71,7 @@ impl<'a> Evidence<'a> {
         let mut chosen = match method.kind {
             Kind::Random => {
                 let mut order: Vec<usize> = (0..self.data.len()).collect();
-                order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+                order.shuffle(&mut random(seed, Purpose::Choice));
                 order
             }
             Kind::Longest => {

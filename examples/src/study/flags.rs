@@ -70,7 +70,7 @@ pub struct Flags {
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
     /// Learning rates to choose from
-    #[arg(long, value_delimiter = ',', default_value = "1e-4,3e-4,1e-3")]
+    #[arg(long, value_delimiter = ',', default_value = "3e-5,1e-4,3e-4")]
     pub learning_rates: Vec<f64>,
     /// Passes over the chosen rows
     #[arg(long, default_value_t = 3)]

@@ -5,6 +5,7 @@ mod evidence;
 mod flags;
 mod method;
 mod pool;
+mod random;
 pub mod results;
 
 pub use cell::{Cell, Grid, NotFinite};

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use tamis::dataset::{Content, Dataset, Encoder, Sample};
 use tamis::report::write_jsonl;
 
+use super::random::{Purpose, random};
 use crate::one_line;
 
 /// Writes `pool.jsonl` into `out`: the given rows, of which the share `mismatch` gets the answer of
@@ -25,7 +24,7 @@ pub fn spoil(
     out: &Path,
 ) -> Result<(PathBuf, Vec<bool>)> {
     let mut order: Vec<usize> = (0..samples.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order.shuffle(&mut random(seed, Purpose::Mismatch));
     order.truncate((samples.len() as f64 * mismatch).round() as usize);
     ensure!(order.len() != 1, "one row alone cannot get the answer of another; raise --mismatch");
     // Along a ring, so that no row keeps its own answer.

@@ -11,6 +11,7 @@ mod bad_flags;
 mod bad_model;
 mod choices;
 mod disk;
+mod evaluate;
 mod generate;
 mod kill;
 mod outputs;

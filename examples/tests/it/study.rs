@@ -91,6 +91,8 @@ fn a_grid_from_choice_to_table() {
         let [low, high] = [0, 1].map(|n| result["bleu_interval"][n].as_f64().unwrap());
         let bleu = result["bleu"].as_f64().unwrap();
         assert!(low <= high && (0.0..=100.0).contains(&bleu));
+        // A random choice has nothing to do with which rows are spoiled.
+        assert!(method != "random" || (0.2..=0.8).contains(&clean), "{result}");
         // Compared with the random choice, unless it is that.
         assert_eq!(result["against_random"].is_null(), method == "random", "{result}");
         assert!(result["validation"].as_f64().unwrap() > 0.0);
