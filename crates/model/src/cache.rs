@@ -59,6 +59,9 @@ impl KvCache {
         if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(bad(format!("row {row}"), format!("below {}", self.rows())));
         }
+        if rows.iter().copied().eq(0..self.rows()) {
+            return Ok(()); // Beams that keep their places.
+        }
         self.lengths = rows.iter().map(|&row| self.lengths[row]).collect();
         let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let Some((first, _)) = self.blocks.first() else { return Ok(()) };

@@ -8,7 +8,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::params::{Finish, GenerateParams, Generated, Strategy, prefill, room, step};
+use super::forward::{prefill, room, step};
+use super::params::{Finish, GenerateParams, Generated, Strategy};
 use crate::{CausalLm, ModelError, Tap};
 
 /// An unfinished hypothesis.

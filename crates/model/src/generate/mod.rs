@@ -5,6 +5,7 @@
 //! depend on what else is in its batch (up to rounding, which may decide between near ties).
 
 mod beam;
+mod forward;
 mod params;
 mod sample;
 mod walk;

@@ -2,7 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::params::{Finish, GenerateParams, Generated, Strategy, prefill, room, step};
+use super::forward::{prefill, room, step};
+use super::params::{Finish, GenerateParams, Generated, Strategy};
 use super::sample::Sampler;
 use crate::{CausalLm, KvCache, ModelError, Tap};
 

@@ -208,7 +208,9 @@ fn samples_follow_the_distribution() {
     order.truncate(top_k);
     let mut shares: Vec<f64> = order.iter().map(|&id| (logits[id] / temperature).exp()).collect();
     let total: f64 = shares.iter().sum();
-    shares.iter_mut().for_each(|share| *share /= total);
+    for share in &mut shares {
+        *share /= total;
+    }
     let mut kept = 0;
     let mut sum = 0.0;
     while sum < top_p {
@@ -224,7 +226,9 @@ fn samples_follow_the_distribution() {
     };
     let texts = run(&*model, &vec![prompt; draws], params);
     let mut counts = vec![0usize; logits.len()];
-    texts.iter().for_each(|text| counts[text.ids[0] as usize] += 1);
+    for text in &texts {
+        counts[text.ids[0] as usize] += 1;
+    }
     let mut chi = 0.0;
     for (rank, &id) in order.iter().enumerate() {
         if rank >= kept {
