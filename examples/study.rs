@@ -13,7 +13,8 @@
 //!
 //! You should see a line for every cell with the time that is left, and in the end a table of every
 //! method against the random choice of the same size, with intervals. `--out` then holds
-//! `results.jsonl`, `table.md`, `report.html`, `run.json` and the answers of every cell.
+//! `results.jsonl`, `table.md`, `report.html`, `run.json` and the answers of every cell, for the
+//! methods, budgets and repeats of the command.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -25,7 +26,7 @@ use tamis::artifact::{Manifest, Store, hash_file};
 use tamis::finetune::FinetuneError;
 use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
-use tamis::report::RunRecord;
+use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::refuse_overwriting;
 use tamis_examples::study::{
     Cell, Evidence, Flags, Grid, Kind, Method, NotFinite, Texts, results, spoil,
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
     let mut record = RunRecord::start("study", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.environment.threads = Some(threads.per_operation);
+    record.seeds.set("seed", flags.seed);
     for input in [&flags.model.model, &flags.pool, &flags.held_out, &flags.test] {
         refuse_overwriting(input, &flags.out)?;
         record.add_input(input)?;
@@ -112,7 +114,11 @@ fn main() -> Result<()> {
     of_seeds.insert("seeds".to_owned(), json!([held_out.content_hash(), flags.seed_rows]));
     let evidence = Evidence::new(&flags, &data, seeds, &of_seeds);
 
+    let timer = StageTimer::start("grid");
     let cells = run(&flags, &mut grid, &evidence, model.as_mut(), &mut record)?;
+    record.stages.push(timer.finish());
+    record.counts.set("rows", data.len() as u64);
+    record.counts.set("cells", cells.runs.len() as u64);
     results::write(&flags, &cells, &texts, &clean, &data, record)
 }
 

@@ -11,6 +11,7 @@ pub use tamis_gradients as gradients;
 pub use tamis_influence as influence;
 #[cfg(feature = "torch")]
 pub use tamis_kfac as kfac;
+pub use tamis_metrics as metrics;
 #[cfg(feature = "torch")]
 pub use tamis_model as model;
 pub use tamis_report as report;

@@ -225,8 +225,8 @@ impl<'a> Found<'a> {
 
     /// The heading of intervals.
     fn confidence(&self) -> String {
-        let scored = self.measured.iter().flat_map(|measured| &measured.systems);
-        let known = scored.filter_map(|scored| scored.interval.as_ref()).next();
+        let mut scored = self.measured.iter().flat_map(|measured| &measured.systems);
+        let known = scored.find_map(|scored| scored.interval.as_ref());
         known
             .map_or_else(|| "interval".to_owned(), |i| format!("{} %", round(100.0 * i.confidence)))
     }

@@ -59,6 +59,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Folder for table, plots, record and answers, to keep those of an earlier command [default: --out]
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
 
     /// Ways of choosing
     #[arg(long, value_delimiter = ',', default_value = "random,perplexity,gdig-kfac")]

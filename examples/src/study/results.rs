@@ -1,7 +1,7 @@
 //! The results of a study: a table, plots, lines for other programs, and the answers as text.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -107,8 +107,8 @@ pub fn write(
     }
     record.notes.push(format!("BLEU: {}", bleu.signature(1)));
 
-    let out = &flags.out;
-    let mut files = write_answers(flags, cells, texts)?;
+    let out = flags.results.as_ref().unwrap_or(&flags.out);
+    let mut files = write_answers(out, cells, texts)?;
     let lines = out.join("results.jsonl");
     write_jsonl(&lines, &outcomes)?;
     let table = table(&outcomes);
@@ -216,8 +216,8 @@ fn sentences(bleu: &Bleu, group: &Group<'_>) -> Result<Vec<f64>> {
 }
 
 /// One file a run and one of references, a segment a line.
-fn write_answers(flags: &Flags, cells: &Cells, texts: &Texts) -> Result<Vec<PathBuf>> {
-    let folder = flags.out.join("answers");
+fn write_answers(out: &Path, cells: &Cells, texts: &Texts) -> Result<Vec<PathBuf>> {
+    let folder = out.join("answers");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let mut files = Vec::new();
     let mut put = |name: &str, lines: &[String]| -> Result<()> {

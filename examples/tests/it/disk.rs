@@ -48,7 +48,7 @@ fn another_model_where_the_adapted_one_would_go() {
 }
 
 #[cfg(target_os = "linux")]
-mod full {
+pub(crate) mod full {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -56,16 +56,16 @@ mod full {
     use crate::program::{Gdig, finished};
 
     /// A small file system in memory; unmounted when dropped.
-    struct SmallDisk(PathBuf);
+    pub(crate) struct SmallDisk(PathBuf);
 
     impl SmallDisk {
-        fn mount(at: &Path) -> Option<Self> {
+        pub(crate) fn mount(at: &Path) -> Option<Self> {
             let options = ["-t", "tmpfs", "-o", "size=64k", "tamis-test"];
             let done = Command::new("mount").args(options).arg(at).output().ok()?;
             done.status.success().then(|| Self(at.to_owned()))
         }
 
-        fn resize(&self, size: &str) {
+        pub(crate) fn resize(&self, size: &str) {
             let options = format!("remount,size={size}");
             let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
             assert!(status.unwrap().success());

@@ -12,6 +12,7 @@ mod bad_model;
 mod choices;
 mod disk;
 mod evaluate;
+mod finetune;
 mod generate;
 mod kill;
 mod outputs;

@@ -120,10 +120,14 @@ fn a_grid_from_choice_to_table() {
     let before = contents(&study.out().join("cells"));
     study.succeed();
     assert_eq!(contents(&study.out().join("cells")), before);
+    let elsewhere = study.folder.path().join("elsewhere");
     let more = study.with("methods", "gdig-kfac:clusters=2").with("repeats", "1");
+    let more = more.with("results", elsewhere.to_str().unwrap());
     more.succeed();
-    // And the random choice that it is compared with.
-    assert_eq!(more.results().len(), 1 + 2 * 2);
+    // And the random choice that it is compared with; what the first command wrote is still there.
+    let lines = |file: PathBuf| fs::read_to_string(file).unwrap().lines().count();
+    assert_eq!(lines(elsewhere.join("results.jsonl")), 1 + 2 * 2);
+    assert_eq!(more.results(), results);
     // A setting that decides the cells makes another study.
     let other = more.with("epochs", "2");
     other.refuse(&["train", "epochs"]);

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod bleu;
+mod bootstrap;
+mod chrf;
+mod comparison;
+mod edits;
+mod error;
+mod mean;
+mod metric;
+mod named;
+mod ngrams;
+mod random;
+mod randomisation;
+mod scores;
+mod segments;
+mod shifts;
+mod smoothing;
+mod student;
+mod summary;
+mod systems;
+mod t_test;
+mod ter;
+mod text;
+mod tokenizer;
+
+pub use bleu::{BLEU_ORDER, Bleu, BleuParams, BleuScore, BleuStats};
+pub use bootstrap::{Bootstrap, BootstrapParams, Estimate};
+pub use chrf::{CHAR_ORDER, Chrf, ChrfParams, ChrfStats, OrderCounts, WORD_ORDER};
+pub use comparison::{Basis, Comparison, Interval, Test};
+pub use error::MetricsError;
+pub use mean::{Mean, MeanStats};
+pub use metric::{Aggregate, Metric, Statistics, total};
+pub use randomisation::{Randomisation, RandomisationParams};
+pub use scores::SegmentScores;
+pub use segments::read_segments;
+pub use smoothing::Smoothing;
+pub use student::StudentT;
+pub use summary::{Summary, mean, sample_std};
+pub use t_test::{paired_t_test, segment_means};
+pub use ter::{Ter, TerParams, TerStats};
+pub use tokenizer::Tokenizer;
