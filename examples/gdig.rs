@@ -12,7 +12,7 @@
 //!
 //! You should see a bar for each stage, then a short table, and in `--out`: `selected.jsonl` (the
 //! chosen rows as they came), `scores.jsonl`, `run.json` and `report.html`. Run the same command
-//! again after an interruption and it goes on where it was (an unfinished adaptation begins anew).
+//! again after an interruption and it goes on where it was.
 
 use std::num::NonZeroUsize;
 
@@ -34,6 +34,10 @@ use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::gdig::{CurvatureKind, Flags, Found, stored_rows, unit_rows};
 use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
 
+/// Result files, which no input may be.
+const WRITTEN: [&str; 5] =
+    ["selected.*", "scores.jsonl", "metrics.jsonl", "run.json", "report.html"];
+
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
@@ -45,7 +49,7 @@ fn main() -> Result<()> {
     // Data and model.
     let (pool, seed_rows) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
     for input in [&flags.model.model, &flags.pool, &flags.seeds] {
-        refuse_overwriting(input, &flags.out)?;
+        refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
     let (budget, rows) = (flags.budget, pool.len());

@@ -15,16 +15,16 @@
 //! answer, in nats). `--text FILE` writes the bare answers, one a line, for `evaluate`.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde::Serialize;
 use tamis::artifact::{Progress, write_atomic};
 use tamis::finetune::Lora;
 use tamis::model::{Finish, GenerateParams, NoTap, Strategy, Tap, configure_threads};
 use tamis::report::write_jsonl;
-use tamis_examples::{Bars, ModelFlags, TextFlags, one_line};
+use tamis_examples::{Bars, ModelFlags, TextFlags, one_line, same_file};
 
 /// Let a model answer the questions of a data file.
 #[derive(Parser, Clone, Debug)]
@@ -117,8 +117,18 @@ impl Flags {
 fn main() -> Result<()> {
     let flags = Flags::parse();
     configure_threads(flags.threads.map(NonZeroUsize::get));
-    for output in [Some(&flags.output), flags.lines.as_ref()].into_iter().flatten() {
-        ensure!(*output != flags.input, "{} would be overwritten", output.display());
+    let outputs: Vec<&PathBuf> = [&flags.output].into_iter().chain(&flags.lines).collect();
+    for (place, output) in outputs.iter().enumerate() {
+        let same = |other: &&PathBuf| same_file(output, other);
+        if let Some(other) =
+            [&flags.input].into_iter().chain(outputs[..place].iter().copied()).find(same)
+        {
+            bail!("{} would be overwritten with the answers", other.display());
+        }
+        // Found now rather than after hours of answering.
+        let folder = output.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        ensure!(folder.is_dir(), "{}: there is no folder {}", output.display(), folder.display());
     }
 
     // Prompts.

@@ -32,6 +32,9 @@ use tamis_examples::study::{
     Cell, Evidence, Flags, Grid, Kind, Method, NotFinite, Texts, results, spoil,
 };
 
+/// Result files, which no input may be.
+const WRITTEN: [&str; 4] = ["results.jsonl", "table.md", "run.json", "report.html"];
+
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
@@ -39,31 +42,25 @@ fn main() -> Result<()> {
     record.set_parameters(&flags)?;
     record.environment.threads = Some(threads.per_operation);
     record.seeds.set("seed", flags.seed);
+    let results = flags.results.as_ref().unwrap_or(&flags.out);
     for input in [&flags.model.model, &flags.pool, &flags.held_out, &flags.test] {
-        refuse_overwriting(input, &flags.out)?;
+        refuse_overwriting(input, &flags.out, &["pool.jsonl"])?;
+        refuse_overwriting(input, results, &WRITTEN)?;
         record.add_input(input)?;
     }
 
-    // The data: a pool with known noise, clean rows held out, the test.
+    // The data: rows to choose from, clean rows held out, the test.
     let encoder = flags.text.encoder(&flags.model)?;
-    let (pool, held_out) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.held_out)?);
+    let (source, held_out) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.held_out)?);
     let test = flags.text.open(&flags.test)?;
-    let rows = flags.rows.clone().unwrap_or(0..pool.len());
-    ensure!(rows.end <= pool.len(), "--rows ends at {}, but the pool has {}", rows.end, pool.len());
-    let samples = pool.read(rows)?;
-    std::fs::create_dir_all(&flags.out)
-        .with_context(|| format!("making {}", flags.out.display()))?;
-    let (file, clean) = spoil(&samples, flags.mismatch, flags.seed, &flags.out)?;
-    let pool = flags.text.open(&file)?;
-    let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
-    let clean: Vec<bool> = data.iter().map(|sample| clean[sample.index]).collect();
-    for (place, sample) in data.iter_mut().enumerate() {
-        sample.index = place; // From here on, rows are counted without those left out.
-    }
-    if !skipped.is_empty() {
-        record.notes.push(format!("{} rows of the pool cannot be used", skipped.len()));
-    }
-    flags.check(data.len())?;
+    let rows = flags.rows.clone().unwrap_or(0..source.len());
+    ensure!(
+        rows.end <= source.len(),
+        "--rows ends at {}, but the pool has {}",
+        rows.end,
+        source.len()
+    );
+    flags.check(rows.len())?;
     let (clean_rows, unusable) = read_all(&Pool { dataset: &held_out, encoder: &encoder })?;
     if let Some(row) = unusable.first() {
         bail!("row {} of --held-out cannot be used: {}", row.id, row.reason);
@@ -79,16 +76,23 @@ fn main() -> Result<()> {
     let (seeds, validation) = clean_rows[..needed].split_at(flags.seed_rows);
     let texts = Texts::read(&test, flags.test_rows, &encoder)?;
 
-    // What the cells are made from.
+    // What the cells are made from; other cells in the same folder are refused before anything of
+    // them is touched.
     let mut model = flags.model.load()?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let mut inputs = Map::new();
     inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
     inputs.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
-    inputs.insert("pool".to_owned(), json!(pool.content_hash()));
     inputs.insert("encoder".to_owned(), encoder.description());
+    let of_pool = json!({
+        "file": source.content_hash(),
+        "rows": [rows.start, rows.end],
+        "mismatch": flags.mismatch,
+        "seed": flags.seed,
+    });
+    inputs.insert("pool".to_owned(), of_pool);
     let mut fields = inputs.clone();
-    let more: [(&str, Value); 8] = [
+    let more: [(&str, Value); 7] = [
         ("held_out", json!([held_out.content_hash(), flags.seed_rows, flags.valid_rows])),
         ("test", json!([test.content_hash(), texts.prompts.len()])),
         ("train", json!(flags.training())),
@@ -96,12 +100,26 @@ fn main() -> Result<()> {
         ("generate", json!(flags.answering(encoder.tokenizer().eos_id()))),
         ("headroom", json!(flags.headroom)),
         ("learning_rates", json!(flags.learning_rates)),
-        ("seed", json!(flags.seed)),
     ];
     fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     let manifest = Manifest { kind: "study".to_owned(), format: 1, fields };
+    let store = Store::create_or_resume(flags.out.join("cells"), &manifest)?;
+
+    // The pool, with noise of which it is known where it is.
+    let (file, clean) = spoil(&source.read(rows)?, flags.mismatch, flags.seed, &flags.out)?;
+    let pool = flags.text.open(&file)?;
+    let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
+    let clean: Vec<bool> = data.iter().map(|sample| clean[sample.index]).collect();
+    for (place, sample) in data.iter_mut().enumerate() {
+        sample.index = place; // From here on, rows are counted without those left out.
+    }
+    if !skipped.is_empty() {
+        record.notes.push(format!("{} rows of the pool cannot be used", skipped.len()));
+    }
+    flags.check(data.len())?;
+
     let mut grid = Grid {
-        store: Store::create_or_resume(flags.out.join("cells"), &manifest)?,
+        store,
         start: model.parameters().snapshot()?,
         training: flags.training(),
         data: &data,
@@ -134,7 +152,13 @@ fn run(
     let mut rates = Vec::new();
     for &budget in &flags.budgets {
         let rate = learning_rate(flags, grid, evidence, model, budget)?;
-        record.notes.push(format!("learning rate at budget {budget}: {rate:e}"));
+        let mut note = format!("learning rate at budget {budget}: {rate:e}");
+        let edge =
+            |worse: fn(&f64, &f64) -> bool| flags.learning_rates.iter().all(|r| worse(r, &rate));
+        if flags.learning_rates.len() > 1 && (edge(f64::ge) || edge(f64::le)) {
+            note.push_str(" (at the edge of those tried)");
+        }
+        record.notes.push(note);
         rates.push((budget, rate));
     }
     let methods = flags.methods.iter().copied();
@@ -155,11 +179,24 @@ fn run(
                 let cell = if let Some(cell) = known? {
                     cell
                 } else {
+                    // Whatever was trained before must not decide what is chosen now.
+                    grid.restore(model)?;
                     let chosen = evidence.choose(method, budget, repeat as u64, model)?;
-                    let cell = grid.run(model, chosen, rate, repeat as u64)?;
-                    grid.keep(&name, &cell)?;
                     trained += 1;
-                    cell
+                    match grid.run(model, chosen, rate, repeat as u64) {
+                        Ok(cell) => {
+                            grid.keep(&name, &cell)?;
+                            cell
+                        }
+                        Err(error) if diverged(&error) => {
+                            let note = format!("{name} is missing: {error:#}");
+                            eprintln!("{note}");
+                            record.notes.push(note);
+                            done += 1;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 };
                 done += 1;
                 let pace = begun.elapsed().as_secs_f64() / f64::from(trained.max(1));
@@ -201,6 +238,7 @@ fn learning_rate(
         let cell = if let Some(cell) = grid.known(&name)? {
             cell
         } else {
+            grid.restore(model)?;
             let chosen = evidence.choose(Method::RANDOM, budget, 0, model)?;
             let cell = match grid.run(model, chosen, rate, 0) {
                 Ok(cell) => cell,

@@ -4,6 +4,7 @@
 //! epochs on the raw pool they do.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tamis::artifact::{Manifest, Store};
 use tamis::dataset::Encoded;
-use tamis::finetune::TrainParams;
+use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};
 use tamis::model::CausalLm;
 
 use crate::{Bars, ModelFlags};
@@ -28,8 +29,15 @@ pub struct Adaptation {
     pub resumed: bool,
 }
 
+/// Often enough that little is lost, seldom enough that writing takes no time to speak of.
+const CHECKPOINTS: CheckpointParams =
+    CheckpointParams { every: Every::Seconds(300), keep: 1, at_end: false };
+
 /// Fine-tunes all weights on `samples` and keeps the model in `out/adapted`, or loads it from there
 /// if an earlier run of the same settings did it. `inputs` names what the samples were made from.
+///
+/// While it goes on there are checkpoints in `out/adaptation/checkpoints`, from the newest of which
+/// an interrupted adaptation goes on.
 ///
 /// # Errors
 /// A folder made with other settings (the field is named), a run that diverges, or a full disk.
@@ -55,10 +63,12 @@ pub fn adapt(
         folder.display(),
         place.display()
     );
-    let mut store = Store::create_or_resume(place, &manifest)?;
+    let mut store = Store::create_or_resume(&place, &manifest)?;
+    let unfinished = place.join("checkpoints");
     if store.is_complete() && folder.join("model.safetensors").is_file() {
         let mut done: Adaptation = serde_json::from_slice(&store.read(RECORD)?)?;
         done.resumed = true;
+        remove(&unfinished)?;
         let adapted = ModelFlags { model: folder.clone(), ..flags.clone() }.load()?;
         anyhow::ensure!(
             adapted.parameters().fingerprint()? == done.fingerprint,
@@ -77,15 +87,26 @@ pub fn adapt(
         folder.display()
     );
     let mut model = model;
-    let mut bars = Bars::default();
-    params.check()?.train(model.as_mut(), samples, &mut bars).context("adapting the model")?;
+    let mut checkpoints = Checkpoints::open(&unfinished, &flags.model, CHECKPOINTS)?;
+    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), samples) };
+    let report = params.check()?.run(job, &mut Bars::default()).context("adapting the model")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     model.parameters().save_pretrained(&flags.model, &folder)?;
     let fingerprint = model.parameters().fingerprint()?;
-    let done = Adaptation { losses: bars.losses, fingerprint, resumed: false };
+    let done = Adaptation { losses: report.losses, fingerprint, resumed: false };
     if !store.has(RECORD) {
         store.write(RECORD, &serde_json::to_vec(&done)?)?;
     }
     store.finish()?;
+    drop(checkpoints);
+    remove(&unfinished)?;
     Ok((model, done))
+}
+
+/// Removes a folder if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("removing {}", folder.display())),
+    }
 }

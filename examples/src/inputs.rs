@@ -46,22 +46,40 @@ pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> R
     }
 }
 
-/// Refuses an input that lies where the program would write its results.
+/// Refuses an input that lies where the program would write its results: one of the files
+/// `written` in `out`, where `selected.*` stands for any ending.
 ///
 /// # Errors
 /// The input.
-pub fn refuse_overwriting(input: &Path, out: &Path) -> Result<()> {
+pub fn refuse_overwriting(input: &Path, out: &Path, written: &[&str]) -> Result<()> {
     let Ok(out) = out.canonicalize() else {
         return Ok(()); // There is nothing yet to be overwritten.
     };
     let path = input.canonicalize().with_context(|| format!("reading {}", input.display()))?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let written = name.starts_with("selected.")
-        || ["scores.jsonl", "run.json", "report.html"].contains(&name);
+    let is = |file: &&str| match file.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == *file,
+    };
     ensure!(
-        !(written && path.parent() == Some(out.as_path())),
+        !(written.iter().any(is) && path.parent() == Some(out.as_path())),
         "{} would be overwritten with the results: choose another --out",
         input.display()
     );
     Ok(())
+}
+
+/// Whether two paths name the same file, whether it exists or not.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let whole = |path: &Path| {
+        if let Ok(path) = path.canonicalize() {
+            return Some(path);
+        }
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    a == b || whole(a).is_some_and(|a| whole(b) == Some(a))
 }

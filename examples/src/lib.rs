@@ -3,6 +3,7 @@
 
 mod adapt;
 pub mod evaluate;
+pub mod finetune;
 mod flags;
 pub mod gdig;
 mod inputs;
@@ -13,7 +14,7 @@ mod text;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, TextFlags};
-pub use inputs::{check_lengths, refuse_overwriting};
+pub use inputs::{check_lengths, refuse_overwriting, same_file};
 pub use outputs::{examples, write_outputs};
 pub use progress::Bars;
 pub use text::one_line;

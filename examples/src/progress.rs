@@ -1,18 +1,21 @@
 //! Progress with rate and time left, on standard error.
 
+use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tamis::artifact::Progress;
-use tamis::finetune::{Observer, StepRecord};
+use tamis::finetune::{EvalRecord, FinetuneError, Observer, StepRecord};
 
 /// Shows a bar for each long stage; where standard error is no terminal, a line for every tenth of
 /// it instead.
 #[derive(Debug, Default)]
 pub struct Bars {
     current: Option<Stage>,
-    /// Loss of every optimizer step seen.
-    pub losses: Vec<f64>,
+    /// What a training run is called; "adapt" if not told.
+    training: Option<&'static str>,
+    /// The newest loss on held-out data.
+    held_out: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -87,18 +90,50 @@ impl Progress for Bars {
     }
 }
 
+impl Bars {
+    /// Bars that call a training run `name`.
+    pub fn training(name: &'static str) -> Self {
+        Self { training: Some(name), ..Self::default() }
+    }
+
+    fn begin_training(&mut self, steps: u64, done: u64) {
+        let name = self.training.unwrap_or("adapt");
+        self.current = Some(Stage::begin(name, "steps", steps, done));
+    }
+}
+
 impl Observer for Bars {
     fn start(&mut self, steps: usize) {
-        self.current = Some(Stage::begin("adapt", "steps", steps as u64, 0));
+        self.begin_training(steps as u64, 0);
+    }
+
+    fn damaged(&mut self, damage: &FinetuneError) {
+        eprintln!("passing over a checkpoint: {damage}");
+    }
+
+    fn resume(&mut self, step: usize, checkpoint: &Path) {
+        if let Some(stage) = self.current.take() {
+            let steps = stage.bar.length().unwrap_or(0);
+            stage.bar.finish_and_clear();
+            eprintln!("going on from {}", checkpoint.display());
+            self.begin_training(steps, step as u64);
+        }
     }
 
     fn step(&mut self, record: &StepRecord) {
-        self.losses.push(record.loss);
         if let Some(stage) = &mut self.current {
-            stage.advance(1, &format!("(loss {:.3})", record.loss));
+            let rate = record.tokens as f64 / record.seconds.max(1e-9);
+            let held_out =
+                self.held_out.map_or(String::new(), |loss| format!(", held out {loss:.3}"));
+            let note = format!("(loss {:.3}{held_out}, {rate:.0} tokens/s)", record.loss);
+            stage.advance(1, &note);
         }
         if record.step == record.steps {
             Progress::finish(self);
         }
+    }
+
+    fn evaluation(&mut self, record: &EvalRecord) {
+        self.held_out = Some(record.loss);
     }
 }

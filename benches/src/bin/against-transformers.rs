@@ -60,14 +60,13 @@ fn main() {
     });
     std::fs::write(folder.path().join("work.json"), work.to_string()).expect("writing work.json");
 
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/transformers.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python_side.py");
     let mut child = Command::new(python)
         .arg(script)
         .arg(folder.path())
         .arg(threads.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .expect("starting Python");
     let mut to = child.stdin.take().unwrap();

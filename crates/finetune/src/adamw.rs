@@ -115,6 +115,16 @@ impl AdamW {
         &self.moments
     }
 
+    /// Sets the number of steps taken and lets `fill` overwrite the moments of each parameter.
+    pub(crate) fn restore(
+        &mut self,
+        steps: u64,
+        fill: impl FnMut(&mut Moments) -> Result<(), FinetuneError>,
+    ) -> Result<(), FinetuneError> {
+        self.steps = steps;
+        self.moments.iter_mut().try_for_each(fill)
+    }
+
     /// One step in place: `parameters[i]` moves against `scale · gradients[i]` at rate `rate`.
     ///
     /// `scale` is where gradient clipping comes in. The gradients serve as scratch space and hold

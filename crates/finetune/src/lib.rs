@@ -1,18 +1,35 @@
 #![doc = include_str!("../README.md")]
 
 mod adamw;
+mod checkpoint;
+mod data;
 mod error;
+mod lora;
+mod metrics;
 mod observer;
 mod order;
 mod params;
+mod passes;
+mod progress;
+mod recompute;
 mod schedule;
+mod seeded;
+mod session;
+mod subject;
+mod tensor_file;
 mod trainer;
+mod validation;
 mod weights;
 
 pub use adamw::{AdamW, AdamWParams, Moments};
+pub use checkpoint::{CheckpointParams, Checkpoints, Every, NotADistance};
 pub use error::FinetuneError;
-pub use observer::{Observer, Silent, StepRecord};
+pub use lora::{Lora, LoraParams, LoraTap};
+pub use metrics::MetricsFile;
+pub use observer::{EvalRecord, Observer, Silent, StepRecord};
 pub use order::epoch_order;
 pub use params::{Decay, TrainParams};
+pub use passes::{Evaluation, evaluate};
 pub use schedule::{Schedule, warmup_steps};
-pub use trainer::{EpochRecord, TrainReport, Trainer};
+pub use trainer::{EpochRecord, Job, TrainReport, Trainer};
+pub use validation::EvalParams;

@@ -19,7 +19,8 @@ pub fn epoch_order(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
     order
 }
 
-/// The optimizer steps of one epoch as ranges of its order; the last one may be shorter.
-pub(crate) fn steps(len: usize, batch_size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(batch_size).map(move |start| start..len.min(start.saturating_add(batch_size)))
+/// The places of an epoch's order that make its optimizer step `step`; the last one may be shorter.
+pub(crate) fn step(step: usize, len: usize, batch_size: usize) -> Range<usize> {
+    let start = step * batch_size;
+    start..len.min(start.saturating_add(batch_size))
 }

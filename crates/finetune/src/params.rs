@@ -46,8 +46,26 @@ pub struct TrainParams {
     /// Gradients whose L2 norm over all parameters is larger are scaled down to it; `None` leaves
     /// them alone. Default 1.
     pub max_grad_norm: Option<f64>,
-    /// Decides the order of the samples in every epoch. Default 0.
+    /// Decides the order of the samples in every epoch, and the dropout of adapters. Default 0.
     pub seed: u64,
+    /// How many times the larger of ln(vocabulary), which is what blind guessing costs, and the
+    /// first step's loss a step's loss may be before the run counts as diverged; `None` waits for
+    /// one that is not finite. Default 10.
+    #[serde(skip_serializing_if = "is_default_ceiling")]
+    pub loss_ceiling: Option<f64>,
+    /// Whether the backward pass computes the decoder blocks again instead of remembering their
+    /// activations: a third more arithmetic for memory of one block instead of all. Default no.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub activation_checkpointing: bool,
+}
+
+const LOSS_CEILING: Option<f64> = Some(10.0);
+
+/// Settings that were added later are left out of what is written while they change nothing, so
+/// that records of earlier runs stay equal to those of now.
+#[allow(clippy::ref_option)] // the signature that serde wants
+fn is_default_ceiling(ceiling: &Option<f64>) -> bool {
+    *ceiling == LOSS_CEILING
 }
 
 impl Default for TrainParams {
@@ -66,6 +84,8 @@ impl Default for TrainParams {
             decay: adamw.decay,
             max_grad_norm: Some(1.0),
             seed: 0,
+            loss_ceiling: LOSS_CEILING,
+            activation_checkpointing: false,
         }
     }
 }
@@ -96,12 +116,20 @@ impl TrainParams {
         if let Some(norm) = self.max_grad_norm {
             within("max_grad_norm", norm, norm > 0.0, "a finite number above 0, or none")?;
         }
+        if let Some(ceiling) = self.loss_ceiling {
+            within(
+                "loss_ceiling",
+                ceiling,
+                ceiling >= 1.0,
+                "a finite number of at least 1, or none",
+            )?;
+        }
         self.adamw().check()?;
         Ok(Trainer::new(self))
     }
 }
 
-fn at_least_one(name: &'static str, found: usize) -> Result<(), FinetuneError> {
+pub(crate) fn at_least_one(name: &'static str, found: usize) -> Result<(), FinetuneError> {
     if found > 0 {
         return Ok(());
     }

@@ -156,6 +156,19 @@ pub enum ModelError {
         /// The field of config.json that sets it.
         field: &'static str,
     },
+    /// A model gives no probabilities.
+    #[error(
+        "the logits after token {step} of {rows} texts are not finite: weights or adapter are damaged, \
+         or overflow in {kind:?}"
+    )]
+    Logits {
+        /// Tokens generated before.
+        step: usize,
+        /// Texts that were being generated.
+        rows: usize,
+        /// The kind of the weights.
+        kind: tch::Kind,
+    },
 
     /// A tensor given by the caller has a shape or kind that makes no sense here.
     #[error("{what}: found {found}, expected {expected}")]

@@ -58,7 +58,9 @@ impl Table {
         let mut lines = vec![self.columns.iter().map(|(name, _)| clean(name)).collect::<Vec<_>>()];
         lines.extend(self.rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()));
         let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-        lines.iter_mut().for_each(|line| line.resize(columns, String::new()));
+        for line in &mut lines {
+            line.resize(columns, String::new());
+        }
         let wide = |column: usize| {
             let widths = lines.iter().map(|line| line[column].chars().count());
             widths.max().unwrap_or(0).max(3)

@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use tamis::metrics::{SegmentScores, read_segments};
 
 use super::Flags;
+use crate::same_file;
 
 /// A system's translations of the test set.
 #[derive(Clone, Debug)]
@@ -98,9 +99,4 @@ fn scores(flags: &Flags, systems: &[System]) -> Result<Option<Vec<Vec<f64>>>> {
             bail!("two systems and --segment-scores of the first only; give --segment-scores2 too")
         }
     }
-}
-
-/// Whether two paths lead to the same file. One that is not there yet is no other's.
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

@@ -23,7 +23,7 @@ pub struct Cell {
     pub learning_rate: f64,
     /// Mean training loss of each epoch, nats per token.
     pub losses: Vec<f64>,
-    /// Mean loss of the validation rows, nats per token.
+    /// Mean over the validation rows of their loss, in nats per token.
     pub validation: f64,
     /// Answer to each test prompt, in one line.
     pub answers: Vec<String>,
@@ -97,6 +97,14 @@ impl Grid<'_> {
         Ok(self.store.write(name, &serde_json::to_vec(cell)?)?)
     }
 
+    /// Gives `model` the weights of the starting point.
+    ///
+    /// # Errors
+    /// A model of another shape.
+    pub fn restore(&self, model: &dyn CausalLm) -> Result<()> {
+        Ok(model.parameters().copy_from(&self.start)?)
+    }
+
     /// Trains `model` from the starting point on the `chosen` rows and lets it answer the test; no
     /// training without rows.
     ///
@@ -110,7 +118,7 @@ impl Grid<'_> {
         seed: u64,
     ) -> Result<Cell> {
         let begun = Instant::now();
-        model.parameters().copy_from(&self.start)?;
+        self.restore(model)?;
         let mut losses = Vec::new();
         if !chosen.is_empty() {
             let rows: Vec<Encoded> = chosen.iter().map(|&row| self.data[row].clone()).collect();

@@ -16,7 +16,7 @@ use tamis::model::{
 };
 use tch::Kind as TensorKind;
 
-use super::random::{Purpose, random};
+use super::random::random;
 use super::{Flags, Kind, Method};
 use crate::gdig::unit_rows;
 use crate::{Bars, adapt};
@@ -57,7 +57,8 @@ impl<'a> Evidence<'a> {
         Self { flags, data, seeds, inputs, losses, embeddings, influence }
     }
 
-    /// Positions in the pool that a method chooses, ascending. `model` is the starting point.
+    /// Positions in the pool that a method chooses, ascending. `model` has the weights of the starting
+    /// point.
     ///
     /// # Errors
     /// What the method's computations report.
@@ -71,7 +72,7 @@ impl<'a> Evidence<'a> {
         let mut chosen = match method.kind {
             Kind::Random => {
                 let mut order: Vec<usize> = (0..self.data.len()).collect();
-                order.shuffle(&mut random(seed, Purpose::Choice));
+                order.shuffle(&mut random(seed, "choice"));
                 order
             }
             Kind::Longest => {

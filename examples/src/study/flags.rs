@@ -21,6 +21,8 @@ use crate::{ModelFlags, TextFlags};
 Methods: random, longest, perplexity (lowest), embedding (k-means over mean hidden states),
 gdig-top (K-FAC, no diversity step), gdig-kfac, gdig-identity. Options follow a colon:
 gdig-kfac:clusters=64, gdig-kfac:seeds=16, embedding:clusters=10.
+A repeat varies the order of training and what is drawn by lot (the random choice, clusters, members
+of clusters); scores and the adaptation behind them are those of --seed in all repeats.
 For every budget the learning rate is the one of --learning-rates with the lowest validation loss
 after training on a random choice; all methods use it. The same command goes on after an
 interruption, and more methods, budgets or repeats may be asked for in the same --out."
@@ -69,7 +71,7 @@ pub struct Flags {
     /// Rows to choose
     #[arg(long, value_delimiter = ',', default_value = "250,500,1000")]
     pub budgets: Vec<usize>,
-    /// Runs of each cell, with seeds 0, 1, …
+    /// Training runs of each method and budget, with seeds 0, 1, …
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
     /// Learning rates to choose from
@@ -78,11 +80,14 @@ pub struct Flags {
     /// Passes over the chosen rows
     #[arg(long, default_value_t = 3)]
     pub epochs: usize,
-    /// Samples per optimizer step
+    /// Samples per optimizer step, also of the adaptation
     #[arg(long, default_value_t = 32)]
     pub batch_size: usize,
 
-    /// Learning rate of the adaptation to the pool, where a method takes gradients
+    /// Passes over the pool of the adaptation to it, where a method takes gradients
+    #[arg(long, default_value_t = 3)]
+    pub adapt_epochs: usize,
+    /// Learning rate of the adaptation
     #[arg(long, default_value_t = 3e-4)]
     pub adapt_lr: f64,
     /// A relaxed rule of G-DIG lets through this many times the budget
@@ -119,7 +124,9 @@ impl Flags {
             "--headroom is {}, but must be a finite number of at least 1",
             self.headroom
         );
-        ensure!(!self.learning_rates.is_empty(), "--learning-rates is empty");
+        distinct("--learning-rates", &self.learning_rates)?;
+        distinct("--budgets", &self.budgets)?;
+        distinct("--methods", &self.methods)?;
         if let Some(budget) = self.budgets.iter().find(|&&budget| budget == 0 || budget > pool) {
             bail!("--budgets holds {budget}, but only 1 to {pool} rows of the pool can be chosen");
         }
@@ -143,7 +150,12 @@ impl Flags {
 
     /// Settings of the adaptation to the whole pool.
     pub fn adaptation(&self) -> TrainParams {
-        TrainParams { learning_rate: self.adapt_lr, seed: self.seed, ..self.training() }
+        TrainParams {
+            epochs: self.adapt_epochs,
+            learning_rate: self.adapt_lr,
+            seed: self.seed,
+            ..self.training()
+        }
     }
 
     /// Settings of the answers.
@@ -154,6 +166,15 @@ impl Flags {
             ..GenerateParams::default()
         }
     }
+}
+
+/// Refuses an empty list, and one that holds the same twice: its runs would count twice.
+fn distinct<T: PartialEq + std::fmt::Display>(flag: &str, list: &[T]) -> Result<()> {
+    ensure!(!list.is_empty(), "{flag} is empty");
+    for (place, value) in list.iter().enumerate() {
+        ensure!(!list[..place].contains(value), "{flag} holds {value} twice");
+    }
+    Ok(())
 }
 
 /// A range written `15000..17000`.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tamis::dataset::{Content, Dataset, Encoder, Sample};
 use tamis::report::write_jsonl;
 
-use super::random::{Purpose, random};
+use super::random::random;
 use crate::one_line;
 
 /// Writes `pool.jsonl` into `out`: the given rows, of which the share `mismatch` gets the answer of
@@ -24,7 +24,7 @@ pub fn spoil(
     out: &Path,
 ) -> Result<(PathBuf, Vec<bool>)> {
     let mut order: Vec<usize> = (0..samples.len()).collect();
-    order.shuffle(&mut random(seed, Purpose::Mismatch));
+    order.shuffle(&mut random(seed, "mismatch"));
     order.truncate((samples.len() as f64 * mismatch).round() as usize);
     ensure!(order.len() != 1, "one row alone cannot get the answer of another; raise --mismatch");
     // Along a ring, so that no row keeps its own answer.

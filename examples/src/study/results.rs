@@ -68,6 +68,8 @@ pub struct Outcome {
     pub length_ratio: f64,
     /// BLEU against the random choice of the same size, resampled over segments.
     pub against_random: Option<Comparison>,
+    /// BLEU against the starting point without training, resampled over segments.
+    pub against_start: Option<Comparison>,
     /// Sentence BLEU (mean over the runs) against the random choice, by segment.
     pub t_test: Option<Comparison>,
 }
@@ -78,6 +80,12 @@ struct Group<'a> {
     budget: usize,
     cells: Vec<&'a Cell>,
     segments: Vec<Vec<BleuStats>>,
+}
+
+/// What a group is compared with.
+struct Bases<'a, 'b> {
+    random: Option<&'b Group<'a>>,
+    start: Option<&'b Group<'a>>,
 }
 
 /// Scores all answers and writes `results.jsonl`, `table.md`, `report.html`, `run.json`, and the
@@ -103,7 +111,10 @@ pub fn write(
             .iter()
             .find(|other| other.budget == group.budget && other.method == Some(Method::RANDOM))
             .filter(|_| group.method.is_some_and(|method| method != Method::RANDOM));
-        outcomes.push(outcome(group, random, texts, clean, data, &bleu, &bootstrap)?);
+        let start = groups.iter().find(|other| other.method.is_none());
+        let start = start.filter(|_| group.method.is_some());
+        let bases = Bases { random, start };
+        outcomes.push(outcome(group, &bases, texts, clean, data, &bleu, &bootstrap)?);
     }
     record.notes.push(format!("BLEU: {}", bleu.signature(1)));
 
@@ -152,7 +163,7 @@ fn grouped<'a>(cells: &'a Cells, texts: &Texts, bleu: &Bleu) -> Result<Vec<Group
 
 fn outcome(
     group: &Group<'_>,
-    random: Option<&Group<'_>>,
+    bases: &Bases<'_, '_>,
     texts: &Texts,
     clean: &[bool],
     data: &[Encoded],
@@ -180,9 +191,11 @@ fn outcome(
     let words = |lines: &[String]| -> f64 {
         lines.iter().map(|line| line.split_whitespace().count()).sum::<usize>() as f64
     };
-    let (mut against_random, mut t_test) = (None, None);
-    if let Some(random) = random {
-        against_random = Some(bootstrap.compare_groups(bleu, &group.segments, &random.segments)?);
+    let against = |base: Option<&Group<'_>>| {
+        base.map(|base| bootstrap.compare_groups(bleu, &group.segments, &base.segments)).transpose()
+    };
+    let mut t_test = None;
+    if let Some(random) = bases.random {
         let (here, there) = (sentences(bleu, group)?, sentences(bleu, random)?);
         t_test = Some(paired_t_test(&here, &there, CONFIDENCE)?);
     }
@@ -200,7 +213,8 @@ fn outcome(
         clean: of_rows(&|row| f64::from(u8::from(clean[row]))),
         answer_tokens: of_rows(&|row| data[row].targets() as f64),
         length_ratio: over(&|cell| words(&cell.answers)) / words(&texts.references),
-        against_random,
+        against_random: against(bases.random)?,
+        against_start: against(bases.start)?,
         t_test,
     })
 }
@@ -242,7 +256,9 @@ fn table(outcomes: &[Outcome]) -> Table {
     {
         table = table.column(name, Align::Right);
     }
-    for name in ["p (t-test)", "valid. loss", "clean %", "tokens", "length", "rate"] {
+    for name in
+        ["p (t-test)", "against start", "p", "valid. loss", "clean %", "tokens", "length", "rate"]
+    {
         table = table.column(name, Align::Right);
     }
     let none = || "–".to_owned();
@@ -264,6 +280,8 @@ fn table(outcomes: &[Outcome]) -> Table {
                 .map_or_else(none, |i| format!("{:+.2} … {:+.2}", i.low, i.high)),
             p(against),
             p(outcome.t_test.as_ref()),
+            outcome.against_start.map_or_else(none, |test| format!("{:+.2}", test.difference)),
+            p(outcome.against_start.as_ref()),
             format!("{:.3}", outcome.validation),
             if trained { format!("{:.1}", 100.0 * outcome.clean) } else { none() },
             if trained { format!("{:.1}", outcome.answer_tokens) } else { none() },
@@ -326,7 +344,9 @@ fn page_of(outcomes: &[Outcome], table: Table, record: &RunRecord) -> Report {
     }
     notes.paragraph(
         "± runs: standard deviation of BLEU over training runs. p: paired bootstrap over segments, \
-         two-sided; t-test: on sentence BLEU averaged over the runs. clean: share of the chosen rows \
+         two-sided, for these trainings and without a correction for the number of comparisons; t-test: on \
+         sentence BLEU averaged over the runs. Scores of methods are computed once: ± runs does not hold \
+         what another adaptation would change. clean: share of the chosen rows \
          that kept their own answer. tokens: mean length of a chosen answer. length: words of the \
          model's answers per word of the references.",
     );

@@ -108,6 +108,17 @@ fn bad_input_is_refused() {
     refuse("generate", &with(&["--template", "alpaca"]), &["row 0 (id p0)", "128"]);
     let same = [&base[..4], &["--output", input]].concat();
     refuse("generate", &same, &["overwritten"]);
+    let roundabout = folder.path().join(".").join("in.jsonl");
+    let same = [&base[..4], &["--output", roundabout.to_str().unwrap()]].concat();
+    refuse("generate", &same, &["overwritten"]);
+    let nowhere = folder.path().join("nowhere/out.jsonl");
+    let same = [&base[..4], &["--output", nowhere.to_str().unwrap()]].concat();
+    refuse("generate", &same, &["no folder", "nowhere"]);
+    let out = output.to_str().unwrap();
+    refuse("generate", &[&base[..], &["--text", out]].concat(), &["overwritten"]);
+    let huge = usize::MAX.to_string();
+    succeed("generate", &[&base[..], &["--max-new-tokens", &huge, "--limit", "1"]].concat());
+    fs::remove_file(&output).unwrap();
     let bad = pools::write(folder.path(), "bad.jsonl", &["{\"src\": \"a\"}", "{\"src\": 5}"]);
     let bad =
         ["--model", model.to_str().unwrap(), "--input", bad.to_str().unwrap(), "--output", "x"];

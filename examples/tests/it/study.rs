@@ -135,11 +135,13 @@ fn a_grid_from_choice_to_table() {
 
 #[test]
 fn a_study_killed_half_way_ends_like_one_undisturbed() {
-    let calm = Study::new().with("methods", "random,gdig-identity").with("budgets", "6");
+    let methods = "random,longest,perplexity,embedding,gdig-identity";
+    let study = || Study::new().with("methods", methods).with("budgets", "6");
+    let calm = study();
     calm.succeed();
-    let stormy = Study::new().with("methods", "random,gdig-identity").with("budgets", "6");
+    let stormy = study();
     let mut killed = 0;
-    for cell in ["rate-6-1e-4", "random-6-1"] {
+    for cell in ["rate-6-1e-4", "longest-6-0", "embedding-6-0"] {
         let mut command = Command::new(binary("study"));
         command.args(stormy.arguments()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -171,9 +173,20 @@ fn bad_settings_are_refused() {
     with("rows", "10..99").refuse(&["--rows ends at 99", "48"]);
     with("rows", "9-12").refuse(&["9-12", "15000..17000"]);
     with("valid-rows", "40").refuse(&["--held-out has 20 rows"]);
+    with("budgets", "6,6").refuse(&["--budgets holds 6 twice"]);
+    with("methods", "longest,longest").refuse(&["longest", "twice"]);
     with("repeats", "0").refuse(&["--repeats is 0"]);
     with("learning-rates", "1e9").refuse(&["diverged at every learning rate", "6 rows"]);
     with("headroom", "0.5").refuse(&["--headroom is 0.5"]);
+    // Its own pool may not be the pool, and another study's cells keep theirs.
+    let study = Study::new();
+    fs::create_dir(study.out()).unwrap();
+    let pool = study.out().join("pool.jsonl");
+    fs::copy(&study.flags["pool"], &pool).unwrap();
+    let before = fs::read(&pool).unwrap();
+    let study = study.with("pool", pool.to_str().unwrap());
+    study.refuse(&["pool.jsonl", "overwritten"]);
+    assert_eq!(fs::read(&pool).unwrap(), before);
     let study = Study::new();
     let talk = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},\
                 {\"role\":\"assistant\",\"content\":\"Hello\"}]}";

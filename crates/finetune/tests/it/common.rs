@@ -13,8 +13,13 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 }
 
 pub(crate) fn llama(kind: DType) -> Box<dyn CausalLm> {
+    base("llama", kind)
+}
+
+/// The model in a folder of the fixtures.
+pub(crate) fn base(name: &str, kind: DType) -> Box<dyn CausalLm> {
     let options = LoadOptions { device: DeviceSpec::Cpu, kind, ..LoadOptions::default() };
-    load(fixture("llama"), &options).unwrap()
+    load(fixture(name), &options).unwrap()
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,15 @@
-//! Integration tests: the optimizer alone, the schedules, the training loop on a tiny Llama, and
-//! parity with `PyTorch`.
+//! Integration tests: the optimizer alone, the schedules, the training loop on a tiny Llama, adapters,
+//! checkpoints, and parity with `PyTorch` and PEFT.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod adamw;
 mod common;
+mod lora;
+mod masters;
 mod parity;
+mod peft;
+mod recompute;
+mod resume;
 mod settings;
 mod training;
+mod validation;

@@ -41,6 +41,42 @@ fn settings_outside_their_range_are_refused_by_name() {
     for bad in [-0.1, f64::NAN, f64::INFINITY] {
         assert_eq!(refused(|p| p.weight_decay = bad), "weight_decay");
     }
+    for bad in [0.9, f64::NAN, f64::INFINITY] {
+        assert_eq!(refused(|p| p.loss_ceiling = Some(bad)), "loss_ceiling");
+    }
+}
+
+/// Records of runs made before a setting existed stay equal to those of now.
+#[test]
+fn later_settings_are_written_only_where_they_change_something() {
+    let fields = |params: &TrainParams| match serde_json::to_value(params).unwrap() {
+        serde_json::Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>(),
+        other => panic!("{other}"),
+    };
+    let first = [
+        "epochs",
+        "learning_rate",
+        "batch_size",
+        "token_budget",
+        "warmup_ratio",
+        "schedule",
+        "betas",
+        "eps",
+        "weight_decay",
+        "decay",
+        "max_grad_norm",
+        "seed",
+    ];
+    assert_eq!(fields(&TrainParams::default()), first);
+    let changed = TrainParams {
+        loss_ceiling: None,
+        activation_checkpointing: true,
+        ..TrainParams::default()
+    };
+    assert_eq!(fields(&changed)[first.len()..], ["loss_ceiling", "activation_checkpointing"]);
+    let again: TrainParams =
+        serde_json::from_str(&serde_json::to_string(&changed).unwrap()).unwrap();
+    assert_eq!(again, changed);
 }
 
 #[test]

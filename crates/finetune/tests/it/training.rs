@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tamis_dataset::Encoded;
 use tamis_finetune::{
-    FinetuneError, Observer, Schedule, Silent, StepRecord, TrainParams, TrainReport,
+    FinetuneError, Observer, Schedule, Silent, StepRecord, TrainParams, TrainReport, epoch_order,
 };
 use tamis_model::{CausalLm, DType, LoadOptions, load};
 
@@ -45,6 +45,20 @@ proptest! {
         let whole = trained(DType::F64, TrainParams { token_budget: 10_000, ..settings() });
         let parts = trained(DType::F64, TrainParams { token_budget, ..settings() });
         let (largest, at) = difference(&whole, &parts);
+        prop_assert!(largest < 1e-6, "{largest:e} in {at}");
+    }
+
+    #[test]
+    fn the_order_inside_a_step_does_not_change_the_result(seed: u64, token_budget in 20usize..200) {
+        let trained = |data: &[Encoded]| {
+            let mut model = llama(DType::F64);
+            train(model.as_mut(), TrainParams { batch_size: 18, token_budget, ..settings() }, data);
+            weights(&*model)
+        };
+        let data = data();
+        let shuffled: Vec<Encoded> =
+            epoch_order(data.len(), seed, 0).into_iter().map(|i| data[i].clone()).collect();
+        let (largest, at) = difference(&trained(&data), &trained(&shuffled));
         prop_assert!(largest < 1e-6, "{largest:e} in {at}");
     }
 }
@@ -246,8 +260,26 @@ fn data_that_cannot_be_trained_on_is_refused_before_the_first_step() {
 
 #[test]
 fn half_precision_is_refused() {
-    let mut model = llama(DType::Bf16);
+    let mut model = llama(DType::F16);
     let (error, untouched) = refused(model.as_mut(), settings(), &data());
-    assert!(matches!(error, FinetuneError::Kind { .. }), "{error}");
+    assert!(matches!(error, FinetuneError::HalfPrecision { .. }), "{error}");
+    assert!(error.to_string().contains("expected Float, BFloat16 or Double"), "{error}");
     assert!(untouched);
+}
+
+#[test]
+fn a_loss_far_above_blind_guessing_counts_as_diverged() {
+    let params = TrainParams { learning_rate: 30.0, warmup_ratio: 0.0, ..settings() };
+    let mut model = llama(DType::F32);
+    let error = params.clone().check().unwrap().train(model.as_mut(), &data(), &mut Silent);
+    let FinetuneError::Diverged { step: 2, loss, what, checkpoint: None, .. } = error.unwrap_err()
+    else {
+        panic!("expected divergence at step 2")
+    };
+    // Ten times ln(48), which is less than the loss of the first step here.
+    assert!(loss > 38.7 && what.starts_with("the loss is above "), "{loss}: {what}");
+
+    let unlimited = TrainParams { loss_ceiling: None, ..params };
+    let report = train(llama(DType::F32).as_mut(), unlimited, &data());
+    assert!(report.losses[1] > 38.7);
 }

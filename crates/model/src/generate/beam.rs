@@ -8,7 +8,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::forward::{prefill, room, step};
+use super::forward::{not_finite, prefill, room, step};
 use super::params::{Finish, GenerateParams, Generated, Strategy};
 use crate::{CausalLm, ModelError, Tap};
 
@@ -86,6 +86,10 @@ pub(super) fn search(
     let (mut cache, mut logits) = prefill(model, prompts, longest.saturating_sub(1), tap)?;
     loop {
         let continuations = continuations(&logits, &searches, &rules)?;
+        if continuations.iter().any(|found| !found[0].2.is_finite()) {
+            let step = searches[0].running[0].ids.len();
+            return Err(not_finite(model, step, searches.len()));
+        }
         // Rows of the cache that go on, and the token each reads next.
         let (mut rows, mut next) = (Vec::new(), Vec::new());
         let mut first = 0;

@@ -58,3 +58,8 @@ fn logits(model: &dyn CausalLm, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Te
 pub(super) fn room(params: &GenerateParams, model: &dyn CausalLm, length: usize) -> usize {
     params.max_new_tokens.min(model.shape().max_positions - length)
 }
+
+/// The error of logits that are not finite.
+pub(super) fn not_finite(model: &dyn CausalLm, step: usize, rows: usize) -> ModelError {
+    ModelError::Logits { step, rows, kind: model.shape().kind }
+}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tamis_dataset::plan_batches;
 
+use super::forward::room;
 use super::{beam, walk};
 use crate::{CausalLm, ModelError, Tap};
 
@@ -159,11 +160,12 @@ impl Generator {
             Strategy::Beam { beams, .. } => beams,
             _ => 1,
         };
-        let room: Vec<usize> =
-            prompts.iter().map(|p| width * (p.len() + self.params.max_new_tokens)).collect();
+        let size = |prompt: &Vec<u32>| prompt.len() + room(&self.params, model, prompt.len());
+        let sizes: Vec<usize> =
+            prompts.iter().map(|prompt| size(prompt).saturating_mul(width)).collect();
         let mut results: Vec<Option<Generated>> = vec![None; prompts.len()];
         let mut finished = 0;
-        let plan = plan_batches(&room, self.params.token_budget).map_err(|error| {
+        let plan = plan_batches(&sizes, self.params.token_budget).map_err(|error| {
             let expected = "at least 1".to_owned();
             ModelError::BadInput { what: "token budget", found: error.to_string(), expected }
         })?;

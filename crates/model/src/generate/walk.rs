@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::forward::{prefill, room, step};
+use super::forward::{not_finite, prefill, room, step};
 use super::params::{Finish, GenerateParams, Generated, Strategy};
 use super::sample::Sampler;
 use crate::{CausalLm, KvCache, ModelError, Tap};
@@ -42,6 +42,9 @@ pub(super) fn walk(
     let (mut cache, mut logits) = prefill(model, prompts, longest.saturating_sub(1), tap)?;
     loop {
         let chosen = choose(&logits, &mut rows)?;
+        if chosen.iter().any(|(_, log_prob)| !log_prob.is_finite()) {
+            return Err(not_finite(model, rows[0].ids.len(), rows.len()));
+        }
         let mut next = Vec::with_capacity(rows.len());
         let mut kept = Vec::with_capacity(rows.len());
         for (number, (mut row, (id, log_prob))) in

@@ -245,6 +245,23 @@ fn samples_follow_the_distribution() {
 }
 
 #[test]
+fn a_model_without_probabilities_is_refused() {
+    let model = model("llama", DType::F32);
+    let mut weight = model.parameters().get("model.norm.weight").unwrap().shallow_clone();
+    let _ = tch::no_grad(|| weight.fill_(f64::NAN));
+    for strategy in [
+        Strategy::Greedy,
+        Strategy::Beam { beams: 2, length_penalty: 1.0, early_stopping: false },
+        Strategy::Sample { temperature: 1.0, top_p: 0.9, top_k: 0, seed: 0 },
+    ] {
+        let generator = GenerateParams { strategy, ..GenerateParams::default() }.check().unwrap();
+        let result = generator.generate(&*model, &[vec![5]], &mut NoTap, &mut |_| {});
+        let error = result.err().unwrap().to_string();
+        assert!(error.contains("not finite") && error.contains("token 0"), "{error}");
+    }
+}
+
+#[test]
 fn bad_settings_and_prompts_are_refused() {
     let refused = |params: GenerateParams| params.check().err().unwrap().to_string();
     let zero = GenerateParams { max_new_tokens: 0, ..GenerateParams::default() };

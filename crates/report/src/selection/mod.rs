@@ -3,6 +3,8 @@
 mod run_section;
 mod sections;
 
+pub use run_section::run_section;
+
 use crate::{Report, ReportError, RunRecord, Tile};
 
 /// What a selecting program knows at its end; [`build`](Self::build) makes the common sections of

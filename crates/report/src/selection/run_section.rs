@@ -9,8 +9,8 @@ use crate::{Align, Report, RunRecord, Table, clip, format_bytes, format_number, 
 /// Digits of hashes; `run.json` has all of them.
 const HASH_LIMIT: usize = 16;
 
-/// Parameters, inputs, stages and machine.
-pub(super) fn run_section(report: &mut Report, run: &RunRecord) {
+/// Adds the section "Run": parameters, counts, stages, inputs, outputs and machine.
+pub fn run_section(report: &mut Report, run: &RunRecord) {
     let two =
         |left: &str, right: &str| Table::new().column(left, Align::Left).column(right, Align::Left);
     let section = report.section("Run");

@@ -65,7 +65,12 @@ fn a_damaged_checkpoint_is_passed_over_or_named() {
     assert_eq!(run.checkpoints(), [10, 20]);
     fs::write(run.out.join("checkpoint-20/optimizer.safetensors"), "short").unwrap();
     let said = run.succeed();
-    assert!(said.contains("checkpoint-10"), "{said}");
+    let passed = "passing over a checkpoint: ";
+    assert!(
+        said.contains(passed) && said.contains("checkpoint-20/optimizer.safetensors"),
+        "{said}"
+    );
+    assert!(said.contains("going on from ") && said.contains("checkpoint-10"), "{said}");
     assert!(run.model() == model);
     for step in [10, 20] {
         fs::write(run.out.join(format!("checkpoint-{step}/optimizer.safetensors")), "").unwrap();

@@ -1,0 +1,324 @@
+//! Checkpoints: everything that going on after an interruption needs, in one folder.
+
+mod params;
+mod state;
+
+pub use params::{CheckpointParams, Every, NotADistance};
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+use tamis_artifact::{Manifest, hash_file};
+use tch::{Tensor, no_grad};
+
+use crate::progress::Progress;
+use crate::subject::Subject;
+use crate::tensor_file::{self, sync_folder};
+use crate::weights::Unfrozen;
+use crate::{AdamW, EvalRecord, FinetuneError};
+use state::State;
+
+const PREFIX: &str = "checkpoint-";
+const TEMPORARY_PREFIX: &str = ".checkpoint-";
+const LOCK: &str = ".lock";
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// What follows a weight's name in the optimizer's file.
+const FIRST: &str = ".first";
+const SECOND: &str = ".second";
+const MASTER: &str = ".master";
+
+/// The folder a run keeps its checkpoints in, as `checkpoint-<step>`.
+///
+/// Each holds the model in Hugging Face layout (or the adapter in PEFT's), the optimizer's moments
+/// under the names of the parameters and, in `trainer.json`, the position in schedule and data, the
+/// history, the settings, what the run started from, and the checksum of every file. There is no
+/// other state: everything random is keyed by (seed, step).
+///
+/// A checkpoint is written beside its place and renamed into it, so a crash or a full disk leaves
+/// the older ones as they were. One process at a time may use a folder.
+#[derive(Debug)]
+pub struct Checkpoints {
+    dir: PathBuf,
+    source: PathBuf,
+    params: CheckpointParams,
+    /// When the last one was written, or the folder opened.
+    last: Instant,
+    /// Step of the newest one while its weights have not proven good.
+    unproven: Option<usize>,
+    /// Held until this is dropped or the process ends.
+    lock: File,
+}
+
+/// What a checkpoint is made of.
+pub(crate) struct Contents<'a> {
+    pub(crate) subject: Subject<'a>,
+    pub(crate) weights: &'a mut Unfrozen,
+    pub(crate) optimizer: &'a mut AdamW,
+}
+
+/// A checkpoint whose files are whole.
+pub(crate) struct Found {
+    pub(crate) dir: PathBuf,
+    state: State,
+}
+
+impl Checkpoints {
+    /// Opens or creates the folder `dir`; `source` is the folder that the model was loaded from.
+    ///
+    /// What interrupted writes left behind is removed. Other files in the folder are left alone.
+    ///
+    /// # Errors
+    /// A setting outside its range, a folder that cannot be made, or one that another process
+    /// uses.
+    pub fn open(
+        dir: impl Into<PathBuf>,
+        source: impl Into<PathBuf>,
+        params: CheckpointParams,
+    ) -> Result<Self, FinetuneError> {
+        params.check()?;
+        let (dir, source) = (dir.into(), source.into());
+        fs::create_dir_all(&dir).map_err(FinetuneError::io("create the folder", &dir))?;
+        let path = dir.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(FinetuneError::io("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FinetuneError::Locked { dir }),
+            Err(TryLockError::Error(error)) => return Err(FinetuneError::io("lock", path)(error)),
+        }
+        let new = Self { dir, source, params, last: Instant::now(), unproven: None, lock };
+        for (name, path) in new.entries()? {
+            if name.starts_with(TEMPORARY_PREFIX) {
+                remove(&path)?;
+            }
+        }
+        Ok(new)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Steps and folders of all checkpoints, the newest first.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed.
+    pub fn list(&self) -> Result<Vec<(usize, PathBuf)>, FinetuneError> {
+        let step = |name: &str| name.strip_prefix(PREFIX)?.parse::<usize>().ok();
+        let entries = self.entries()?.into_iter();
+        let mut all: Vec<(usize, PathBuf)> =
+            entries.filter_map(|(name, path)| Some((step(&name)?, path))).collect();
+        all.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
+        Ok(all)
+    }
+
+    fn entries(&self) -> Result<Vec<(String, PathBuf)>, FinetuneError> {
+        let entries = fs::read_dir(&self.dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(FinetuneError::io("list", &self.dir))?;
+        let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        Ok(entries.iter().map(|entry| (name(entry), entry.path())).collect())
+    }
+
+    fn place(&self, step: usize) -> PathBuf {
+        self.dir.join(format!("{PREFIX}{step}"))
+    }
+
+    /// Adds what only the model's folder tells to what names a run.
+    pub(crate) fn identify(&self, run: &mut Map<String, Value>) -> Result<(), FinetuneError> {
+        // What a model computes depends on its configuration as well as its weights.
+        run.insert("config".to_owned(), hash_file(self.source.join("config.json"))?.into());
+        Ok(())
+    }
+
+    /// The newest checkpoint, which must be one of this run. Damaged ones are passed over, which
+    /// `tell` is told, as long as there is an older one that is not.
+    pub(crate) fn newest(
+        &self,
+        run: &Map<String, Value>,
+        mut tell: impl FnMut(&FinetuneError),
+    ) -> Result<Option<Found>, FinetuneError> {
+        let mut damage = None;
+        for (_, dir) in self.list()? {
+            match State::read(&dir) {
+                Ok(state) => {
+                    of_run(&dir, &state, run)?;
+                    return Ok(Some(Found { dir, state }));
+                }
+                Err(error @ FinetuneError::Damaged { .. }) => {
+                    tell(&error);
+                    damage.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    /// The checkpoint of a given step, which must be one of this run.
+    pub(crate) fn at(&self, step: usize, run: &Map<String, Value>) -> Result<Found, FinetuneError> {
+        let dir = self.place(step);
+        let state = State::read(&dir)?;
+        of_run(&dir, &state, run)?;
+        Ok(Found { dir, state })
+    }
+
+    /// Whether one is due after `step`.
+    pub(crate) fn due(&self, step: usize, end: bool) -> bool {
+        self.params.every.due(step, self.last.elapsed()) || (end && self.params.at_end)
+    }
+
+    /// Writes a checkpoint and returns its folder.
+    pub(crate) fn write(
+        &mut self,
+        contents: &Contents<'_>,
+        run: &Map<String, Value>,
+        progress: &Progress,
+    ) -> Result<PathBuf, FinetuneError> {
+        let step = progress.step;
+        let temporary = self.dir.join(format!("{TEMPORARY_PREFIX}{step}.tmp"));
+        let place = self.place(step);
+        let written = self.fill(&temporary, contents, run, progress).and_then(|()| {
+            if place.exists() {
+                // One that was damaged, or it would not be made again.
+                remove(&place)?;
+            }
+            fs::rename(&temporary, &place).map_err(FinetuneError::io("rename to", &place))?;
+            sync_folder(&self.dir)
+        });
+        if let Err(error) = written {
+            // Gives the space back; the first failure is the one to report.
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        self.last = Instant::now();
+        self.unproven = Some(step);
+        Ok(place)
+    }
+
+    fn fill(
+        &self,
+        dir: &Path,
+        contents: &Contents<'_>,
+        run: &Map<String, Value>,
+        progress: &Progress,
+    ) -> Result<(), FinetuneError> {
+        fs::create_dir_all(dir).map_err(FinetuneError::io("create the folder", dir))?;
+        contents.subject.save(&self.source, dir)?;
+        let mut tensors = BTreeMap::new();
+        for moments in contents.optimizer.moments() {
+            for (what, tensor) in [(FIRST, &moments.first), (SECOND, &moments.second)] {
+                tensors.insert(format!("{}{what}", moments.name), tensor.shallow_clone());
+            }
+        }
+        if let Some(masters) = contents.weights.masters() {
+            for (name, master) in masters {
+                tensors.insert(format!("{name}{MASTER}"), master.shallow_clone());
+            }
+        }
+        tensor_file::write(&dir.join(OPTIMIZER), &tensors)?;
+        State::write(dir, run.clone(), progress.clone())?;
+        sync_folder(dir)
+    }
+
+    /// To be called when the weights of the newest checkpoint have proven good: removes those that
+    /// need not be kept any more.
+    pub(crate) fn settle(&mut self, best: Option<usize>) -> Result<(), FinetuneError> {
+        if self.unproven.take().is_none() {
+            return Ok(());
+        }
+        for (step, dir) in self.list()?.into_iter().skip(self.params.keep) {
+            if Some(step) != best {
+                remove(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// To be called when the weights after `step` have proven bad: removes their checkpoint, if
+    /// there is one. Returns the newest of the others.
+    pub(crate) fn discard(&mut self, step: usize) -> Result<Option<PathBuf>, FinetuneError> {
+        let place = self.place(step);
+        if place.exists() {
+            remove(&place)?;
+        }
+        Ok(self.list()?.into_iter().next().map(|(_, dir)| dir))
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        // Closing the file would do, were it not for processes being started by other threads at
+        // this moment, which share its handle until they run.
+        let _ = self.lock.unlock();
+    }
+}
+
+impl Found {
+    /// Steps taken before it was written.
+    pub(crate) fn step(&self) -> usize {
+        self.state.progress.step
+    }
+
+    /// Evaluations before it was written.
+    pub(crate) fn evaluations(&self) -> &[EvalRecord] {
+        &self.state.progress.evaluations
+    }
+
+    /// Overwrites weights and optimizer with those of the checkpoint; returns how far it had come.
+    pub(crate) fn restore(self, contents: &mut Contents<'_>) -> Result<Progress, FinetuneError> {
+        contents.subject.restore(&self.dir)?;
+        contents.weights.refresh()?;
+        let path = self.dir.join(OPTIMIZER);
+        let tensors = tensor_file::read(&path)?;
+        let find = |name: &str, what: &str, like: &Tensor| {
+            let name = format!("{name}{what}");
+            let found = tensors.get(&name).filter(|found| found.size() == like.size());
+            found.ok_or_else(|| FinetuneError::File {
+                path: path.clone(),
+                problem: format!("`{name}` is missing or not of shape {:?}", like.size()),
+            })
+        };
+        no_grad(|| {
+            if let Some(masters) = contents.weights.masters() {
+                for (name, master) in masters {
+                    master.shallow_clone().f_copy_(find(name, MASTER, master)?)?;
+                }
+            }
+            contents.optimizer.restore(self.state.progress.step as u64, |moments| {
+                let first = find(&moments.name, FIRST, &moments.first)?;
+                let second = find(&moments.name, SECOND, &moments.second)?;
+                moments.first.f_copy_(first)?;
+                moments.second.f_copy_(second)?;
+                Ok(())
+            })
+        })?;
+        Ok(self.state.progress)
+    }
+
+    /// Overwrites the weights alone.
+    pub(crate) fn restore_weights(&self, subject: Subject<'_>) -> Result<(), FinetuneError> {
+        subject.restore(&self.dir)
+    }
+}
+
+/// Refuses a checkpoint of another run.
+fn of_run(dir: &Path, state: &State, run: &Map<String, Value>) -> Result<(), FinetuneError> {
+    let manifest = |fields: &Map<String, Value>| Manifest {
+        kind: "training".to_owned(),
+        format: 1,
+        fields: fields.clone(),
+    };
+    let differences = manifest(&state.run).differences(&manifest(run));
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(FinetuneError::OtherRun { dir: dir.to_owned(), differences })
+}
+
+fn remove(dir: &Path) -> Result<(), FinetuneError> {
+    fs::remove_dir_all(dir).map_err(FinetuneError::io("remove", dir))
+}

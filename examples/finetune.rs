@@ -1,0 +1,159 @@
+//! Fine-tunes a language model on instruction data: all its weights, or a LoRA adapter.
+//!
+//! ```text
+//! cargo run --release -p tamis-examples --example finetune -- \
+//!     --model MODEL --train selected.jsonl --valid valid.jsonl --out out/finetune --learning-rate 3e-4
+//! ```
+//!
+//! You should see a bar with loss, tokens a second and the time left, and in `--out`: `model/` (a
+//! folder that Hugging Face's programs load; with `--lora-rank` an adapter for PEFT, unless
+//! `--merge`), `metrics.jsonl` (a line for every step and evaluation), `report.html` with the loss
+//! curve, `run.json`, and checkpoints. After an interruption the same command goes on from the
+//! newest of these.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use tamis::artifact::Progress;
+use tamis::finetune::{Checkpoints, Job, Lora, MetricsFile, TrainReport};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
+use tamis::report::{RunRecord, StageTimer};
+use tamis_examples::finetune::{Flags, page, read};
+use tamis_examples::{Bars, refuse_overwriting};
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let mut record = RunRecord::start("finetune", env!("CARGO_PKG_VERSION"));
+    record.set_parameters(&flags)?;
+    record.seeds.set("seed", flags.seed);
+    let trainer = flags.training().check()?;
+
+    // Data and model.
+    for input in [&flags.model.model, &flags.train].into_iter().chain(&flags.valid) {
+        refuse_overwriting(input, &flags.out, &["metrics.jsonl", "run.json", "report.html"])?;
+    }
+    refuse_inside(&flags.model.model, &flags.out)?;
+    let encoder = flags.text.encoder(&flags.model)?;
+    record.add_input(&flags.model.model)?;
+    let train = read("train", &flags.train, &flags.text, &encoder, &mut record)?;
+    let valid = match &flags.valid {
+        Some(path) => Some(read("valid", path, &flags.text, &encoder, &mut record)?),
+        None => None,
+    };
+    let mut model = flags.model.load()?;
+    let mut lora = flags.adapter().map(|params| Lora::new(params, model.as_ref())).transpose()?;
+    let trained = trained(lora.as_ref(), model.as_ref());
+    eprintln!("{trained}; {} steps", trainer.steps(train.samples.len()));
+    record.notes.push(trained.clone());
+    record.environment.threads = Some(threads.per_operation);
+    record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
+
+    // Training, from the newest checkpoint on if there is one.
+    let mut timer = StageTimer::start("train");
+    let mut checkpoints = Checkpoints::open(&flags.out, &flags.model.model, flags.checkpoints())?;
+    let mut watching = (Bars::training("train"), MetricsFile::new(flags.out.join("metrics.jsonl")));
+    let held_out = valid.as_ref().map(|part| (part.samples.as_slice(), flags.evaluation()));
+    let job = Job {
+        model: model.as_mut(),
+        lora: lora.as_mut(),
+        data: &train.samples,
+        validation: held_out,
+        checkpoints: Some(&mut checkpoints),
+    };
+    let report = trainer.run(job, &mut watching)?;
+    watching.0.finish();
+    watching.1.finish()?;
+    timer.resumed(report.resumed.is_some());
+    record.stages.push(timer.finish());
+
+    // Results.
+    let place = flags.out.join("model");
+    let run = begin_results(&flags.out)?;
+    match &lora {
+        Some(lora) if flags.merge => {
+            lora.merge(model.as_mut())?;
+            model.parameters().save_pretrained(&flags.model.model, &place)?;
+        }
+        Some(lora) => lora.save_pretrained(model.as_ref(), &flags.model.model, &place)?,
+        None => model.parameters().save_pretrained(&flags.model.model, &place)?,
+    }
+    record.add_output(&place)?;
+    record.add_output(flags.out.join("metrics.jsonl"))?;
+    count(&report, &mut record);
+    record.finish();
+    page(&report, &trained, &record).write(flags.out.join("report.html"))?;
+    record.write(&run)?;
+    say(&report);
+    for path in [place, run, flags.out.join("report.html")] {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Removes `run.json`: written last, it says that the files beside it are of one run.
+fn begin_results(out: &Path) -> Result<PathBuf> {
+    let run = out.join("run.json");
+    if run.exists() {
+        fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
+    }
+    Ok(run)
+}
+
+/// Puts what the training did into the record.
+fn count(report: &TrainReport, record: &mut RunRecord) {
+    for (name, count) in
+        [("steps", report.steps), ("tokens", report.tokens), ("targets", report.targets)]
+    {
+        record.counts.set(name, count as u64);
+    }
+    if report.stopped_early {
+        record.notes.push("stopped early: the held-out loss did not fall any more".to_owned());
+    }
+    if let Some(step) = report.restored {
+        record.notes.push(format!("the weights are those after step {step}, the best evaluation"));
+    }
+}
+
+/// Prints the losses at both ends.
+fn say(report: &TrainReport) {
+    if let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) {
+        let (first, last) = (first.loss, last.loss);
+        println!("training loss: {first:.4} in the first epoch, {last:.4} in the last");
+    }
+    let best = report.evaluations.iter().rev().find(|record| record.best);
+    if let (Some(first), Some(best)) = (report.evaluations.first(), best) {
+        let (before, after, step) = (first.loss, best.loss, best.step);
+        println!("held-out loss: {before:.4} before, {after:.4} after step {step}");
+    }
+}
+
+/// What is trained, in words.
+fn trained(lora: Option<&Lora>, model: &dyn CausalLm) -> String {
+    let all = model.parameters().count();
+    match lora {
+        Some(lora) => {
+            let (layers, rank) = (lora.layers().count(), lora.params().rank);
+            format!(
+                "{} adapter weights of rank {rank} on {layers} layers, beside {all}",
+                lora.count()
+            )
+        }
+        None => format!("all {all} weights"),
+    }
+}
+
+/// Refuses a model that lies where the program writes: its folder would change under it.
+fn refuse_inside(model: &Path, out: &Path) -> Result<()> {
+    if let (Ok(model_at), Ok(out_at)) = (model.canonicalize(), out.canonicalize()) {
+        ensure!(
+            !model_at.starts_with(&out_at),
+            "{} lies in --out and would be overwritten: choose another --out",
+            model.display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! What `finetune` needs around the training itself: its flags, its data and its page.
+
+mod data;
+mod flags;
+mod page;
+
+pub use data::{Part, read};
+pub use flags::{Flags, ScheduleKind, WeightsKind};
+pub use page::page;
