@@ -81,6 +81,7 @@ fn main() -> Result<()> {
         Some(lora) => lora.save_pretrained(model.as_ref(), &flags.model.model, &place)?,
         None => model.parameters().save_pretrained(&flags.model.model, &place)?,
     }
+    remove_other_kind(&place, lora.is_some() && !flags.merge)?;
     record.add_output(&place)?;
     record.add_output(flags.out.join("metrics.jsonl"))?;
     count(&report, &mut record);
@@ -90,6 +91,23 @@ fn main() -> Result<()> {
     say(&report);
     for path in [place, run, flags.out.join("report.html")] {
         println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Removes what an earlier command with or without `--merge` left in `place`: with an adapter beside
+/// merged weights, programs that load the folder would add it a second time.
+fn remove_other_kind(place: &Path, adapter: bool) -> Result<()> {
+    let entries = fs::read_dir(place).with_context(|| format!("listing {}", place.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("listing {}", place.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let of_adapter = name.starts_with("adapter_");
+        let of_model = name.starts_with("model") && name.contains(".safetensors");
+        if (adapter && of_model) || (!adapter && of_adapter) {
+            let path = entry.path();
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
     }
     Ok(())
 }

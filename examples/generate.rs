@@ -73,7 +73,7 @@ struct Flags {
     /// Seed of the draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Token that ends an answer, such as <|im_end|>; may be given more than once
+    /// Token that ends an answer, such as `<|im_end|>`; may be given more than once
     /// [default: the tokenizer's end-of-sequence token]
     #[arg(long, value_name = "TOKEN")]
     stop: Vec<String>,

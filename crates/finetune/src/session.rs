@@ -8,7 +8,7 @@ use tamis_dataset::Encoded;
 use tamis_model::NoTap;
 use tch::{Kind, Tensor};
 
-use crate::checkpoint::Contents;
+use crate::checkpoint::{Best, Contents, Resumable};
 use crate::passes::{Passing, evaluate};
 use crate::progress::Progress;
 use crate::subject::{Subject, not_finite};
@@ -107,16 +107,14 @@ impl<'a> Session<'a> {
     fn resume(&mut self) -> Result<(), FinetuneError> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let observer = &mut *self.observer;
-        let newest = checkpoints.newest(&self.run, |damage| observer.damaged(damage))?;
-        let Some(newest) = newest else { return Ok(()) };
-        let dir = newest.dir.clone();
         let keeps = self.validation.is_some_and(|(_, how)| how.keep_best);
-        let best = best(newest.evaluations()).filter(|_| keeps).map(|best| best.step);
-        let here = newest.step();
-        if let Some(step) = best.filter(|&step| step != here) {
-            if step > 0 {
-                checkpoints.at(step, &self.run)?.restore_weights(self.subject)?;
-            }
+        let found = checkpoints.newest(&self.run, keeps, |damage| observer.damaged(damage))?;
+        let Some(Resumable { newest, best }) = found else { return Ok(()) };
+        let (dir, here) = (newest.dir.clone(), newest.step());
+        if let Best::Other(found) = &best {
+            found.restore_weights(self.subject)?;
+        }
+        if matches!(best, Best::Start | Best::Other(_)) {
             self.best = Some(self.weights.snapshot()?);
         }
         let mut contents = Contents {
@@ -125,7 +123,7 @@ impl<'a> Session<'a> {
             optimizer: &mut self.optimizer,
         };
         self.progress = newest.restore(&mut contents)?;
-        if best == Some(here) {
+        if matches!(best, Best::Newest) {
             self.best = Some(self.weights.snapshot()?);
         }
         self.earlier = self.progress.seconds;

@@ -17,8 +17,9 @@ use tch::{Tensor, no_grad};
 use crate::progress::Progress;
 use crate::subject::Subject;
 use crate::tensor_file::{self, sync_folder};
+use crate::validation::best;
 use crate::weights::Unfrozen;
-use crate::{AdamW, EvalRecord, FinetuneError};
+use crate::{AdamW, FinetuneError};
 use state::State;
 
 const PREFIX: &str = "checkpoint-";
@@ -57,6 +58,25 @@ pub(crate) struct Contents<'a> {
     pub(crate) subject: Subject<'a>,
     pub(crate) weights: &'a mut Unfrozen,
     pub(crate) optimizer: &'a mut AdamW,
+}
+
+/// What a run can go on from.
+pub(crate) struct Resumable {
+    pub(crate) newest: Found,
+    /// Where the weights of the lowest evaluation are, if they are to be kept.
+    pub(crate) best: Best,
+}
+
+/// Where the weights of the lowest evaluation are.
+pub(crate) enum Best {
+    /// They are not to be kept, or there was no evaluation.
+    None,
+    /// They are those that came in.
+    Start,
+    /// In the newest checkpoint.
+    Newest,
+    /// In another one.
+    Other(Found),
 }
 
 /// A checkpoint whose files are whole.
@@ -134,20 +154,19 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The newest checkpoint, which must be one of this run. Damaged ones are passed over, which
-    /// `tell` is told, as long as there is an older one that is not.
+    /// The newest checkpoint, which must be one of this run; with `keep_best` the one of its lowest
+    /// evaluation must be there as well. Damaged ones are passed over, which `tell` is told, as long
+    /// as there is an older one that is not.
     pub(crate) fn newest(
         &self,
         run: &Map<String, Value>,
+        keep_best: bool,
         mut tell: impl FnMut(&FinetuneError),
-    ) -> Result<Option<Found>, FinetuneError> {
+    ) -> Result<Option<Resumable>, FinetuneError> {
         let mut damage = None;
-        for (_, dir) in self.list()? {
-            match State::read(&dir) {
-                Ok(state) => {
-                    of_run(&dir, &state, run)?;
-                    return Ok(Some(Found { dir, state }));
-                }
+        for (step, _) in self.list()? {
+            match self.resumable(step, run, keep_best) {
+                Ok(found) => return Ok(Some(found)),
                 Err(error @ FinetuneError::Damaged { .. }) => {
                     tell(&error);
                     damage.get_or_insert(error);
@@ -158,8 +177,26 @@ impl Checkpoints {
         damage.map_or(Ok(None), Err)
     }
 
+    fn resumable(
+        &self,
+        step: usize,
+        run: &Map<String, Value>,
+        keep_best: bool,
+    ) -> Result<Resumable, FinetuneError> {
+        let newest = self.at(step, run)?;
+        let best = best(&newest.state.progress.evaluations).filter(|_| keep_best);
+        let best = match best.map(|best| best.step) {
+            None => Best::None,
+            // The weights that came in.
+            Some(0) => Best::Start,
+            Some(best) if best == step => Best::Newest,
+            Some(best) => Best::Other(self.at(best, run)?),
+        };
+        Ok(Resumable { newest, best })
+    }
+
     /// The checkpoint of a given step, which must be one of this run.
-    pub(crate) fn at(&self, step: usize, run: &Map<String, Value>) -> Result<Found, FinetuneError> {
+    fn at(&self, step: usize, run: &Map<String, Value>) -> Result<Found, FinetuneError> {
         let dir = self.place(step);
         let state = State::read(&dir)?;
         of_run(&dir, &state, run)?;
@@ -230,9 +267,19 @@ impl Checkpoints {
         if self.unproven.take().is_none() {
             return Ok(());
         }
-        for (step, dir) in self.list()?.into_iter().skip(self.params.keep) {
-            if Some(step) != best {
-                remove(&dir)?;
+        let all = self.list()?;
+        let (kept, old) = all.split_at(all.len().min(self.params.keep));
+        // To go on from a kept one needs the best one of its time, too.
+        let mut needed: Vec<usize> = best.into_iter().collect();
+        for (_, dir) in kept.iter().filter(|_| best.is_some()) {
+            // One that is damaged will be passed over.
+            if let Ok(state) = State::alone(dir) {
+                needed.extend(self::best(&state.progress.evaluations).map(|best| best.step));
+            }
+        }
+        for (step, dir) in old {
+            if !needed.contains(step) {
+                remove(dir)?;
             }
         }
         Ok(())
@@ -261,11 +308,6 @@ impl Found {
     /// Steps taken before it was written.
     pub(crate) fn step(&self) -> usize {
         self.state.progress.step
-    }
-
-    /// Evaluations before it was written.
-    pub(crate) fn evaluations(&self) -> &[EvalRecord] {
-        &self.state.progress.evaluations
     }
 
     /// Overwrites weights and optimizer with those of the checkpoint; returns how far it had come.

@@ -62,6 +62,13 @@ impl State {
 
     /// Reads `trainer.json` and checks it and every file it lists.
     pub(crate) fn read(dir: &Path) -> Result<Self, FinetuneError> {
+        let state = Self::alone(dir)?;
+        state.check_files(dir)?;
+        Ok(state)
+    }
+
+    /// Reads and checks `trainer.json` alone.
+    pub(crate) fn alone(dir: &Path) -> Result<Self, FinetuneError> {
         let path = dir.join(STATE);
         let damaged = |problem: String| FinetuneError::Damaged { path: path.clone(), problem };
         let text = match fs::read(&path) {
@@ -81,8 +88,11 @@ impl State {
         if check != Some(hash_bytes(state.to_string().as_bytes()).into()) {
             return Err(damaged("its bytes have changed since they were written".to_owned()));
         }
-        let state: Self = serde_json::from_value(state).map_err(bad)?;
-        for (name, expected) in &state.files {
+        serde_json::from_value(state).map_err(bad)
+    }
+
+    fn check_files(&self, dir: &Path) -> Result<(), FinetuneError> {
+        for (name, expected) in &self.files {
             let path = dir.join(name);
             let found = match sum(&path) {
                 Err(FinetuneError::Io { source, .. })
@@ -104,7 +114,7 @@ impl State {
                 return Err(FinetuneError::Damaged { path, problem });
             }
         }
-        Ok(state)
+        Ok(())
     }
 }
 

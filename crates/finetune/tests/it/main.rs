@@ -4,12 +4,14 @@
 
 mod adamw;
 mod common;
+mod damage;
 mod lora;
 mod masters;
 mod parity;
 mod peft;
 mod recompute;
 mod resume;
+mod run;
 mod settings;
 mod training;
 mod validation;

@@ -2,101 +2,19 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use tamis_dataset::Encoded;
 use tamis_finetune::{
-    CheckpointParams, Checkpoints, EvalParams, Every, FinetuneError, Job, Lora, LoraParams,
-    MetricsFile, Observer, Silent, StepRecord, TrainParams, TrainReport,
+    EvalParams, Every, FinetuneError, Job, LoraParams, MetricsFile, Observer, Silent, StepRecord,
+    TrainParams, TrainReport,
 };
 use tamis_model::{DType, LoadOptions, load};
 use tch::Tensor;
-use tempfile::TempDir;
 
-use crate::common::{data, fixture, llama, settings};
-
-/// A run that can be interrupted.
-#[derive(Clone)]
-struct Run {
-    kind: DType,
-    params: TrainParams,
-    lora: Option<LoraParams>,
-    validation: Option<EvalParams>,
-    every: Every,
-    keep: usize,
-    at_end: bool,
-}
-
-impl Run {
-    fn new() -> Self {
-        Self {
-            kind: DType::F32,
-            params: settings(),
-            lora: None,
-            validation: None,
-            every: Every::Steps(3),
-            keep: 2,
-            at_end: true,
-        }
-    }
-
-    fn checkpoints(&self, dir: &Path) -> Result<Checkpoints, FinetuneError> {
-        let Self { every, keep, at_end, .. } = *self;
-        Checkpoints::open(dir, fixture("llama"), CheckpointParams { every, keep, at_end })
-    }
-
-    fn go(
-        &self,
-        dir: Option<&Path>,
-        data: &[Encoded],
-        observer: &mut dyn Observer,
-    ) -> Result<(TrainReport, String), FinetuneError> {
-        let mut model = llama(self.kind);
-        let mut checkpoints = dir.map(|dir| self.checkpoints(dir)).transpose()?;
-        let mut lora = self.lora.clone().map(|p| Lora::new(p, &*model).unwrap());
-        // Held-out samples are not trained on.
-        let (data, held_out) = match self.validation {
-            Some(_) => data.split_at(12),
-            None => (data, data),
-        };
-        let job = Job {
-            lora: lora.as_mut(),
-            validation: self.validation.map(|how| (held_out, how)),
-            checkpoints: checkpoints.as_mut(),
-            ..Job::new(model.as_mut(), data)
-        };
-        let report = self.params.clone().check().unwrap().run(job, observer)?;
-        let fingerprint = match &lora {
-            Some(lora) => lora.fingerprint()?,
-            None => model.parameters().fingerprint()?,
-        };
-        Ok((report, fingerprint))
-    }
-
-    /// Runs until `step` has been taken and then dies as a killed process does: without a word.
-    fn die_at(&self, dir: &Path, step: usize) {
-        struct Dies(usize);
-        impl Observer for Dies {
-            fn step(&mut self, record: &StepRecord) {
-                assert!(record.step < self.0, "killed");
-            }
-        }
-        let killed = catch_unwind(AssertUnwindSafe(|| {
-            drop(self.go(Some(dir), &data(), &mut Dies(step)));
-        }));
-        assert!(killed.is_err(), "the run ended before step {step}");
-    }
-}
-
-fn steps_in(dir: &Path) -> Vec<usize> {
-    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-    let names = fs::read_dir(dir).unwrap().map(|entry| name(entry.unwrap()));
-    let mut steps: Vec<usize> =
-        names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok()).collect();
-    steps.sort_unstable();
-    steps
-}
+use crate::common::{data, llama, settings};
+use crate::run::{Run, interrupted, steps_in};
 
 /// Everything of a report that must not depend on interruptions.
 fn essence(mut report: TrainReport) -> Value {
@@ -225,14 +143,6 @@ fn a_checkpoint_is_a_model_folder_with_named_moments_and_a_position() {
     assert_eq!((masters.count(), stored.len()), (20, 60));
 }
 
-/// A folder with checkpoints 3 and 6 of [`Run::new`].
-fn interrupted() -> (TempDir, Run) {
-    let (dir, run) = (tempfile::tempdir().unwrap(), Run::new());
-    run.die_at(dir.path(), 8);
-    assert_eq!(steps_in(dir.path()), [3, 6]);
-    (dir, run)
-}
-
 #[test]
 fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let (dir, run) = interrupted();
@@ -265,44 +175,6 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &data) };
     let error = run.params.check().unwrap().run(job, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("field `model` is"), "{error}");
-}
-
-/// Every file of the newest checkpoint.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir.join("checkpoint-6")).unwrap().map(|entry| entry.unwrap().path()).collect()
-}
-
-#[test]
-fn a_damaged_checkpoint_is_passed_over_and_refused_where_it_is_the_last() {
-    let (dir, run) = interrupted();
-    let expected = run.go(None, &data(), &mut Silent).unwrap().1;
-    let names = files(dir.path());
-    assert_eq!(names.len(), 4, "{names:?}");
-    for name in names {
-        for damage in ["flipped", "cut", "gone"] {
-            let (dir, run) = interrupted();
-            let path = dir.path().join("checkpoint-6").join(name.file_name().unwrap());
-            let mut bytes = fs::read(&path).unwrap();
-            let middle = bytes.len() / 2;
-            match damage {
-                "flipped" => {
-                    bytes[middle] ^= 1;
-                    fs::write(&path, bytes).unwrap();
-                }
-                "cut" => fs::write(&path, &bytes[..middle]).unwrap(),
-                _ => fs::remove_file(&path).unwrap(),
-            }
-            let older = dir.path().join("older");
-            fs::rename(dir.path().join("checkpoint-3"), &older).unwrap();
-            let error = run.go(Some(dir.path()), &data(), &mut Silent).unwrap_err();
-            assert!(matches!(error, FinetuneError::Damaged { .. }), "{error}");
-            let file = path.file_name().unwrap().to_str().unwrap();
-            assert!(error.to_string().contains(file), "{damage} {file}: {error}");
-            fs::rename(&older, dir.path().join("checkpoint-3")).unwrap();
-            let (report, found) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
-            assert_eq!((report.resumed, &found), (Some(3), &expected), "{damage} {file}");
-        }
-    }
 }
 
 #[test]

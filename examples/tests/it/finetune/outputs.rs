@@ -78,6 +78,14 @@ fn an_adapter_is_written_for_peft_or_merged() {
         model.parameters().fingerprint().unwrap(),
         whole.parameters().fingerprint().unwrap()
     );
+
+    // The other kind in the same folder: nothing of the first is left beside it.
+    let there = |name: &str| adapter.out.join("model").join(name).exists();
+    lora("adapter").switch("merge").succeed();
+    assert!(there("model.safetensors") && !there("adapter_config.json"));
+    assert!(!there("adapter_model.safetensors"));
+    lora("adapter").succeed();
+    assert!(there("adapter_config.json") && !there("model.safetensors"));
 }
 
 #[test]
