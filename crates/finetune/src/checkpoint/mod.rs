@@ -76,7 +76,7 @@ pub(crate) enum Best {
     /// In the newest checkpoint.
     Newest,
     /// In another one.
-    Other(Found),
+    Other(Box<Found>),
 }
 
 /// A checkpoint whose files are whole.
@@ -190,7 +190,7 @@ impl Checkpoints {
             // The weights that came in.
             Some(0) => Best::Start,
             Some(best) if best == step => Best::Newest,
-            Some(best) => Best::Other(self.at(best, run)?),
+            Some(best) => Best::Other(Box::new(self.at(best, run)?)),
         };
         Ok(Resumable { newest, best })
     }
