@@ -1,4 +1,4 @@
-//! Training steps and generation beside PyTorch and Transformers: the same model, the same batches,
+//! Training steps and generation beside `PyTorch` and Transformers: the same model, the same batches,
 //! by turns, so that whatever else the machine does meets both.
 //!
 //! ```text
