@@ -34,14 +34,14 @@ fn asked(content: &Content) -> Content {
 }
 
 /// The prompt is what the whole text says before its last answer, and the answer does not matter.
-fn check(encoder: &Encoder, content: Content) {
+fn check(encoder: &Encoder, content: &Content) {
     let rendered = encoder.render(&sample(content.clone())).unwrap();
     let before = &rendered.text[..rendered.targets.last().unwrap().start];
     assert_eq!(encoder.prompt_text(&sample(content.clone())).unwrap(), before);
-    assert_eq!(encoder.prompt_text(&sample(asked(&content))).unwrap(), before);
+    assert_eq!(encoder.prompt_text(&sample(asked(content))).unwrap(), before);
     // One token a byte: the prompt's tokens are the first of the whole text's.
     let whole = scored(encoder, content.clone());
-    let prompt = encoder.prompt(&sample(asked(&content))).unwrap();
+    let prompt = encoder.prompt(&sample(asked(content))).unwrap();
     assert_eq!(whole.ids[..prompt.len()], prompt);
     let answer = whole.supervised.iter().rposition(|&target| !target).unwrap() + 1;
     assert!(prompt.len() <= answer && whole.supervised[prompt.len()], "{content:?}");
@@ -51,21 +51,21 @@ fn check(encoder: &Encoder, content: Content) {
 fn every_template_and_content() {
     for encoder in templates() {
         let translation = matches!(encoder.template(), Template::Translation { .. });
-        check(&encoder, pair("Guten Tag.", "Good day."));
+        check(&encoder, &pair("Guten Tag.", "Good day."));
         if translation {
             let error = encoder.prompt_text(&sample(instruction("Add", "", "3"))).err().unwrap();
             assert!(error.to_string().contains("`the-sample` (row 7)"), "{error}");
             continue;
         }
-        check(&encoder, instruction("Add", "1 2", "3"));
-        check(&encoder, instruction("Say é", "", "é"));
-        check(&encoder, talk(&[("user", "Say é"), ("assistant", "é")]));
+        check(&encoder, &instruction("Add", "1 2", "3"));
+        check(&encoder, &instruction("Say é", "", "é"));
+        check(&encoder, &talk(&[("user", "Say é"), ("assistant", "é")]));
     }
     let long = [("user", "Hi"), ("assistant", "Hello."), ("user", "More?"), ("assistant", "Yes.")];
     for template in [Template::Vicuna, Template::Chat] {
-        check(&with(template.clone()), talk(&long));
+        check(&with(template.clone()), &talk(&long));
         let system = [&[("system", "Be brief.")][..], &long].concat();
-        check(&with(template), talk(&system));
+        check(&with(template), &talk(&system));
     }
 }
 
@@ -107,11 +107,11 @@ proptest! {
         let (question, input, answer) = (question.trim(), input.trim(), answer.trim());
         for encoder in templates() {
             if matches!(encoder.template(), Template::Translation { .. }) {
-                check(&encoder, pair(question, answer));
+                check(&encoder, &pair(question, answer));
             } else {
-                check(&encoder, instruction(question, input, answer));
+                check(&encoder, &instruction(question, input, answer));
                 let messages = vec![Message::new("user", question), Message::new("assistant", answer)];
-                check(&encoder, Content::Chat { messages });
+                check(&encoder, &Content::Chat { messages });
             }
         }
     }
