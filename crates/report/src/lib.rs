@@ -31,7 +31,9 @@ pub use page::{Report, Section, Tile};
 pub use pca::{Plane, pca_2d, principal_plane};
 pub use plot::{Bars, Histogram, LinePlot, Plot, Scale, Scatter};
 pub use run::RunRecord;
-pub use selection::{Example, Examples, Lengths, Map, Score, SelectionReport, best_and_worst, run_section};
+pub use selection::{
+    Example, Examples, Lengths, Map, Score, SelectionReport, best_and_worst, run_section,
+};
 pub use stage::{Stage, StageTimer};
 pub use stats::{Summary, spearman};
 pub use table::{Align, Table};
