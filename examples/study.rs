@@ -27,10 +27,10 @@ use tamis::finetune::FinetuneError;
 use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
-use tamis_examples::refuse_overwriting;
 use tamis_examples::study::{
     Cell, Evidence, Flags, Grid, Kind, Method, NotFinite, Texts, results, spoil,
 };
+use tamis_examples::{TextFlags, refuse_overwriting};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["results.jsonl", "table.md", "run.json", "report.html"];
@@ -107,7 +107,8 @@ fn main() -> Result<()> {
 
     // The pool, with noise of which it is known where it is.
     let (file, clean) = spoil(&source.read(rows)?, flags.mismatch, flags.seed, &flags.out)?;
-    let pool = flags.text.open(&file)?;
+    // Whatever the format of the file it is made from.
+    let pool = TextFlags { format: None, ..flags.text.clone() }.open(&file)?;
     let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
     let clean: Vec<bool> = data.iter().map(|sample| clean[sample.index]).collect();
     for (place, sample) in data.iter_mut().enumerate() {

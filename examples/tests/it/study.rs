@@ -163,6 +163,21 @@ fn a_study_killed_half_way_ends_like_one_undisturbed() {
 }
 
 #[test]
+fn a_pool_in_columns() {
+    let study = Study::new().with("methods", "random").with("budgets", "4").with("repeats", "1");
+    let columns = |rows: std::ops::Range<usize>| -> Vec<String> {
+        rows.map(pools::pair).map(|(source, target)| format!("{source}\t{target}")).collect()
+    };
+    let write = |name: &str, rows| {
+        let path = pools::write(study.folder.path(), name, &columns(rows));
+        path.to_str().unwrap().to_owned()
+    };
+    let (pool, held_out, test) = (write("a", 0..20), write("b", 20..40), write("c", 40..48));
+    let study = study.with("pool", &pool).with("held-out", &held_out).with("test", &test);
+    study.with("format", "tsv").succeed();
+}
+
+#[test]
 fn bad_settings_are_refused() {
     let with = |flag, value| Study::new().with(flag, value);
     with("methods", "best").refuse(&["best", "gdig-kfac"]);
@@ -192,5 +207,5 @@ fn bad_settings_are_refused() {
                 {\"role\":\"assistant\",\"content\":\"Hello\"}]}";
     let pool = pools::write(study.folder.path(), "chat.jsonl", &[talk; 1]);
     let study = study.with("template", "chat").with("pool", pool.to_str().unwrap());
-    study.with("mismatch", "0").refuse(&["conversation"]);
+    study.with("mismatch", "0").with("budgets", "1").refuse(&["conversation"]);
 }
