@@ -152,8 +152,8 @@ fn adapters_of_other_kinds_and_broken_ones_are_refused_by_name() {
 /// Writes adapters for PEFT to read; the other half of the check is a script:
 ///
 /// ```text
-/// TAMIS_PEFT_OUT=/tmp/peft cargo test -p tamis-finetune --test it exports_for_peft -- --ignored
-/// python crates/finetune/tests/fixtures/make_lora.py check /tmp/peft
+/// TAMIS_PEFT_OUT=$PWD/target/peft cargo test -p tamis-finetune --test it exports_for_peft -- --ignored
+/// python crates/finetune/tests/fixtures/make_lora.py check target/peft
 /// ```
 #[test]
 #[ignore = "writes files for `make_lora.py check`"]
