@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tamis::dataset::{
     Dataset, EncodeOptions, Encoder, Fields, Format, OnError, ReadOptions, Template, TextTokenizer,
 };
+use tamis::finetune::Schedule;
 use tamis::model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
 
 /// Which model, and where it runs.
@@ -94,5 +95,27 @@ impl TextFlags {
             ..EncodeOptions::default()
         };
         Ok(Encoder::new(tokenizer, template, options)?)
+    }
+}
+
+/// How a learning rate goes after the warm-up.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// Falls to 0 in a line.
+    Linear,
+    /// Falls to 0 along half a cosine.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+impl From<ScheduleKind> for Schedule {
+    fn from(kind: ScheduleKind) -> Self {
+        match kind {
+            ScheduleKind::Linear => Self::Linear,
+            ScheduleKind::Cosine => Self::Cosine,
+            ScheduleKind::Constant => Self::Constant,
+        }
     }
 }

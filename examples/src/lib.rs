@@ -13,7 +13,7 @@ pub mod study;
 mod text;
 
 pub use adapt::{Adaptation, adapt};
-pub use flags::{ModelFlags, TextFlags};
+pub use flags::{ModelFlags, ScheduleKind, TextFlags};
 pub use inputs::{check_lengths, refuse_overwriting, same_file};
 pub use outputs::{examples, write_outputs};
 pub use progress::Bars;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
-use tamis::finetune::{CheckpointParams, EvalParams, Every, LoraParams, Schedule, TrainParams};
+use tamis::finetune::{CheckpointParams, EvalParams, Every, LoraParams, TrainParams};
 use tamis::model::LayerPattern;
 
-use crate::{ModelFlags, TextFlags};
+use crate::{ModelFlags, ScheduleKind, TextFlags};
 
 /// Fine-tune a language model on instruction data: all its weights, or a low-rank adapter.
 #[derive(Parser, Clone, Debug, Serialize)]
@@ -21,7 +21,7 @@ other settings, another model or other data is refused, naming what differs.
 
 With --dtype bf16 the weights are copies of f32 masters, which are what is updated; f16 is
 refused. The learning rate: 1e-5 suits billions of parameters, 3e-4 a few millions; adapters
-take ten times more.
+usually take more.
 
 Examples:
   finetune --model M --train selected.jsonl --out out/ft --learning-rate 3e-4
@@ -72,7 +72,7 @@ pub struct Flags {
     /// Padded tokens of one forward pass; a step takes as many passes as it needs
     #[arg(long, default_value_t = 4096)]
     pub token_budget: usize,
-    /// Compute activations again in the backward pass instead of remembering them: a third slower,
+    /// Compute activations again in the backward pass instead of remembering them: slower,
     /// less memory
     #[arg(long)]
     pub activation_checkpointing: bool,
@@ -120,18 +120,6 @@ pub struct Flags {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// How the learning rate goes.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleKind {
-    /// Falls to 0 in a line.
-    Linear,
-    /// Falls to 0 along half a cosine.
-    Cosine,
-    /// Stays.
-    Constant,
-}
-
 /// Which weights a run ends with.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -151,11 +139,7 @@ impl Flags {
             batch_size: self.batch_size,
             token_budget: self.token_budget,
             warmup_ratio: self.warmup_ratio,
-            schedule: match self.schedule {
-                ScheduleKind::Linear => Schedule::Linear,
-                ScheduleKind::Cosine => Schedule::Cosine,
-                ScheduleKind::Constant => Schedule::Constant,
-            },
+            schedule: self.schedule.into(),
             weight_decay: self.weight_decay,
             // Any other value that is no norm is refused by name.
             max_grad_norm: Some(self.max_grad_norm).filter(|norm| norm.abs() > 0.0),

@@ -5,5 +5,5 @@ mod flags;
 mod page;
 
 pub use data::{Part, read};
-pub use flags::{Flags, ScheduleKind, WeightsKind};
+pub use flags::{Flags, WeightsKind};
 pub use page::page;

@@ -8,13 +8,13 @@ use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use tamis::clustering::Within;
 use tamis::dataset::Encoder;
-use tamis::finetune::{Schedule, TrainParams};
+use tamis::finetune::TrainParams;
 use tamis::gradients::{Labels, PassParams, ProjectionSpec, RowType};
 use tamis::influence::Rule;
 use tamis::kfac::{Damping, FitParams};
 use tamis::model::{CausalLm, LayerPattern, Reduction};
 
-use crate::{ModelFlags, TextFlags};
+use crate::{ModelFlags, ScheduleKind, TextFlags};
 
 /// Seeds' preconditioned gradients that fit into this are held whole by `--scores auto`.
 const SEED_MEMORY: u64 = 4 << 30;
@@ -171,18 +171,6 @@ pub enum LossKind {
     Sum,
 }
 
-/// How the learning rate of the adaptation goes.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleKind {
-    /// Falls to 0 in a line.
-    Linear,
-    /// Falls to 0 along half a cosine.
-    Cosine,
-    /// Stays.
-    Constant,
-}
-
 impl Flags {
     /// Loads the model and checks that it can embed every token of its tokenizer.
     ///
@@ -205,11 +193,7 @@ impl Flags {
             epochs: self.adapt_epochs,
             learning_rate: self.adapt_lr,
             batch_size: self.adapt_batch,
-            schedule: match self.adapt_schedule {
-                ScheduleKind::Linear => Schedule::Linear,
-                ScheduleKind::Cosine => Schedule::Cosine,
-                ScheduleKind::Constant => Schedule::Constant,
-            },
+            schedule: self.adapt_schedule.into(),
             token_budget: self.token_budget,
             seed: self.seed,
             ..TrainParams::default()
