@@ -88,6 +88,17 @@ pub enum ArtifactError {
         reason: String,
     },
 
+    /// A line of a ledger other than a torn last one is wrong.
+    #[error("{} line {line}: {reason}; restore the file, or delete it to begin anew", path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A store has a manifest but no journal.
     #[error("{} is missing beside its manifest.json; delete the folder and run again", path.display())]
     MissingJournal {

@@ -5,6 +5,7 @@ mod atomic;
 mod damage;
 mod full_disk;
 mod kill;
+mod ledger;
 mod manifest;
 mod store;
 

@@ -1,0 +1,2 @@
+//! Tests of the public interface.
+#![allow(clippy::unwrap_used, clippy::panic)]
