@@ -49,7 +49,7 @@ pub struct Outcome {
     /// Training runs.
     pub repeats: usize,
     /// Learning rate of all of them.
-    pub learning_rate: f64,
+    pub learning_rate: Option<f64>,
     /// Mean corpus BLEU.
     pub bleu: f64,
     /// Standard deviation of BLEU over the runs, where there is more than one.
@@ -61,9 +61,9 @@ pub struct Outcome {
     /// Mean validation loss, nats per token.
     pub validation: f64,
     /// Share of the chosen rows that had kept their own answer.
-    pub clean: f64,
+    pub clean: Option<f64>,
     /// Mean length of a chosen answer in tokens.
-    pub answer_tokens: f64,
+    pub answer_tokens: Option<f64>,
     /// Words of the model's answers per word of the references.
     pub length_ratio: f64,
     /// BLEU against the random choice of the same size, resampled over segments.
@@ -175,10 +175,12 @@ fn outcome(
         cells.iter().map(|cell| value(cell)).sum::<f64>() / cells.len() as f64
     };
     // Of rows of the pool, over all runs; nothing was chosen for the starting point.
+    let trained = group.budget > 0;
     let of_rows = |value: &dyn Fn(usize) -> f64| {
-        over(&|cell| {
-            cell.chosen.iter().map(|&row| value(row)).sum::<f64>() / cell.chosen.len().max(1) as f64
-        })
+        let mean = |cell: &Cell| {
+            cell.chosen.iter().map(|&row| value(row)).sum::<f64>() / cell.chosen.len() as f64
+        };
+        trained.then(|| over(&mean))
     };
     let scores: Vec<f64> = group.segments.iter().map(|s| bleu.corpus_score(s)).collect();
     let estimate = bootstrap.estimate(bleu, &group.segments)?;
@@ -204,7 +206,7 @@ fn outcome(
         method: name,
         budget: group.budget,
         repeats: cells.len(),
-        learning_rate: over(&|cell| cell.learning_rate),
+        learning_rate: trained.then(|| over(&|cell| cell.learning_rate)),
         bleu: estimate.score,
         bleu_std: if scores.len() > 1 { Some(Summary::of(&scores, CONFIDENCE)?.std) } else { None },
         bleu_interval: [estimate.interval.low, estimate.interval.high],
@@ -266,7 +268,6 @@ fn table(outcomes: &[Outcome]) -> Table {
     for outcome in outcomes {
         let [low, high] = outcome.bleu_interval;
         let against = outcome.against_random.as_ref();
-        let trained = outcome.budget > 0;
         table.row([
             outcome.budget.to_string(),
             outcome.method.clone(),
@@ -283,10 +284,10 @@ fn table(outcomes: &[Outcome]) -> Table {
             outcome.against_start.map_or_else(none, |test| format!("{:+.2}", test.difference)),
             p(outcome.against_start.as_ref()),
             format!("{:.3}", outcome.validation),
-            if trained { format!("{:.1}", 100.0 * outcome.clean) } else { none() },
-            if trained { format!("{:.1}", outcome.answer_tokens) } else { none() },
+            outcome.clean.map_or_else(none, |share| format!("{:.1}", 100.0 * share)),
+            outcome.answer_tokens.map_or_else(none, |tokens| format!("{tokens:.1}")),
             format!("{:.2}", outcome.length_ratio),
-            if trained { format!("{:e}", outcome.learning_rate) } else { none() },
+            outcome.learning_rate.map_or_else(none, |rate| format!("{rate:e}")),
         ]);
     }
     table

@@ -82,6 +82,7 @@ fn a_grid_from_choice_to_table() {
     let methods: Vec<&str> = METHODS.split(',').collect();
     assert_eq!(results.len(), 1 + 2 * methods.len());
     assert_eq!(results[0]["method"], "start");
+    assert!(results[0]["clean"].is_null() && results[0]["learning_rate"].is_null());
     for result in &results[1..] {
         let method = result["method"].as_str().unwrap();
         assert!(methods.contains(&method), "{method}");
