@@ -1,6 +1,6 @@
 //! Flags that every program has in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -64,22 +64,16 @@ impl TextFlags {
     ///
     /// # Errors
     /// The file and line of the first row that cannot be read.
-    pub fn open(&self, path: &PathBuf) -> Result<Dataset> {
-        self.open_with(path, Fields::default())
+    pub fn open(&self, path: &Path) -> Result<Dataset> {
+        open_rows(path, self.format, self.skip_bad_rows, false)
     }
 
     /// Opens and checks a file whose rows may lack their answers.
     ///
     /// # Errors
     /// The file and line of the first row that cannot be read.
-    pub fn open_questions(&self, path: &PathBuf) -> Result<Dataset> {
-        self.open_with(path, Fields { optional_answer: true, ..Fields::default() })
-    }
-
-    fn open_with(&self, path: &PathBuf, fields: Fields) -> Result<Dataset> {
-        let on_error = if self.skip_bad_rows { OnError::Skip } else { OnError::Strict };
-        let options = ReadOptions { format: self.format, on_error, fields };
-        Dataset::open(path, &options).with_context(|| format!("reading {}", path.display()))
+    pub fn open_questions(&self, path: &Path) -> Result<Dataset> {
+        open_rows(path, self.format, self.skip_bad_rows, true)
     }
 
     /// Makes the encoder for a model's own tokenizer.
@@ -96,6 +90,23 @@ impl TextFlags {
         };
         Ok(Encoder::new(tokenizer, template, options)?)
     }
+}
+
+/// Opens and checks a data file. Rows may lack their answers if `optional_answer`; those that cannot
+/// be read are left out if `skip_bad_rows`.
+///
+/// # Errors
+/// The file and line of the first row that cannot be read.
+pub fn open_rows(
+    path: &Path,
+    format: Option<Format>,
+    skip_bad_rows: bool,
+    optional_answer: bool,
+) -> Result<Dataset> {
+    let on_error = if skip_bad_rows { OnError::Skip } else { OnError::Strict };
+    let fields = Fields { optional_answer, ..Fields::default() };
+    let options = ReadOptions { format, on_error, fields };
+    Dataset::open(path, &options).with_context(|| format!("reading {}", path.display()))
 }
 
 /// How a learning rate goes after the warm-up.

@@ -1,0 +1,92 @@
+//! A student that scores with a model in this process.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tamis_dataset::{Sample, TextTokenizer, Unscorable};
+use tamis_ifd_scoring::{Measured, Measures, Reason, ScoreParams, Scorer};
+use tamis_model::CausalLm;
+
+use crate::{Measure, Student};
+
+/// A [`Student`] that is a causal language model, scored by [`tamis_ifd_scoring`].
+pub struct ScoringStudent<'a> {
+    perplexity: Scorer<'a>,
+    ifd: Scorer<'a>,
+    reversed: Scorer<'a>,
+    identity: Value,
+}
+
+impl fmt::Debug for ScoringStudent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScoringStudent").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl<'a> ScoringStudent<'a> {
+    /// A student that scores as `params` say, but for [`measures`](ScoreParams::measures): each
+    /// decision has only what it needs computed.
+    ///
+    /// # Errors
+    /// What [`Scorer::new`] refuses, or weights that cannot be read for their hash.
+    pub fn new(
+        model: &'a dyn CausalLm,
+        tokenizer: impl Into<Arc<TextTokenizer>>,
+        params: &ScoreParams,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let tokenizer = tokenizer.into();
+        let scorer = |measures| {
+            Scorer::new(model, Arc::clone(&tokenizer), ScoreParams { measures, ..params.clone() })
+        };
+        let nothing = Measures { ppl: false, ifd: false, r_ifd: false };
+        let all = scorer(Measures { ppl: true, ifd: true, r_ifd: true })?;
+        let mut scoring = all.description();
+        // They decide how fast and in what pieces, not what.
+        scoring.retain(|name, _| !["measures", "token_budget", "shard_rows"].contains(&name.as_str()));
+        let identity = json!({
+            "model": model.parameters().fingerprint()?,
+            "ratio": params.ratio,
+            "scoring": scoring,
+        });
+        Ok(Self {
+            perplexity: scorer(Measures { ppl: true, ..nothing })?,
+            ifd: scorer(Measures { ifd: true, ..nothing })?,
+            reversed: scorer(Measures { r_ifd: true, ..nothing })?,
+            identity,
+        })
+    }
+}
+
+impl Student for ScoringStudent<'_> {
+    fn identity(&self) -> Value {
+        self.identity.clone()
+    }
+
+    fn score(
+        &mut self,
+        measure: Measure,
+        samples: &[Sample],
+    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+        let scorer = match measure {
+            Measure::Ifd => &self.ifd,
+            Measure::ReversedIfd => &self.reversed,
+            Measure::Perplexity => &self.perplexity,
+        };
+        let scores = scorer.score(samples)?;
+        scores
+            .iter()
+            .map(|sample| match measure {
+                Measure::Ifd => sample.ifd(),
+                Measure::ReversedIfd => sample.r_ifd(),
+                Measure::Perplexity => sample.ppl_cond(),
+            })
+            .map(|score| match score {
+                Measured::Value(value) => Ok(Ok(value)),
+                Measured::Unscorable(Reason::Sample(reason)) => Ok(Err(reason)),
+                other => Err(format!("a record of one question and answer has no score: {other:?}").into()),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,272 @@
+//! What `reflect` found, as lines and as a page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::value::RawValue;
+use tamis::artifact::write_atomic;
+use tamis::dataset::Dataset;
+use tamis::reflection::teacher::Spent;
+use tamis::reflection::{Outcome, Row, Step, Verdict};
+use tamis::report::{
+    Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
+};
+
+/// Characters of a text in an example.
+const SHOWN: usize = 600;
+/// Examples of proposals that were taken, and of those that were refused.
+const EXAMPLES: usize = 4;
+
+/// Everything the method found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The records.
+    pub pool: &'a Dataset,
+    /// What became of each, in the order of the records.
+    pub outcomes: &'a [Outcome],
+}
+
+impl Found<'_> {
+    /// Puts counts and rows that could not be read into the record of the run.
+    pub fn count(&self, record: &mut RunRecord) {
+        let rejects = self.pool.rejects();
+        record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
+        let selected = self.outcomes.iter().filter(|one| one.selected).count();
+        let changed = self.outcomes.iter().filter(|one| one.history.is_changed()).count();
+        for (name, count) in [
+            ("read", self.outcomes.len() + rejects.len()),
+            ("rejected", rejects.len()),
+            ("changed", changed),
+            ("selected", selected),
+        ] {
+            record.counts.set(name, count as u64);
+        }
+        for (stage, counts) in self.verdicts() {
+            for (verdict, count) in counts {
+                record.counts.set(&format!("{stage}_{verdict}"), count as u64);
+            }
+        }
+    }
+
+    /// How often each verdict fell, for instructions and for answers.
+    fn verdicts(&self) -> [(&'static str, BTreeMap<&'static str, usize>); 2] {
+        let count = |step: fn(&Outcome) -> &Step| {
+            let mut counts = BTreeMap::new();
+            for outcome in self.outcomes {
+                *counts.entry(step(outcome).verdict.name()).or_insert(0) += 1;
+            }
+            counts
+        };
+        [
+            ("instruction", count(|one| &one.history.instruction_reflection)),
+            ("response", count(|one| &one.history.response_reflection)),
+        ]
+    }
+
+    /// What happened, in a few lines.
+    pub fn summary(&self, spent: &Spent) -> String {
+        let mut text = String::new();
+        for (stage, counts) in self.verdicts() {
+            let counts: Vec<String> =
+                counts.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
+            let _ = writeln!(text, "{stage} reflection: {}", counts.join(", "));
+        }
+        let cost = spent.cost.map_or(String::new(), |cost| format!(", {cost:.4} to pay"));
+        let _ = writeln!(
+            text,
+            "teacher: {} asked, {} known before, {} tokens read, {} written{cost}",
+            spent.asked,
+            spent.cached,
+            spent.tokens.prompt_tokens,
+            spent.tokens.completion_tokens,
+        );
+        let selected = self.outcomes.iter().filter(|one| one.selected).count();
+        let _ = writeln!(text, "{} records, {selected} in the final set", self.outcomes.len());
+        text
+    }
+
+    /// Writes the final set, the same records as they came, every history, the page and the record of
+    /// the run, whose clock stops here.
+    ///
+    /// # Errors
+    /// A file that cannot be written, naming it.
+    pub fn write(&self, out: &Path, mut record: RunRecord) -> Result<Vec<PathBuf>> {
+        // Written last, it says that the files beside it are of one run.
+        let run = out.join("run.json");
+        if run.exists() {
+            fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
+        }
+        let chosen: Vec<usize> =
+            (0..self.outcomes.len()).filter(|&place| self.outcomes[place].selected).collect();
+        let mut files = self.pool.write_rows(&chosen, out, "original")?;
+        let came = fs::read_to_string(out.join("original.jsonl")).context("reading original.jsonl")?;
+        let mut text = String::with_capacity(came.len());
+        for (&place, line) in chosen.iter().zip(came.lines()) {
+            match self.outcomes[place].history.rewritten() {
+                Some(row) => text.push_str(&serde_json::to_string(&row)?),
+                None => text.push_str(serde_json::from_str::<&RawValue>(line)?.get()),
+            }
+            text.push('\n');
+        }
+        let selected = out.join("selected.jsonl");
+        write_atomic(&selected, text.as_bytes())?;
+        files.push(selected);
+        let scores = out.join("scores.jsonl");
+        write_jsonl(&scores, self.outcomes)?;
+        files.push(scores);
+        for file in &files {
+            record.add_output(file)?;
+        }
+        record.finish();
+        let page = out.join("report.html");
+        self.page(&record).write(&page)?;
+        record.write(&run)?;
+        files.extend([run, page]);
+        Ok(files)
+    }
+
+    fn page(&self, record: &RunRecord) -> Report {
+        let mut page = Report::new("Selective reflection");
+        let selected = self.outcomes.iter().filter(|one| one.selected).count();
+        let changed = self.outcomes.iter().filter(|one| one.history.is_changed()).count();
+        page.lead(format!(
+            "{} records of {}: a teacher rewrote, the student decided.",
+            self.outcomes.len(),
+            self.pool.path().display()
+        ));
+        page.section("Result").tiles([
+            Tile::new("Records", self.outcomes.len().to_string()),
+            Tile::new("Changed", changed.to_string()),
+            Tile::new("In the final set", selected.to_string()),
+        ]);
+        self.verdict_section(&mut page);
+        self.score_section(&mut page);
+        self.example_section(&mut page);
+        self.reason_section(&mut page);
+        run_section(&mut page, record);
+        page
+    }
+
+    fn verdict_section(&self, page: &mut Report) {
+        let section = page.section("What became of the proposals");
+        section.paragraph(
+            "taken: the student prefers the proposal. refused: it does not. unchanged: the proposal says \
+             what is there. unreadable: the reply is not in the form that was asked for. unscorable: one of \
+             the two texts has no score.",
+        );
+        let stages = self.verdicts();
+        let mut names: Vec<&str> = stages.iter().flat_map(|(_, c)| c.keys().copied()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut bars = Bars::new("Verdicts", "verdict", "records", names.clone());
+        for (stage, counts) in &stages {
+            let of = names.iter().map(|name| counts.get(name).copied().unwrap_or(0) as f64);
+            bars = bars.series(*stage, of);
+        }
+        section.plot(bars);
+        let mut why: BTreeMap<String, usize> = BTreeMap::new();
+        for outcome in self.outcomes {
+            let history = &outcome.history;
+            for step in [&history.instruction_reflection, &history.response_reflection] {
+                let reason = match &step.verdict {
+                    Verdict::Unreadable { why } => format!("unreadable: {why}"),
+                    Verdict::NoReply { why } => format!("no reply: {why}"),
+                    Verdict::Unscorable { why, .. } => format!("unscorable: {why}"),
+                    _ => continue,
+                };
+                *why.entry(reason).or_default() += 1;
+            }
+        }
+        if !why.is_empty() {
+            section.table("Why there was no proposal", table_of("why", why));
+        }
+    }
+
+    fn score_section(&self, page: &mut Report) {
+        let section = page.section("Scores");
+        for (title, axis, step) in [
+            (
+                "Decisions about instructions",
+                "score of the pair, before and after",
+                (|one| &one.history.instruction_reflection) as fn(&Outcome) -> &Step,
+            ),
+            (
+                "Decisions about answers",
+                "score of the record, before and after",
+                |one| &one.history.response_reflection,
+            ),
+        ] {
+            let steps: Vec<&Step> = self.outcomes.iter().map(step).collect();
+            let [before, after]: [Vec<f64>; 2] = [
+                steps.iter().filter_map(|step| step.before).collect(),
+                steps.iter().filter_map(|step| step.after).collect(),
+            ];
+            if before.is_empty() && after.is_empty() {
+                continue;
+            }
+            section.plot(Histogram::new(title, axis).series("before", before).series("after", after));
+        }
+    }
+
+    fn example_section(&self, page: &mut Report) {
+        let section = page.section("Examples");
+        for (verdict, heading) in [(Verdict::Taken, "taken"), (Verdict::Refused, "refused")] {
+            let of_verdict = |one: &&Outcome| {
+                let history = &one.history;
+                history.instruction_reflection.verdict == verdict
+                    || history.response_reflection.verdict == verdict
+            };
+            for outcome in self.outcomes.iter().filter(of_verdict).take(EXAMPLES) {
+                section.paragraph(format!("A proposal that was {heading}: {}", outcome.history.id));
+                section.preformatted(self.example(outcome));
+            }
+        }
+    }
+
+    fn example(&self, outcome: &Outcome) -> String {
+        let mut text = String::new();
+        let history = &outcome.history;
+        for (name, step) in [
+            ("instruction", &history.instruction_reflection),
+            ("response", &history.response_reflection),
+        ] {
+            let scores = match (step.before, step.after) {
+                (Some(before), Some(after)) => format!(" ({before:.3} → {after:.3})"),
+                _ => String::new(),
+            };
+            let _ = writeln!(text, "{name} reflection: {}{scores}", step.verdict.name());
+            if let Some(proposal) = &step.proposal {
+                let _ = writeln!(text, "{}", shown(proposal));
+            }
+        }
+        text
+    }
+
+    fn reason_section(&self, page: &mut Report) {
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        for outcome in self.outcomes {
+            *reasons.entry(outcome.reason.to_string()).or_default() += 1;
+        }
+        page.section("Final set").table("Why a record is in it or not", table_of("reason", reasons));
+    }
+}
+
+fn table_of(what: &str, counts: BTreeMap<String, usize>) -> Table {
+    let mut table = Table::new()
+        .column(what, Align::Left)
+        .column("records", Align::Right);
+    for (name, count) in counts {
+        table.row([name, count.to_string()]);
+    }
+    table
+}
+
+fn shown(row: &Row) -> String {
+    let part = |text: &str| clip(text, SHOWN);
+    let input =
+        if row.input.is_empty() { String::new() } else { format!("\n  input: {}", part(&row.input)) };
+    format!("  instruction: {}{input}\n  output: {}", part(&row.instruction), part(&row.output))
+}
