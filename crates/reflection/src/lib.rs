@@ -2,6 +2,7 @@
 
 mod asking;
 mod choice;
+mod counts;
 mod error;
 mod history;
 mod journal;
@@ -16,6 +17,7 @@ mod scoring;
 mod student;
 pub mod teacher;
 
+pub use counts::Counts;
 pub use error::ReflectionError;
 pub use history::{AlpacaRow, History, Original, Outcome, Reason, Side, Step, Verdict};
 pub use judge::{

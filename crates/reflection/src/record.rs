@@ -83,7 +83,7 @@ impl Record {
                     }
                     Ok((critique, proposal)) => {
                         step.critique = Some(critique);
-                        if proposal == *row {
+                        if same(&proposal, row) {
                             step.verdict = Verdict::Unchanged;
                         }
                         step.proposal = Some(proposal);
@@ -224,6 +224,11 @@ impl Stage {
             Self::Response => Version::BetterAnswer,
         }
     }
+}
+
+/// Whether two texts of a record differ in nothing but white space around them.
+fn same(one: &Row, other: &Row) -> bool {
+    one.instruction.trim() == other.instruction.trim() && one.output.trim() == other.output.trim()
 }
 
 /// The criticism and the whole record that a reply proposes. Its input is always the one that it had.

@@ -286,7 +286,7 @@ fn a_history_as_it_is_written() {
         r##""instruction_reflection":{"verdict":"refused","critique":"Vague.","##,
         r##""proposal":{"instruction":"#a new","input":"","output":"i0.4 r0.8"},"##,
         r##""measure":"ifd","before":0.5,"after":0.4,"##,
-        r##""usage":{"prompt_tokens":7,"completion_tokens":75}},"##,
+        r##""usage":{"prompt_tokens":7,"completion_tokens":67}},"##,
         r##""response_reflection":{"verdict":"taken","critique":"Short.","##,
         r##""proposal":{"instruction":"#a ask","input":"","output":"i0.7 r0.25"},"##,
         r##""measure":"reversed_ifd","before":0.9,"after":0.25,"##,

@@ -57,7 +57,6 @@ fn good_answers_with_odd_words() {
         "…and so it ended.",
         "It stands in a line: [Better Answer] like this.",
         "[New Instruction] is a marker of the other question.",
-        "[New Answer]",
         "{{instruction}}",
     ] {
         let wrapped = format!("So so.\n[Better Answer]\n{text}\n[End]");
@@ -140,6 +139,7 @@ fn placeholders_are_refused() {
         "[Your answer here]",
         "<better answer>",
         "{instruction}",
+        "[New Answer]",
     ] {
         let found = answer(&format!("[Better Answer]\n{text}\n[End]"));
         let text = text.to_owned();

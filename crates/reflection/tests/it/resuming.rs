@@ -12,8 +12,8 @@ use tamis_artifact::{Ledger, NoProgress, Progress};
 use tamis_dataset::{Sample, Unscorable};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
-    ChatRequest, History, Measure, Outcome, Prompts, ReflectionError, ReflectionParams, Rule,
-    Student, Teacher,
+    ChatRequest, Counts, History, Measure, Outcome, Prompts, ReflectionError, ReflectionParams,
+    Rule, Student, Teacher,
 };
 
 use crate::scripted::{
@@ -160,6 +160,27 @@ fn a_finished_journal_asks_nobody() {
     let histories =
         |outcomes: &[Outcome]| outcomes.iter().map(|one| one.history.clone()).collect::<Vec<_>>();
     assert_eq!(histories(&first.outcomes), histories(&second.outcomes));
+}
+
+/// The eleven records, counted by hand.
+#[test]
+fn counts() {
+    let (folder, fuse) = (tempfile::tempdir().unwrap(), Fuse::never());
+    let student = &mut Reader::new(&fuse);
+    let found = run_in(folder.path(), params(4), &samples(), &teacher(&fuse), student).unwrap();
+    let counts = serde_json::to_value(Counts::of(&found.outcomes)).unwrap();
+    // IFD of the new pairs: .1 .3 .5 – .9 1.7 .1 – .5 ! .9, against .5.
+    let instruction =
+        json!({"no_reply": 1, "refused": 5, "taken": 3, "unreadable": 1, "unscorable": 1});
+    assert_eq!(counts["instruction"], instruction);
+    // Reversed IFD, old against new: .5 .05, .5 .9, .5 !, .5 .12, .4 .05, –, .5 !, .5 .12, .5 .05, .5 .9, .10 !.
+    let response = json!({"refused": 2, "taken": 5, "unreadable": 1, "unscorable": 3});
+    assert_eq!(counts["response"], response);
+    assert_eq!(counts["unreadable"], json!({"cut": 1, "missing": 1}));
+    assert_eq!(
+        counts["reasons"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>(),
+        11
+    );
 }
 
 #[derive(Default)]
