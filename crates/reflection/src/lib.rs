@@ -1,9 +1,34 @@
 #![doc = include_str!("../README.md")]
 
+mod asking;
+mod choice;
+mod counts;
 mod error;
+mod history;
+mod journal;
+pub mod judge;
+mod params;
+mod pipeline;
+mod prompt;
+mod record;
+mod reply;
+mod row;
+mod scoring;
 mod student;
 pub mod teacher;
 
+pub use counts::Counts;
 pub use error::ReflectionError;
+pub use history::{AlpacaRow, History, Original, Outcome, Reason, Side, Step, Verdict};
+pub use judge::{
+    Contest, Grades, Judge, JudgeParams, Judged, Judgement, NoGrades, PositionBias, Reading, Tally,
+    read_grades,
+};
+pub use params::{Ablation, Decoding, Keep, ReflectionParams, Rule};
+pub use pipeline::{Reflected, Reflection, Work};
+pub use prompt::Prompts;
+pub use reply::{Marker, Sections, Unreadable, read_answer, read_pair};
+pub use row::{NotARow, Row};
+pub use scoring::Passes;
 pub use student::{Measure, Student};
 pub use teacher::{ChatRequest, Finish, NoReply, Reply, Teacher, Usage};

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tamis_dataset::{Sample, Unscorable};
 
 /// What the student is asked about a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Instruction-following difficulty: how much the instruction helps with the answer.
     Ifd,

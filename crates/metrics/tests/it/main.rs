@@ -5,6 +5,7 @@ mod fixtures;
 mod groups;
 mod input;
 mod invariance;
+mod judgements;
 mod reading;
 mod sacrebleu;
 mod scipy;

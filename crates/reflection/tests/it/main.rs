@@ -1,2 +1,12 @@
 //! Tests of the public interface.
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+mod ablations;
+mod decisions;
+mod judging;
+mod prompts;
+mod refusals;
+mod replies;
+mod resuming;
+mod scripted;
+mod tallies;

@@ -1,0 +1,262 @@
+//! Strict reading of what the teacher wrote.
+//!
+//! A reply is criticism, then sections: a marker, text, the end marker.
+//!
+//! - A marker opens a section where it **begins a line**; elsewhere it is quoted.
+//! - `[End]` closes a section where it **ends a line**; elsewhere it is text, as is the word without brackets.
+//! - Before the first section anything may stand. Behind it, every marker counts: a second section of a
+//!   name, or an end without a beginning, means that some text holds markers itself, and nobody can tell
+//!   where it ends. Such a reply is refused, never guessed at.
+//! - A pair is read as a pair: there is no way to get one of its sections.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Finish, Reply};
+
+/// What ends a section.
+pub(crate) const END: &str = "[End]";
+
+/// What opens a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marker {
+    /// `[New Instruction]`
+    NewInstruction,
+    /// `[New Answer]`
+    NewAnswer,
+    /// `[Better Answer]`
+    BetterAnswer,
+}
+
+impl Marker {
+    /// As it stands in a reply.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NewInstruction => "[New Instruction]",
+            Self::NewAnswer => "[New Answer]",
+            Self::BetterAnswer => "[Better Answer]",
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.text())
+    }
+}
+
+/// Why a reply gives no proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The reply was cut at its longest length: how the last text ends is not known.
+    #[error("the reply was cut at its longest length")]
+    Cut,
+    /// The teacher stopped for a reason of its own, such as a content filter.
+    #[error("the teacher stopped for `{how}`")]
+    Stopped {
+        /// In its word.
+        how: String,
+    },
+    /// A section is not there.
+    #[error("no line begins with {marker}")]
+    Missing {
+        /// Which.
+        marker: Marker,
+    },
+    /// A section has no end.
+    #[error("no line ends with [End] behind {marker}")]
+    Unclosed {
+        /// Which.
+        marker: Marker,
+    },
+    /// A section is there twice, or its marker in a text.
+    #[error("more than one line begins with {marker}")]
+    Doubled {
+        /// Which.
+        marker: Marker,
+    },
+    /// An end behind a section that has ended: one of the texts holds `[End]` itself.
+    #[error("a line ends with [End] where no section is open")]
+    StrayEnd,
+    /// The sections of a pair are exchanged.
+    #[error("{marker} is not the first section")]
+    Order {
+        /// The one that should be first.
+        marker: Marker,
+    },
+    /// A section holds nothing.
+    #[error("there is nothing behind {marker}")]
+    Empty {
+        /// Which.
+        marker: Marker,
+    },
+    /// A section holds what stands for a text, not a text.
+    #[error("behind {marker} there is only `{text}`")]
+    Placeholder {
+        /// Which.
+        marker: Marker,
+        /// What it holds.
+        text: String,
+    },
+}
+
+/// What a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sections<'t, const N: usize> {
+    /// What stands before the first section, trimmed.
+    pub critique: &'t str,
+    /// The text of each section, trimmed, never empty.
+    pub texts: [&'t str; N],
+}
+
+/// The instruction and the answer of a reply to the first prompt: both, or why not.
+///
+/// ```
+/// use tamis_reflection::{Finish, Reply, Unreadable, Usage, read_pair};
+///
+/// let reply = |text: &str, finish| Reply {
+///     text: text.to_owned(),
+///     finish,
+///     usage: Usage::default(),
+///     cached: false,
+/// };
+/// let text = "Too vague.\n[New Instruction]\nName two primes.\n[End]\n[New Answer]\n2 and 3.\n[End]";
+/// let whole = reply(text, Finish::Stop);
+/// let pair = read_pair(&whole).unwrap();
+/// assert_eq!((pair.critique, pair.texts), ("Too vague.", ["Name two primes.", "2 and 3."]));
+/// assert_eq!(read_pair(&reply(text, Finish::Length)), Err(Unreadable::Cut));
+/// ```
+///
+/// # Errors
+/// See [`Unreadable`].
+pub fn read_pair(reply: &Reply) -> Result<Sections<'_, 2>, Unreadable> {
+    read(reply, [Marker::NewInstruction, Marker::NewAnswer])
+}
+
+/// The answer of a reply to the second prompt.
+///
+/// # Errors
+/// See [`Unreadable`].
+pub fn read_answer(reply: &Reply) -> Result<Sections<'_, 1>, Unreadable> {
+    read(reply, [Marker::BetterAnswer])
+}
+
+fn read<const N: usize>(
+    reply: &Reply,
+    markers: [Marker; N],
+) -> Result<Sections<'_, N>, Unreadable> {
+    match &reply.finish {
+        Finish::Stop => {}
+        Finish::Length => return Err(Unreadable::Cut),
+        Finish::Other(how) => return Err(Unreadable::Stopped { how: how.clone() }),
+    }
+    sections(&reply.text, markers)
+}
+
+/// A marker that counts.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// Of section `which`, whose text begins here.
+    Open { which: usize, text: usize },
+    /// The text ends here.
+    Close { text: usize },
+}
+
+fn sections<const N: usize>(
+    text: &str,
+    markers: [Marker; N],
+) -> Result<Sections<'_, N>, Unreadable> {
+    let mut texts: [Option<&str>; N] = [None; N];
+    let mut open: Option<(usize, usize)> = None;
+    let mut critique = None;
+    let mut order = Vec::new();
+    for (at, mark) in marks(text, markers) {
+        match (mark, open) {
+            (Mark::Open { which, .. }, _) if order.contains(&which) => {
+                return Err(Unreadable::Doubled { marker: markers[which] });
+            }
+            (Mark::Open { .. }, Some((which, _))) => {
+                return Err(Unreadable::Unclosed { marker: markers[which] });
+            }
+            (Mark::Open { which, text: begin }, None) => {
+                critique.get_or_insert(&text[..at]);
+                order.push(which);
+                open = Some((which, begin));
+            }
+            (Mark::Close { text: end }, Some((which, begin))) => {
+                texts[which] = Some(text[begin..end].trim());
+                open = None;
+            }
+            (Mark::Close { .. }, None) if order.is_empty() => {} // quoted by the criticism
+            (Mark::Close { .. }, None) => return Err(Unreadable::StrayEnd),
+        }
+    }
+    if let Some((which, _)) = open {
+        return Err(Unreadable::Unclosed { marker: markers[which] });
+    }
+    let mut found = [""; N];
+    for ((text, marker), found) in texts.into_iter().zip(markers).zip(&mut found) {
+        *found = text.ok_or(Unreadable::Missing { marker })?;
+    }
+    if !order.is_sorted() {
+        return Err(Unreadable::Order { marker: markers[0] });
+    }
+    for (text, marker) in found.into_iter().zip(markers) {
+        if text.is_empty() {
+            return Err(Unreadable::Empty { marker });
+        }
+        if is_placeholder(text) {
+            return Err(Unreadable::Placeholder { marker, text: text.to_owned() });
+        }
+    }
+    Ok(Sections { critique: critique.unwrap_or_default().trim(), texts: found })
+}
+
+/// The markers that count and where they stand, in order.
+fn marks<const N: usize>(text: &str, markers: [Marker; N]) -> Vec<(usize, Mark)> {
+    let mut marks = Vec::new();
+    let mut begin = 0;
+    for line in text.split_inclusive('\n') {
+        let opened = begin + (line.len() - line.trim_start().len());
+        let which = markers.iter().position(|marker| line.trim_start().starts_with(marker.text()));
+        if let Some(which) = which {
+            let text = opened + markers[which].text().len();
+            marks.push((opened, Mark::Open { which, text }));
+        }
+        if line.trim_end().ends_with(END) {
+            let text = begin + line.trim_end().len() - END.len();
+            marks.push((text, Mark::Close { text }));
+        }
+        begin += line.len();
+    }
+    marks
+}
+
+/// Longest text that may be a place for a text, in words.
+const PLACEHOLDER_WORDS: usize = 8;
+
+/// Whether a text stands for another: `N/A`, dots, or a few words in brackets that name what belongs there,
+/// as in `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is an answer.
+fn is_placeholder(text: &str) -> bool {
+    if text.chars().all(|c| matches!(c, '.' | '…' | '-' | '_' | '*') || c.is_whitespace()) {
+        return true;
+    }
+    let pairs = [('(', ')'), ('[', ']'), ('<', '>'), ('{', '}')];
+    let within = pairs.into_iter().find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
+        (!inner.contains([open, close])).then_some(inner)
+    });
+    let is_na = |text: &str| {
+        text.trim_end_matches('.').eq_ignore_ascii_case("n/a") || text.chars().all(|c| c == '.')
+    };
+    let Some(within) = within else {
+        return is_na(text);
+    };
+    let lower = within.to_lowercase();
+    let names_it = ["instruction", "answer", "here"].into_iter().any(|word| lower.contains(word));
+    is_na(within) || (names_it && within.split_whitespace().count() <= PLACEHOLDER_WORDS)
+}
