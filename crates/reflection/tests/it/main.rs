@@ -1,2 +1,4 @@
 //! Tests of the public interface.
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+mod teacher;
