@@ -8,6 +8,8 @@ pub use tamis_finetune as finetune;
 #[cfg(feature = "torch")]
 pub use tamis_gradients as gradients;
 #[cfg(feature = "torch")]
+pub use tamis_ifd_scoring as ifd_scoring;
+#[cfg(feature = "torch")]
 pub use tamis_influence as influence;
 #[cfg(feature = "torch")]
 pub use tamis_kfac as kfac;

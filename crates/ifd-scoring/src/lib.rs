@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod batches;
+mod context;
+mod error;
+mod estimate;
+mod params;
+mod pass;
+mod preset;
+mod reversed;
+mod rows;
+mod score;
+mod scorer;
+mod select;
+
+pub use error::IfdError;
+pub use estimate::Estimate;
+pub use params::{DEFAULT_REQUEST, DirectContext, Measures, Ratio, ScoreParams};
+pub use pass::{PassReport, read_scores};
+pub use preset::Preset;
+pub use reversed::reversed;
+pub use score::{Measure, Measured, Reason, SampleScores, Term, Terms};
+pub use scorer::{Scorer, Work};
+pub use select::{Base, Bound, Candidate, Keep, Order, Quota, ScoreSelector, SelectParams, Take};

@@ -1,0 +1,162 @@
+//! Scores of samples in memory.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tamis_dataset::{Encoder, Sample, TextTokenizer};
+use tamis_model::CausalLm;
+
+use crate::batches::mean_losses;
+use crate::context::direct_context;
+use crate::error::parameter;
+use crate::rows::Planner;
+use crate::{IfdError, SampleScores, ScoreParams};
+
+/// What was run through the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Work {
+    /// Rows: one a term, equal terms once.
+    pub rows: usize,
+    /// Tokens read, padding left out.
+    pub tokens: usize,
+    /// Tokens whose probability was taken.
+    pub targets: usize,
+}
+
+/// Scores samples with a model.
+pub struct Scorer<'a> {
+    pub(crate) model: &'a dyn CausalLm,
+    pub(crate) encoder: Encoder,
+    pub(crate) params: ScoreParams,
+    /// What stands before a target in the direct term.
+    context: Vec<u32>,
+}
+
+impl std::fmt::Debug for Scorer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scorer")
+            .field("params", &self.params)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Scorer<'a> {
+    /// Puts a model, its tokenizer and the settings together.
+    ///
+    /// # Errors
+    /// Settings that [`ScoreParams::check`] refuses, a length limit beyond what the model reads, or
+    /// a tokenizer with ids that the model does not embed.
+    pub fn new(
+        model: &'a dyn CausalLm,
+        tokenizer: impl Into<Arc<TextTokenizer>>,
+        params: ScoreParams,
+    ) -> Result<Self, IfdError> {
+        let params = params.check()?;
+        let (tokenizer, shape) = (tokenizer.into(), model.shape());
+        if params.max_length > shape.max_positions {
+            let expected = format!("at most {}, what the model reads", shape.max_positions);
+            return Err(parameter("max_length", params.max_length, expected));
+        }
+        if tokenizer.max_id() as usize >= shape.vocab_size {
+            let expected = format!("below {}, the rows of the model's embedding", shape.vocab_size);
+            return Err(parameter("the tokenizer's highest id", tokenizer.max_id(), expected));
+        }
+        let context = direct_context(&tokenizer, &params)?;
+        let encoder = Encoder::new(tokenizer, params.template.clone(), params.encoding())?;
+        Ok(Self { model, encoder, params, context })
+    }
+
+    /// The settings.
+    pub fn params(&self) -> &ScoreParams {
+        &self.params
+    }
+
+    /// The encoder that puts samples into the template.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Everything that decides the terms of a sample, for manifests, but the weights, whose hash
+    /// takes a while: [`tamis_model::Parameters::fingerprint`]. How terms become a score is left
+    /// out: any ratio can be made of the same terms.
+    pub fn description(&self) -> Map<String, Value> {
+        let params = &self.params;
+        let request = params.measures.r_ifd.then_some(&params.request);
+        let mut fields = Map::new();
+        for (name, value) in [
+            ("encoder", self.encoder.description()),
+            ("measures", json!(params.measures)),
+            ("direct", json!(params.direct)),
+            ("direct_context", json!(self.context)),
+            ("request", json!(request)),
+            ("token_budget", json!(params.token_budget)),
+            ("shard_rows", json!(params.shard_rows)),
+            ("compute_type", json!(format!("{:?}", self.model.shape().kind))),
+        ] {
+            fields.insert(name.to_owned(), value);
+        }
+        fields
+    }
+
+    /// Scores of samples in memory, in their order.
+    ///
+    /// All terms of all samples share the batches, and a term that two of them have in common (the
+    /// same answer under two instructions has one direct term) is run once.
+    ///
+    /// # Errors
+    /// What the model reports, or content that does not fit the template at all.
+    pub fn score(&self, samples: &[Sample]) -> Result<Vec<SampleScores>, IfdError> {
+        Ok(self.score_counted(samples)?.0)
+    }
+
+    /// The same, and what was run for it.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_counted(&self, samples: &[Sample]) -> Result<(Vec<SampleScores>, Work), IfdError> {
+        self.watched(samples, |_| {})
+    }
+
+    /// The same; `advance` is told how many rows of how many a batch has finished.
+    pub(crate) fn watched(
+        &self,
+        samples: &[Sample],
+        mut advance: impl FnMut(Batched),
+    ) -> Result<(Vec<SampleScores>, Work), IfdError> {
+        let (plan, places) = self.planner().plan(samples)?;
+        let rows = &plan.rows;
+        let work = Work {
+            rows: rows.len(),
+            tokens: rows.iter().map(|row| row.inputs()).sum(),
+            targets: rows.iter().map(|row| row.targets()).sum(),
+        };
+        let losses = mean_losses(self.model, rows, self.params.token_budget, |members| {
+            let tokens = members.iter().map(|&m| rows[m].inputs()).sum();
+            advance(Batched { tokens, of: work.tokens });
+        })?;
+        let scores = samples
+            .iter()
+            .zip(places)
+            .map(|(sample, [answer, instruction])| SampleScores {
+                id: sample.id.clone(),
+                index: sample.index,
+                answer: answer.terms(rows, &losses),
+                instruction: instruction.terms(rows, &losses),
+                ratio: self.params.ratio,
+            })
+            .collect();
+        Ok((scores, work))
+    }
+
+    pub(crate) fn planner(&self) -> Planner<'_> {
+        Planner { encoder: &self.encoder, params: &self.params, context: &self.context }
+    }
+}
+
+/// A batch is finished: its tokens, and those of all batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batched {
+    pub(crate) tokens: usize,
+    pub(crate) of: usize,
+}

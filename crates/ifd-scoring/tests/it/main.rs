@@ -1,0 +1,13 @@
+//! Integration tests of `tamis-ifd-scoring`.
+// Counts and repeated computations are compared exactly on purpose.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)]
+
+mod common;
+mod invariance;
+mod kill;
+mod naive;
+mod outcomes;
+mod published;
+mod select;
+mod settings;
+mod store;

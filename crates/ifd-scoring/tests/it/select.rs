@@ -1,0 +1,222 @@
+//! Selection: a pure function of scores and groups.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tamis_dataset::{Selection, Selector, Unscorable};
+use tamis_ifd_scoring::{
+    Base, Bound, Candidate, IfdError, Measure, Measured, Order, Quota, Reason, SelectParams, Take,
+};
+
+fn candidate(index: usize, ifd: Measured<f64>) -> Candidate {
+    let none = Measured::NotAsked;
+    Candidate {
+        id: format!("c{index}").into(),
+        index,
+        scores: [none, none, ifd, none],
+        group: None,
+    }
+}
+
+fn of(scores: &[f64]) -> Vec<Candidate> {
+    scores.iter().enumerate().map(|(n, &score)| candidate(n, Measured::Value(score))).collect()
+}
+
+fn indices(selection: &Selection) -> Vec<usize> {
+    selection.selected().map(|decision| decision.index).collect()
+}
+
+fn choose(candidates: &[Candidate], params: SelectParams) -> Vec<usize> {
+    indices(&params.check().unwrap().choose(candidates).unwrap())
+}
+
+fn below_one() -> SelectParams {
+    SelectParams { bounds: vec!["ifd<1".parse().unwrap()], ..SelectParams::default() }
+}
+
+#[test]
+fn bounds_are_strict_or_not() {
+    let pool = of(&[0.5, 1.0, 1.1, 0.2, 0.9]);
+    let kept = |bounds: &[&str]| {
+        let bounds = bounds.iter().map(|b| b.parse().unwrap()).collect();
+        choose(&pool, SelectParams { bounds, ..SelectParams::default() })
+    };
+    assert_eq!(kept(&["ifd<1"]), [0, 3, 4]);
+    assert_eq!(kept(&["ifd<=1"]), [0, 1, 3, 4]);
+    assert_eq!(kept(&["ifd<1", "ifd>0.2"]), [0, 4]);
+    assert_eq!(kept(&["ifd <= 1", "ifd>=0.2"]), [0, 1, 3, 4]);
+    assert_eq!(kept(&[]), [0, 1, 2, 3, 4]);
+    for text in ["ifd", "ifd<", "<1", "ifd<nan", "ifd<inf", "loss<1", "ifd=1"] {
+        assert!(text.parse::<Bound>().is_err(), "{text}");
+    }
+    assert_eq!("r_ifd>=0.25".parse::<Bound>().unwrap().to_string(), "r_ifd >= 0.25");
+}
+
+#[test]
+fn counts_and_shares_of_a_stated_base() {
+    let mut pool = of(&[0.5, 1.5, 0.3, 0.9, 2.0, 0.7, 0.1, 1.2, 0.6]);
+    pool.push(candidate(9, Measured::Unscorable(Reason::Sample(Unscorable::EmptyTarget))));
+    let take = |take| choose(&pool, SelectParams { take, ..below_one() });
+    assert_eq!(take(Take::Count(0)), [0usize; 0]);
+    assert_eq!(take(Take::Count(2)), [3, 5]);
+    assert_eq!(take(Take::Count(100)), [0, 2, 3, 5, 6, 8]);
+    // 10 candidates, 6 survivors.
+    assert_eq!(take(Take::Share { share: 0.3, base: Base::All }), [3, 5, 8]);
+    assert_eq!(take(Take::Share { share: 0.3, base: Base::Survivors }), [3]);
+    assert_eq!(take(Take::Share { share: 0.0, base: Base::All }), [0usize; 0]);
+    assert_eq!(take(Take::Share { share: 1.0, base: Base::Survivors }), [0, 2, 3, 5, 6, 8]);
+    for share in [-0.1, 1.1, f64::NAN] {
+        let take = Take::Share { share, base: Base::All };
+        assert!(SelectParams { take, ..below_one() }.check().is_err());
+    }
+    // 0.29 · 100 is a little less than 29.
+    let hundred = of(&vec![0.5; 100]);
+    let params = SelectParams { take: Take::Share { share: 0.29, base: Base::All }, ..below_one() };
+    assert_eq!(choose(&hundred, params), (0..29).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_decision_has_its_reason() {
+    let mut pool = of(&[0.5, 1.5, 0.9]);
+    pool.push(candidate(3, Measured::Unscorable(Reason::Sample(Unscorable::EmptyTarget))));
+    let params = SelectParams { take: Take::Count(1), ..below_one() };
+    let selection = params.check().unwrap().choose(&pool).unwrap();
+    let reasons: Vec<&str> = selection.decisions.iter().map(|d| d.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "number 2 of 2 by ifd, beyond the 1 taken",
+            "not ifd < 1",
+            "chosen: number 1 of 2 by ifd",
+            "no ifd: the target is empty",
+        ]
+    );
+}
+
+#[test]
+fn ties_go_by_row_and_either_end_can_come_first() {
+    let pool = of(&[0.5, 0.7, 0.7, 0.5, 0.7]);
+    let take = |order, count| {
+        choose(&pool, SelectParams { order, take: Take::Count(count), ..SelectParams::default() })
+    };
+    assert_eq!(take(Order::HighestFirst, 2), [1, 2]);
+    assert_eq!(take(Order::HighestFirst, 4), [0, 1, 2, 4]);
+    assert_eq!(take(Order::LowestFirst, 1), [0]);
+    assert_eq!(take(Order::LowestFirst, 3), [0, 1, 3]);
+}
+
+/// Talk with high scores, code with low ones.
+fn domains() -> Vec<Candidate> {
+    let talk = (0..12).map(|n| (0.6 + 0.03 * n as f64, "talk"));
+    let code = (0..6).map(|n| (0.1 + 0.02 * n as f64, "code"));
+    let rows = talk.chain(code).enumerate();
+    rows.map(|(n, (score, group))| candidate(n, Measured::Value(score)).in_group(group)).collect()
+}
+
+fn counted(quota: &str, count: usize) -> Result<BTreeMap<String, usize>, IfdError> {
+    let pool = domains();
+    let quota: Quota = quota.parse()?;
+    assert_eq!(quota.to_string().parse::<Quota>()?, quota);
+    let params = SelectParams { quota, take: Take::Count(count), ..below_one() };
+    let mut counts = BTreeMap::new();
+    for decision in params.check()?.choose(&pool)?.selected() {
+        *counts.entry(pool[decision.index].group.clone().unwrap()).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+#[test]
+fn groups_are_not_starved() {
+    let map = |talk, code| {
+        let counts = [("talk", talk), ("code", code)];
+        counts.into_iter().filter(|c| c.1 > 0).map(|(g, n)| (g.to_owned(), n)).collect()
+    };
+    let counts = |quota, count| -> BTreeMap<String, usize> { counted(quota, count).unwrap() };
+    assert_eq!(counts("none", 6), map(6, 0));
+    assert_eq!(counts("proportional", 6), map(4, 2));
+    assert_eq!(counts("proportional", 7), map(5, 2));
+    assert_eq!(counts("at-least:2", 6), map(4, 2));
+    assert_eq!(counts("at-least:100", 18), map(12, 6));
+    assert_eq!(counts("at-most:3", 6), map(3, 3));
+    assert_eq!(counts("at-most:3", 100), map(3, 3));
+    assert_eq!(counts("code=3", 6), map(3, 3));
+    assert_eq!(counts("code=1,talk=2", 6), map(5, 1));
+    assert_eq!(counts("at-least:2", 0), map(0, 0));
+
+    let refused = |quota, count| counted(quota, count).unwrap_err().to_string();
+    let message = refused("at-least:4", 6);
+    assert!(message.contains("promised 8 rows") && message.contains("only 6"), "{message}");
+    let message = refused("math=3", 6);
+    assert!(message.contains("`math`") && message.contains("code, talk"), "{message}");
+    for quota in ["at-least:x", "code", "code=1,code=2", "", "at-most:-1"] {
+        assert!(quota.parse::<Quota>().is_err(), "{quota}");
+    }
+}
+
+#[test]
+fn the_best_of_a_group_is_what_it_is_promised() {
+    let pool = domains();
+    let params =
+        SelectParams { quota: Quota::AtLeast(2), take: Take::Count(5), ..SelectParams::default() };
+    let selection = params.check().unwrap().choose(&pool).unwrap();
+    assert_eq!(indices(&selection), [9, 10, 11, 16, 17]);
+    assert!(selection.decisions[17].reason.starts_with("chosen for its group"));
+    assert!(selection.decisions[9].reason.starts_with("chosen: "));
+}
+
+#[test]
+fn scores_that_cannot_be_ranked_are_refused() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let pool = of(&[0.5, bad]);
+        let error = below_one().check().unwrap().choose(&pool).unwrap_err();
+        assert!(matches!(&error, IfdError::NotFinite { index: 1, .. }), "{error}");
+    }
+    let pool = of(&[0.5, 0.6]);
+    let rank = Measure::RIfd;
+    let error = SelectParams { rank, ..below_one() }.check().unwrap().choose(&pool).unwrap_err();
+    assert!(error.to_string().contains("r_ifd"), "{error}");
+    assert!(choose(&[], below_one()).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_selection_is_the_best_within_its_bounds(
+        scores in prop::collection::vec((0..20u32, 0..3u8), 0..60),
+        budget in 0..70usize,
+        quota in 0..4usize,
+    ) {
+        let pool: Vec<Candidate> = scores
+            .iter()
+            .enumerate()
+            .map(|(n, &(score, group))| {
+                candidate(n, Measured::Value(f64::from(score) / 10.0)).in_group(group.to_string())
+            })
+            .collect();
+        let quota =
+            [Quota::None, Quota::Proportional, Quota::AtMost(4), Quota::AtLeast(1)][quota].clone();
+        prop_assume!(quota != Quota::AtLeast(1) || budget == 0 || budget >= 3);
+        let selector = SelectParams { quota: quota.clone(), ..below_one() }.check().unwrap();
+        let selection = selector.select(&pool, budget).unwrap();
+        prop_assert_eq!(selection.decisions.len(), pool.len());
+        prop_assert!(selection.decisions.iter().all(|d| !d.reason.is_empty()));
+        let chosen = indices(&selection);
+        prop_assert!(chosen.iter().all(|&n| scores[n].0 < 10));
+        let survivors = scores.iter().filter(|s| s.0 < 10).count();
+        if quota != Quota::AtMost(4) {
+            prop_assert_eq!(chosen.len(), budget.min(survivors));
+        }
+        for group in 0..3u8 {
+            // Within a group nothing that was left is better than what was taken.
+            let taken = |n: &usize| selection.decisions[*n].selected;
+            let own = (0..pool.len()).filter(|&n| scores[n].1 == group && scores[n].0 < 10);
+            let key = |n: usize| (scores[n].0, std::cmp::Reverse(n));
+            let (inside, outside): (Vec<usize>, Vec<usize>) = own.partition(taken);
+            let worst = inside.into_iter().map(key).min();
+            let best = outside.into_iter().map(key).max();
+            if let (Some(worst), Some(best)) = (worst, best) {
+                prop_assert!(worst > best);
+            }
+        }
+        prop_assert_eq!(&selection, &selector.select(&pool, budget).unwrap());
+    }
+}

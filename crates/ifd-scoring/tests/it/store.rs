@@ -1,0 +1,134 @@
+//! A whole data set into a store.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+use tamis_artifact::{NoProgress, Progress, Store};
+use tamis_dataset::{Content, Dataset, ReadOptions};
+use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};
+use tamis_model::DType;
+
+use crate::common::{assert_close, model, pool, short, tokenizer};
+
+/// A file with the rows of [`pool`] and some that cannot be scored.
+pub(crate) fn write_pool(path: &Path, count: usize) {
+    let mut text = String::new();
+    for sample in pool(count) {
+        let Content::Instruction { instruction, input, output } = sample.content else { continue };
+        let output = if sample.index % 9 == 4 { String::new() } else { output };
+        let row = json!({ "id": sample.id, "instruction": instruction, "input": input, "output": output });
+        text.push_str(&format!("{row}\n"));
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+pub(crate) fn params() -> ScoreParams {
+    ScoreParams {
+        shard_rows: 6,
+        token_budget: 600,
+        measures: Measures::ALL,
+        ..short(Preset::Reflection.scoring())
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    total: u64,
+    before: u64,
+    now: u64,
+}
+
+impl Progress for Told {
+    fn start(&mut self, _: &str, total: u64, done: u64) {
+        (self.total, self.before) = (total, done);
+    }
+    fn advance(&mut self, by: u64) {
+        self.now += by;
+    }
+}
+
+#[test]
+fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 20);
+    let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let model = model("begins", DType::F32);
+    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
+    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
+    let manifest = scorer.manifest(&dataset, further.clone()).unwrap();
+    let dir = folder.path().join("terms");
+
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    assert!(read_scores(&store, Ratio::Perplexity).unwrap_err().to_string().contains("incomplete"));
+    let mut told = Told::default();
+    let report = scorer.run(&dataset, &mut store, &mut told).unwrap();
+    assert_eq!((report.samples, report.resumed), (20, 0));
+    assert_eq!((told.total, told.before, told.now), (20, 0, 20));
+    let stored = read_scores(&store, Ratio::Perplexity).unwrap();
+    let held = scorer.score(&dataset.read(0..20).unwrap()).unwrap();
+    assert_close(&stored, &held, 2e-6);
+    for (stored, held) in stored.iter().zip(&held) {
+        assert_eq!(stored.ifd().reason(), held.ifd().reason());
+        assert_eq!(stored.index, held.index);
+    }
+    // Any ratio can be made of the same terms.
+    let ratio = read_scores(&store, Ratio::Loss).unwrap();
+    let terms = ratio[0].answer;
+    let quotient = terms.conditional.value().unwrap().loss / terms.direct.value().unwrap().loss;
+    assert_eq!(ratio[0].ifd().value().unwrap(), quotient);
+    drop(store);
+
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    let report = scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    assert_eq!((report.resumed, report.work.rows), (20, 0));
+    drop(store);
+
+    // What differs is named.
+    let refused = |scorer: &Scorer<'_>, dataset: &Dataset, further: Map<_, _>| {
+        let manifest = scorer.manifest(dataset, further).unwrap();
+        Store::create_or_resume(&dir, &manifest).unwrap_err().to_string()
+    };
+    let other = ScoreParams { measures: Measures::IFD, ..params() };
+    let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
+    let message = refused(&other, &dataset, further.clone());
+    assert!(message.contains("measures.r_ifd"), "{message}");
+    let request = ScoreParams { request: "What makes one write {response}?".into(), ..params() };
+    let other = Scorer::new(model.as_ref(), tokenizer("begins"), request).unwrap();
+    let message = refused(&other, &dataset, further.clone());
+    assert!(message.contains("field `request`"), "{message}");
+    let message = refused(&scorer, &dataset, Map::new());
+    assert!(message.contains("config"), "{message}");
+    write_pool(&file, 19);
+    let changed = Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let message = refused(&scorer, &changed, further.clone());
+    assert!(message.contains("data"), "{message}");
+    // Neither the ratio nor the selection decides what is stored.
+    let other = ScoreParams { ratio: Ratio::Loss, ..params() };
+    let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
+    assert_eq!(other.manifest(&dataset, further).unwrap(), manifest);
+    let weight = model.parameters().get("model.norm.weight").unwrap();
+    let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
+    let message = refused(&scorer, &dataset, Map::from_iter([("config".to_owned(), json!("abc"))]));
+    assert!(message.contains("field `model`"), "{message}");
+}
+
+#[test]
+fn a_damaged_shard_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 8);
+    let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let model = model("plain", DType::F32);
+    let scorer = Scorer::new(model.as_ref(), tokenizer("plain"), params()).unwrap();
+    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let dir = folder.path().join("terms");
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    let shard = dir.join("terms-00001.jsonl");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(&shard, bytes).unwrap();
+    let message = read_scores(&store, Ratio::Perplexity).unwrap_err().to_string();
+    assert!(message.contains("terms-00001.jsonl"), "{message}");
+}
