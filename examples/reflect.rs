@@ -35,14 +35,8 @@ use tamis_examples::reflect::{Flags, Found};
 use tamis_examples::{Bars, refuse_overwriting};
 
 /// Result files, which no input may be.
-const WRITTEN: [&str; 6] = [
-    "selected.*",
-    "original.*",
-    "scores.jsonl",
-    "run.json",
-    "report.html",
-    "journal.jsonl",
-];
+const WRITTEN: [&str; 6] =
+    ["selected.*", "original.*", "scores.jsonl", "run.json", "report.html", "journal.jsonl"];
 
 fn main() -> Result<()> {
     let flags = Flags::parse();

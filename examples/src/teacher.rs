@@ -7,9 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 use tamis::model::LoadOptions;
-use tamis::reflection::teacher::{
-    Cached, KeySource, LocalParams, OpenAiParams, Prices, Recorded,
-};
+use tamis::reflection::teacher::{Cached, KeySource, LocalParams, OpenAiParams, Prices, Recorded};
 use tamis::reflection::{Decoding, Prompts, Teacher};
 
 /// Who answers, how, and at what price.
@@ -79,7 +77,8 @@ impl TeacherFlags {
         let teacher: Box<dyn Teacher> = match (&self.server, &self.local, &self.recorded) {
             (Some(url), ..) => Box::new(self.client(url).check()?),
             (None, Some(folder), _) => {
-                let params = LocalParams { load: LoadOptions::default(), ..LocalParams::new(folder) };
+                let params =
+                    LocalParams { load: LoadOptions::default(), ..LocalParams::new(folder) };
                 Box::new(params.load().context("loading the model that answers")?)
             }
             (None, None, Some(file)) => Box::new(Recorded::open(file)?),

@@ -14,6 +14,8 @@ mod record;
 mod reply;
 mod row;
 mod scoring;
+#[cfg(feature = "local")]
+mod scoring_student;
 mod student;
 pub mod teacher;
 
@@ -30,5 +32,7 @@ pub use prompt::Prompts;
 pub use reply::{Marker, Sections, Unreadable, read_answer, read_pair};
 pub use row::{NotARow, Row};
 pub use scoring::Passes;
+#[cfg(feature = "local")]
+pub use scoring_student::ScoringStudent;
 pub use student::{Measure, Student};
 pub use teacher::{ChatRequest, Finish, NoReply, Reply, Teacher, Usage};

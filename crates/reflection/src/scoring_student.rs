@@ -44,7 +44,8 @@ impl<'a> ScoringStudent<'a> {
         let all = scorer(Measures { ppl: true, ifd: true, r_ifd: true })?;
         let mut scoring = all.description();
         // They decide how fast and in what pieces, not what.
-        scoring.retain(|name, _| !["measures", "token_budget", "shard_rows"].contains(&name.as_str()));
+        scoring
+            .retain(|name, _| !["measures", "token_budget", "shard_rows"].contains(&name.as_str()));
         let identity = json!({
             "model": model.parameters().fingerprint()?,
             "ratio": params.ratio,
@@ -85,7 +86,10 @@ impl Student for ScoringStudent<'_> {
             .map(|score| match score {
                 Measured::Value(value) => Ok(Ok(value)),
                 Measured::Unscorable(Reason::Sample(reason)) => Ok(Err(reason)),
-                other => Err(format!("a record of one question and answer has no score: {other:?}").into()),
+                other => {
+                    Err(format!("a record of one question and answer has no score: {other:?}")
+                        .into())
+                }
             })
             .collect()
     }

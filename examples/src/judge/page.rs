@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use tamis::reflection::judge::Verdict;
-use tamis::reflection::{Contest, Judged, Judgement, Tally};
+use tamis::reflection::{Contest, Judged, Judgement, Reading, Tally};
 use tamis::report::{Bars, Histogram, Report, RunRecord, Tile, clip, run_section};
 
 /// Examples of each verdict.
@@ -36,9 +36,8 @@ pub fn summary(tally: &Tally) -> String {
         let _ = writeln!(text, "relative score {score:.1} %");
     }
     if let Some(grades) = &tally.grades {
-        let interval = grades.interval.map_or(String::new(), |i| {
-            format!(" ({:+.3} … {:+.3})", i.low, i.high)
-        });
+        let interval =
+            grades.interval.map_or(String::new(), |i| format!(" ({:+.3} … {:+.3})", i.low, i.high));
         let _ = writeln!(
             text,
             "mean grade {:.3} against {:.3}: {:+.3}{interval}, p = {:.4}",
@@ -77,7 +76,7 @@ pub fn page(contests: &[Contest], judgement: &Judgement, record: &RunRecord) -> 
         .contests
         .iter()
         .flat_map(|one| [&one.model_first, &one.reference_first])
-        .filter_map(|reading| reading.grades())
+        .filter_map(Reading::grades)
         .collect();
     if !grades.is_empty() {
         section.plot(
@@ -101,7 +100,7 @@ pub fn page(contests: &[Contest], judgement: &Judgement, record: &RunRecord) -> 
 }
 
 fn shown(contest: &Contest, judged: &Judged) -> String {
-    let grades = |reading: &tamis::reflection::Reading| {
+    let grades = |reading: &Reading| {
         reading.grades().map_or("no grades".to_owned(), |(a, b)| format!("{a} : {b}"))
     };
     let input = if contest.input.is_empty() {

@@ -46,7 +46,7 @@ impl Found<'_> {
         }
         for (stage, counts) in self.verdicts() {
             for (verdict, count) in counts {
-                record.counts.set(&format!("{stage}_{verdict}"), count as u64);
+                record.counts.set(format!("{stage}_{verdict}"), count as u64);
             }
         }
     }
@@ -78,10 +78,7 @@ impl Found<'_> {
         let _ = writeln!(
             text,
             "teacher: {} asked, {} known before, {} tokens read, {} written{cost}",
-            spent.asked,
-            spent.cached,
-            spent.tokens.prompt_tokens,
-            spent.tokens.completion_tokens,
+            spent.asked, spent.cached, spent.tokens.prompt_tokens, spent.tokens.completion_tokens,
         );
         let selected = self.outcomes.iter().filter(|one| one.selected).count();
         let _ = writeln!(text, "{} records, {selected} in the final set", self.outcomes.len());
@@ -102,7 +99,8 @@ impl Found<'_> {
         let chosen: Vec<usize> =
             (0..self.outcomes.len()).filter(|&place| self.outcomes[place].selected).collect();
         let mut files = self.pool.write_rows(&chosen, out, "original")?;
-        let came = fs::read_to_string(out.join("original.jsonl")).context("reading original.jsonl")?;
+        let came =
+            fs::read_to_string(out.join("original.jsonl")).context("reading original.jsonl")?;
         let mut text = String::with_capacity(came.len());
         for (&place, line) in chosen.iter().zip(came.lines()) {
             match self.outcomes[place].history.rewritten() {
@@ -193,11 +191,9 @@ impl Found<'_> {
                 "score of the pair, before and after",
                 (|one| &one.history.instruction_reflection) as fn(&Outcome) -> &Step,
             ),
-            (
-                "Decisions about answers",
-                "score of the record, before and after",
-                |one| &one.history.response_reflection,
-            ),
+            ("Decisions about answers", "score of the record, before and after", |one| {
+                &one.history.response_reflection
+            }),
         ] {
             let steps: Vec<&Step> = self.outcomes.iter().map(step).collect();
             let [before, after]: [Vec<f64>; 2] = [
@@ -207,7 +203,8 @@ impl Found<'_> {
             if before.is_empty() && after.is_empty() {
                 continue;
             }
-            section.plot(Histogram::new(title, axis).series("before", before).series("after", after));
+            section
+                .plot(Histogram::new(title, axis).series("before", before).series("after", after));
         }
     }
 
@@ -221,28 +218,9 @@ impl Found<'_> {
             };
             for outcome in self.outcomes.iter().filter(of_verdict).take(EXAMPLES) {
                 section.paragraph(format!("A proposal that was {heading}: {}", outcome.history.id));
-                section.preformatted(self.example(outcome));
+                section.preformatted(example(outcome));
             }
         }
-    }
-
-    fn example(&self, outcome: &Outcome) -> String {
-        let mut text = String::new();
-        let history = &outcome.history;
-        for (name, step) in [
-            ("instruction", &history.instruction_reflection),
-            ("response", &history.response_reflection),
-        ] {
-            let scores = match (step.before, step.after) {
-                (Some(before), Some(after)) => format!(" ({before:.3} → {after:.3})"),
-                _ => String::new(),
-            };
-            let _ = writeln!(text, "{name} reflection: {}{scores}", step.verdict.name());
-            if let Some(proposal) = &step.proposal {
-                let _ = writeln!(text, "{}", shown(proposal));
-            }
-        }
-        text
     }
 
     fn reason_section(&self, page: &mut Report) {
@@ -250,14 +228,33 @@ impl Found<'_> {
         for outcome in self.outcomes {
             *reasons.entry(outcome.reason.to_string()).or_default() += 1;
         }
-        page.section("Final set").table("Why a record is in it or not", table_of("reason", reasons));
+        page.section("Final set")
+            .table("Why a record is in it or not", table_of("reason", reasons));
     }
 }
 
+/// What became of one record.
+fn example(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let history = &outcome.history;
+    for (name, step) in [
+        ("instruction", &history.instruction_reflection),
+        ("response", &history.response_reflection),
+    ] {
+        let scores = match (step.before, step.after) {
+            (Some(before), Some(after)) => format!(" ({before:.3} → {after:.3})"),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "{name} reflection: {}{scores}", step.verdict.name());
+        if let Some(proposal) = &step.proposal {
+            let _ = writeln!(text, "{}", shown(proposal));
+        }
+    }
+    text
+}
+
 fn table_of(what: &str, counts: BTreeMap<String, usize>) -> Table {
-    let mut table = Table::new()
-        .column(what, Align::Left)
-        .column("records", Align::Right);
+    let mut table = Table::new().column(what, Align::Left).column("records", Align::Right);
     for (name, count) in counts {
         table.row([name, count.to_string()]);
     }
@@ -265,8 +262,8 @@ fn table_of(what: &str, counts: BTreeMap<String, usize>) -> Table {
 }
 
 fn shown(row: &Row) -> String {
-    let part = |text: &str| clip(text, SHOWN);
-    let input =
-        if row.input.is_empty() { String::new() } else { format!("\n  input: {}", part(&row.input)) };
-    format!("  instruction: {}{input}\n  output: {}", part(&row.instruction), part(&row.output))
+    let [instruction, input, output] =
+        [&row.instruction, &row.input, &row.output].map(|text| clip(text, SHOWN));
+    let input = if input.is_empty() { String::new() } else { format!("\n  input: {input}") };
+    format!("  instruction: {instruction}{input}\n  output: {output}")
 }
