@@ -1,6 +1,7 @@
 //! The one error of this crate.
 
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use tamis_artifact::ArtifactError;
@@ -27,6 +28,125 @@ pub enum ReflectionError {
     /// A journal or a cache cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+
+    /// A file of answers does not hold what was looked for.
+    #[error("{} holds {found}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+    },
+
+    /// The key for a teacher is not in the environment.
+    #[error(
+        "there is no key for {address}: the environment variable `{variable}` is not set; set it, or name another one"
+    )]
+    NoKey {
+        /// The teacher's address.
+        address: String,
+        /// Where the key was looked for.
+        variable: String,
+    },
+
+    /// What the environment holds cannot be a key.
+    #[error("the environment variable `{variable}` holds no key: {reason}")]
+    BadKey {
+        /// The variable.
+        variable: String,
+        /// What is wrong with it; never any part of it.
+        reason: &'static str,
+    },
+
+    /// A teacher does not accept the key, or asks for one.
+    #[error("{address} refuses access with status {status} ({reason}); {advice}")]
+    Access {
+        /// The teacher's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// The account at a teacher's service is used up.
+    #[error(
+        "{address} wants to be paid first (status {status}: {reason}); top up the account and run again: answers so far are kept where there is a cache"
+    )]
+    Credit {
+        /// The teacher's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+
+    /// A teacher does not have the model.
+    #[error(
+        "{address} does not offer the model `{model}` (status {status}: {reason}); ask it for its list at /models"
+    )]
+    NoModel {
+        /// The teacher's address.
+        address: String,
+        /// The model.
+        model: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+
+    /// There is no chat at an address.
+    #[error(
+        "{address} has no /chat/completions (status {status}: {reason}); check the base URL, which mostly ends in /v1"
+    )]
+    NoChat {
+        /// The teacher's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+
+    /// A teacher does not take a setting that every request has.
+    #[error(
+        "{address} does not take the setting `{setting}` (status {status}: {reason}); choose another length field, or leave the setting out by `null` in the extra fields"
+    )]
+    Setting {
+        /// The teacher's address.
+        address: String,
+        /// The setting, in its words.
+        setting: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+
+    /// Nothing listens at a teacher's address, or no safe connection can be made.
+    #[error(
+        "cannot connect to {address}: {reason} ({attempts} attempts); check that the server runs and the base URL is right, then run again"
+    )]
+    Unreachable {
+        /// The teacher's address.
+        address: String,
+        /// What the system said.
+        reason: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+
+    /// No thread could be started to ask a teacher.
+    #[error("cannot start a thread to ask the teacher: {0}; lower the concurrency")]
+    Thread(#[source] io::Error),
+
+    /// The teacher in this process cannot answer.
+    #[error("the local teacher cannot answer: {0}")]
+    Local(#[source] Box<dyn Error + Send + Sync>),
 
     /// The student could not score.
     #[error("the student cannot score: {0}")]

@@ -24,7 +24,8 @@ pub enum Strategy {
         /// Only this many of the most probable tokens; 0 keeps all.
         top_k: usize,
         /// Decides the draws. Each prompt has its own stream, keyed by (seed, its place in the
-        /// list), so that batches do not matter.
+        /// list) or as [`generate_streams`](Generator::generate_streams) is told, so that batches
+        /// do not matter.
         seed: u64,
     },
     /// Beam search: the most probable continuation among those that `beams` parallel hypotheses
@@ -142,7 +143,28 @@ impl Generator {
         tap: &mut dyn Tap,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Generated>, ModelError> {
+        let places: Vec<u64> = (0..prompts.len() as u64).collect();
+        self.generate_streams(model, prompts, &places, tap, done)
+    }
+
+    /// As [`generate`](Self::generate), but prompt `i` draws from stream `streams[i]` of the seed: for
+    /// results that do not depend on which other prompts are in the list.
+    ///
+    /// # Errors
+    /// Those of [`generate`](Self::generate), and another number of streams than of prompts.
+    pub fn generate_streams(
+        &self,
+        model: &dyn CausalLm,
+        prompts: &[Vec<u32>],
+        streams: &[u64],
+        tap: &mut dyn Tap,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Generated>, ModelError> {
         let shape = model.shape();
+        if streams.len() != prompts.len() {
+            let (found, expected) = (streams.len().to_string(), prompts.len().to_string());
+            return Err(ModelError::BadInput { what: "streams", found, expected });
+        }
         let bad = |place: usize, found: String, expected: String| {
             let found = format!("prompt {place} of {found}");
             Err(ModelError::BadInput { what: "prompts", found, expected })
@@ -174,7 +196,8 @@ impl Generator {
             let texts = if matches!(self.params.strategy, Strategy::Beam { .. }) {
                 beam::search(model, &part, &self.params, tap)?
             } else {
-                walk::walk(model, &part, &places, &self.params, tap)?
+                let streams: Vec<u64> = places.iter().map(|&place| streams[place]).collect();
+                walk::walk(model, &part, &streams, &self.params, tap)?
             };
             finished += places.len();
             for (place, text) in places.into_iter().zip(texts) {

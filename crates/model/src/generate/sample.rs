@@ -15,9 +15,9 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(temperature: f64, top_p: f64, top_k: usize, seed: u64, place: usize) -> Self {
+    pub(super) fn new(temperature: f64, top_p: f64, top_k: usize, seed: u64, stream: u64) -> Self {
         let mut numbers = ChaCha8Rng::seed_from_u64(seed);
-        numbers.set_stream(place as u64);
+        numbers.set_stream(stream);
         Self { temperature, top_p, top_k, numbers }
     }
 

@@ -17,11 +17,11 @@ struct Row {
     sampler: Option<Sampler>,
 }
 
-/// Continues `prompts`, which stand at `places` of the whole list.
+/// Continues `prompts`, which draw from `streams` where they draw.
 pub(super) fn walk(
     model: &dyn CausalLm,
     prompts: &[&[u32]],
-    places: &[usize],
+    streams: &[u64],
     params: &GenerateParams,
     tap: &mut dyn Tap,
 ) -> Result<Vec<Generated>, ModelError> {
@@ -30,7 +30,7 @@ pub(super) fn walk(
     for (place, prompt) in prompts.iter().enumerate() {
         let sampler = match params.strategy {
             Strategy::Sample { temperature, top_p, top_k, seed } => {
-                Some(Sampler::new(temperature, top_p, top_k, seed, places[place]))
+                Some(Sampler::new(temperature, top_p, top_k, seed, streams[place]))
             }
             _ => None,
         };

@@ -245,6 +245,33 @@ fn samples_follow_the_distribution() {
 }
 
 #[test]
+fn a_stream_draws_the_same_in_any_company() {
+    let model = model("llama", DType::F32);
+    let prompts: Vec<Vec<u32>> = (1..7).map(|length| (5..5 + length).collect()).collect();
+    let streams: Vec<u64> = vec![7, 3, u64::MAX, 0, 9, 3];
+    let strategy = Strategy::Sample { temperature: 1.5, top_p: 1.0, top_k: 0, seed: 4 };
+    let params = GenerateParams { max_new_tokens: 8, strategy, ..GenerateParams::default() };
+    let generator = params.clone().check().unwrap();
+    let generate = |prompts: &[Vec<u32>], streams: &[u64]| {
+        generator.generate_streams(&*model, prompts, streams, &mut NoTap, &mut |_| {})
+    };
+    let together = generate(&prompts, &streams).unwrap();
+    for (place, text) in together.iter().enumerate() {
+        let alone = generate(&prompts[place..=place], &streams[place..=place]).unwrap();
+        assert_eq!(alone[0].ids, text.ids);
+    }
+    // Without streams, those are the places.
+    let places: Vec<u64> = (0..6).collect();
+    let (by_place, plain) = (generate(&prompts, &places).unwrap(), run(&*model, &prompts, params));
+    for (text, plain) in by_place.iter().zip(&plain) {
+        assert_eq!(text.ids, plain.ids);
+    }
+    assert_ne!(together[0].ids, by_place[0].ids);
+    let error = generate(&prompts, &places[1..]).err().unwrap().to_string();
+    assert!(error.contains("found 5, expected 6"), "{error}");
+}
+
+#[test]
 fn a_model_without_probabilities_is_refused() {
     let model = model("llama", DType::F32);
     let mut weight = model.parameters().get("model.norm.weight").unwrap().shallow_clone();

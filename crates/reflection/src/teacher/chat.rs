@@ -1,7 +1,9 @@
-//! A request, its reply, and the ways in which there is no reply.
+//! A request and its reply.
 
 use serde::{Deserialize, Serialize};
 use tamis_dataset::Message;
+
+use crate::ReflectionError;
 
 /// A chat that a teacher is to continue, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,31 @@ pub struct ChatRequest {
     pub top_p: f64,
     /// Seed of the draws, for teachers that take one.
     pub seed: Option<u64>,
+}
+
+impl ChatRequest {
+    /// Refuses what no teacher can be asked: no turn, no token of reply, numbers outside their range.
+    ///
+    /// # Errors
+    /// [`ReflectionError::Parameter`] for the first such setting.
+    pub fn check(&self) -> Result<(), ReflectionError> {
+        let within = |name, inside, found: &dyn ToString, expected: &str| {
+            if inside {
+                return Ok(());
+            }
+            Err(ReflectionError::Parameter {
+                name,
+                found: found.to_string(),
+                expected: expected.to_owned(),
+            })
+        };
+        let (temperature, top_p) = (self.temperature, self.top_p);
+        within("messages", !self.messages.is_empty(), &"empty", "at least one turn")?;
+        within("max_tokens", self.max_tokens > 0, &self.max_tokens, "at least 1")?;
+        let warm = temperature.is_finite() && temperature >= 0.0;
+        within("temperature", warm, &temperature, "a finite number, 0 or above")?;
+        within("top_p", top_p > 0.0 && top_p <= 1.0, &top_p, "above 0, at most 1")
+    }
 }
 
 /// How a reply ended.
@@ -39,6 +66,14 @@ pub struct Usage {
     pub completion_tokens: u64,
 }
 
+impl Usage {
+    /// Adds the tokens of another reply.
+    pub fn add(&mut self, other: Usage) {
+        self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
+        self.completion_tokens = self.completion_tokens.saturating_add(other.completion_tokens);
+    }
+}
+
 /// What a teacher said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
@@ -51,19 +86,4 @@ pub struct Reply {
     /// Whether it was known before, and so cost nothing now.
     #[serde(skip)]
     pub cached: bool,
-}
-
-/// Why a request has no reply although it was tried as often as allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum NoReply {
-    /// No answer in time.
-    #[error("no answer within {seconds} s, {attempts} attempts")]
-    Timeout {
-        /// The limit.
-        seconds: u64,
-        /// How often it was tried.
-        attempts: u32,
-    },
 }

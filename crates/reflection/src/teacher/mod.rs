@@ -1,10 +1,36 @@
 //! Teachers: whatever answers a chat.
+//!
+//! | teacher | answers come from |
+//! | --- | --- |
+//! | [`OpenAiTeacher`] | a server that speaks the chat completions of `OpenAI`: hosted, or on this machine |
+#![cfg_attr(feature = "local", doc = "| [`LocalTeacher`] | a model in this process |")]
+#![cfg_attr(
+    not(feature = "local"),
+    doc = "| `LocalTeacher` (feature `local`) | a model in this process |"
+)]
+//! | [`Recorded`] | a file of earlier answers, or a list of them |
+//! | [`Cached`] | the file, and another teacher where the file has none |
 
+mod answers;
+mod cached;
 mod chat;
+#[cfg(feature = "local")]
+mod local;
+mod no_reply;
+mod openai;
+mod recorded;
+mod spent;
 
 use serde_json::Value;
 
-pub use chat::{ChatRequest, Finish, NoReply, Reply, Usage};
+pub use cached::Cached;
+pub use chat::{ChatRequest, Finish, Reply, Usage};
+#[cfg(feature = "local")]
+pub use local::{LocalParams, LocalTeacher};
+pub use no_reply::NoReply;
+pub use openai::{KeySource, LengthField, OpenAiParams, OpenAiTeacher, backoff, retry_after};
+pub use recorded::Recorded;
+pub use spent::{Prices, Spent};
 
 use crate::ReflectionError;
 
@@ -29,4 +55,32 @@ pub trait Teacher: Send + Sync {
     /// of `done`. Requests whose outcome was not told then have none: asking again is right.
     fn ask(&self, requests: &[ChatRequest], done: &mut Answered<'_>)
     -> Result<(), ReflectionError>;
+}
+
+impl<T: Teacher + ?Sized> Teacher for &T {
+    fn identity(&self) -> Value {
+        (**self).identity()
+    }
+
+    fn ask(
+        &self,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        (**self).ask(requests, done)
+    }
+}
+
+impl<T: Teacher + ?Sized> Teacher for Box<T> {
+    fn identity(&self) -> Value {
+        (**self).identity()
+    }
+
+    fn ask(
+        &self,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        (**self).ask(requests, done)
+    }
 }

@@ -10,3 +10,4 @@ mod replies;
 mod resuming;
 mod scripted;
 mod tallies;
+mod teacher;
