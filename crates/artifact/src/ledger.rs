@@ -115,6 +115,14 @@ impl Ledger {
     }
 }
 
+impl Drop for Ledger {
+    /// Gives the lock back by name. Closing the file is not enough: a process that is just being
+    /// started elsewhere in the program has a copy of the handle until it runs, and the lock with it.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 /// What a file says, and how much of it is whole.
 struct Found<T> {
     manifest: Option<Manifest>,
@@ -145,4 +153,25 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Found<T>, Art
         found.whole += line.len() as u64;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_goes_with_the_ledger() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("ledger");
+        let manifest = Manifest::new("test", 1);
+        let (ledger, _) = Ledger::open::<Manifest>(&path, &manifest)?;
+        // As a process that is being started has it.
+        let copy = ledger.file.try_clone()?;
+        let refusal = Ledger::open::<Manifest>(&path, &manifest);
+        assert!(matches!(refusal, Err(ArtifactError::Locked { .. })));
+        drop(ledger);
+        Ledger::open::<Manifest>(&path, &manifest)?;
+        drop(copy);
+        Ok(())
+    }
 }

@@ -55,7 +55,7 @@ fn centred(values: &[f64]) -> Result<Vec<f64>, MetricsError> {
         return Ok(Vec::new());
     }
     let mean = mean(values)?;
-    if values.iter().all(|&value| value == values[0]) {
+    if values.iter().all(|&value| value - values[0] == 0.0) {
         return Ok(vec![0.0; values.len()]);
     }
     Ok(values.iter().map(|value| value - mean).collect())
@@ -67,8 +67,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
     let mut begin = 0;
-    // Compared with ==: −0 and 0 are one value.
-    for group in order.chunk_by(|&a, &b| values[a] == values[b]) {
+    // By their difference: −0 and 0 are one value.
+    for group in order.chunk_by(|&a, &b| values[a] - values[b] == 0.0) {
         let rank = begin as f64 + (group.len() + 1) as f64 / 2.0;
         for &place in group {
             ranks[place] = rank;

@@ -83,14 +83,8 @@ pub fn read_grades(reply: &Reply) -> Result<Grades<'_>, NoGrades> {
 }
 
 fn numbers(line: &str) -> Option<[f64; 2]> {
-    let (first, second) = match line.split_once(',') {
-        Some((first, second)) => (first.trim_end(), second.trim_start()),
-        None => {
-            let (first, second) = line.split_once([' ', '\t'])?;
-            (first, second.trim_start())
-        }
-    };
-    Some([number(first)?, number(second)?])
+    let (first, second) = line.split_once(',').or_else(|| line.split_once([' ', '\t']))?;
+    Some([number(first.trim_end())?, number(second.trim_start())?])
 }
 
 /// `0` to `10`, with `.0` or `.5` behind or without.

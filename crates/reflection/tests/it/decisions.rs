@@ -168,8 +168,9 @@ fn replies_that_cannot_be_read_cost_no_score() {
 
 #[test]
 fn no_reply_is_written_down_with_its_reason() {
-    let (outcome, cost) =
-        one("i0.5 r0.5", |teacher| teacher.is_silent(Instruction, "a").is_silent(Response, "a"));
+    let (outcome, cost) = one("i0.5 r0.5", |teacher| {
+        teacher.keeps_silent(Instruction, "a").keeps_silent(Response, "a")
+    });
     assert_eq!(cost, passes(0, 0));
     let why = NoReply::Timeout { seconds: 3, attempts: 2 };
     assert_eq!(outcome.history.instruction_reflection.verdict, Verdict::NoReply { why });

@@ -202,8 +202,10 @@ fn both_orders_are_asked_and_decide() {
     let found = run(&judge(64), &teacher).unwrap();
     let verdicts: Vec<Verdict> = found.contests.iter().map(|one| one.verdict).collect();
     // a: 9-6 and 8-7. b: 6-5 and 5-6. c: 6-5.5 and 5-6.5: each order prefers what is first.
-    use Verdict::{Failed, Lose, Tie, Win};
-    assert_eq!(verdicts, [Win, Tie, Tie, Lose, Failed, Failed]);
+    assert_eq!(
+        verdicts,
+        [Verdict::Win, Verdict::Tie, Verdict::Tie, Verdict::Lose, Verdict::Failed, Verdict::Failed]
+    );
     let requests = teacher.requests.lock().unwrap();
     assert_eq!(requests.len(), 12);
     assert_eq!(requests.iter().filter(|text| text.contains("the input")).count(), 2);

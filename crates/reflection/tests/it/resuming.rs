@@ -32,7 +32,7 @@ fn teacher(fuse: &Fuse) -> Scripted<'_> {
         let ifd = ["0.1", "0.30000000000000004", "0.5", "!", "0.9", "1.7"][n % 6];
         let new = pair(&format!("#{id} new"), &format!("i{ifd} r0.{n}"));
         teacher = match n {
-            3 => teacher.is_silent(Instruction, &id),
+            3 => teacher.keeps_silent(Instruction, &id),
             7 => teacher.says(Instruction, &id, reply("[New Answer]\nonly\n[End]")),
             _ => teacher.says(Instruction, &id, new),
         };

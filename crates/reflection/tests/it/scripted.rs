@@ -89,7 +89,7 @@ impl<'f> Scripted<'f> {
         self
     }
 
-    pub(crate) fn is_silent(mut self, asked: Asked, id: &str) -> Self {
+    pub(crate) fn keeps_silent(mut self, asked: Asked, id: &str) -> Self {
         let why = NoReply::Timeout { seconds: 3, attempts: 2 };
         self.replies.insert((asked, id.to_owned()), Err(why));
         self

@@ -119,6 +119,8 @@ impl Judge<'_> {
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::HostUnreachable
                 | ErrorKind::AddrNotAvailable => Fault::Unreachable(reason),
+                // How TLS reports what it cannot accept.
+                ErrorKind::InvalidData => return self.unsafe_connection(reason),
                 _ => Fault::Disconnected(reason),
             },
             Error::BodyExceedsLimit(_) => {
@@ -126,13 +128,15 @@ impl Judge<'_> {
                 return Verdict::None(NoReply::TooLarge { limit, attempts });
             }
             Error::Protocol(_) | Error::LargeResponseHeader(..) => Fault::Malformed(reason),
-            // A certificate that is not trusted, a setting that cannot work: no attempt helps.
-            _ => {
-                let (address, attempts) = (self.address.to_string(), self.attempts);
-                return Verdict::Stop(ReflectionError::Unreachable { address, reason, attempts });
-            }
+            _ => return self.unsafe_connection(reason),
         };
         Verdict::Again(fault, None)
+    }
+
+    /// A certificate that is not trusted, no TLS at all, a setting that cannot work: no attempt helps.
+    fn unsafe_connection(&self, reason: String) -> Verdict {
+        let (address, attempts) = (self.address.to_string(), self.attempts);
+        Verdict::Stop(ReflectionError::Unreachable { address, reason, attempts })
     }
 
     /// A response with a status other than success, or one that a gateway put in a body.

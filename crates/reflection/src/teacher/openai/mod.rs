@@ -125,7 +125,8 @@ impl OpenAiTeacher {
             };
             if patience > self.params.longest_wait {
                 // Rounded up: coming back a little early would be in vain.
-                let seconds = patience.as_secs() + u64::from(patience.subsec_nanos() > 0);
+                let more = u64::from(patience.subsec_nanos() > 0);
+                let seconds = patience.as_secs().saturating_add(more);
                 return Ok(Err(NoReply::ComeBackLater { seconds, attempts }));
             }
             self.pace.rest(patience);

@@ -1,5 +1,7 @@
 //! Every way in which a server can fail a request ends in a typed outcome.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -474,7 +476,7 @@ fn what_was_under_way_is_still_told() {
 #[test]
 fn a_server_that_is_not_there_stops_with_its_address() {
     // A port that was just free.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::echo();
     let base_url = format!("http://{free}/v1");
     let teacher = OpenAiParams { base_url: base_url.clone(), ..params(&server) }.check().unwrap();
@@ -484,10 +486,19 @@ fn a_server_that_is_not_there_stops_with_its_address() {
         other => panic!("{other}"),
     }
     // One that does not speak TLS will not learn to.
-    let base_url = server.base_url().replace("http", "https");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let base_url = format!("https://{plain}/v1");
     let teacher = OpenAiParams { base_url, ..params(&server) }.check().unwrap();
-    let error = ask(&teacher, &requests(1)).unwrap_err();
-    assert!(matches!(error, ReflectionError::Unreachable { .. }), "{error}");
+    let error = ask(&teacher, &[request("q")]).unwrap_err();
+    assert!(matches!(error, ReflectionError::Unreachable { attempts: 1, .. }), "{error}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tamis_reflection::Teacher;
-use tamis_reflection::teacher::{Cached, KeySource, OpenAiParams, Recorded};
+use tamis_reflection::teacher::{Cached, KeySource, OpenAiParams, OpenAiTeacher, Recorded};
 
 use super::server::{Act, Server};
 use super::{ask, requests};
@@ -22,7 +22,7 @@ const CONCURRENCY: usize = 3;
 /// After how many answers the process is killed, each time.
 const KILLS: [usize; 4] = [0, 1, 9, 20];
 
-fn client(base_url: &str, path: &Path) -> Cached<impl Teacher> {
+fn client(base_url: &str, path: &Path) -> Cached<OpenAiTeacher> {
     let teacher = OpenAiParams {
         base_url: base_url.to_owned(),
         model: "small".to_owned(),
