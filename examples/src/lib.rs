@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod finetune;
 mod flags;
 pub mod gdig;
+pub mod ifd;
 mod inputs;
 pub mod judge;
 mod outputs;

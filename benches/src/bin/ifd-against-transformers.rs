@@ -34,9 +34,8 @@ fn main() {
     let folder = arguments.next().expect("MODEL, a folder");
     let data = arguments.next().expect("DATA, files separated by commas");
     let python = arguments.next().unwrap_or_else(|| "python3".to_owned());
-    let mut number = |default: usize| {
-        arguments.next().map_or(default, |text| text.parse().expect("a number"))
-    };
+    let mut number =
+        |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (threads, rounds, rows) = (number(2), number(5), number(64));
     configure_threads(Some(threads));
 

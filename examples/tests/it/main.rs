@@ -14,6 +14,7 @@ mod disk;
 mod evaluate;
 mod finetune;
 mod generate;
+mod ifd;
 mod kill;
 mod outputs;
 mod pools;

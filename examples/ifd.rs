@@ -1,0 +1,116 @@
+//! IFD (arXiv 2308.12032, 2402.00530, 2402.10110): score how much an instruction helps a model to
+//! its answer, and choose rows by it.
+//!
+//! ```text
+//! cargo run --release -p tamis-examples --example ifd -- \
+//!     --model MODEL --pool pool.jsonl --preset superfiltering --share 0.1 --out out/ifd
+//! ```
+//!
+//! Every answer is scored twice, after its instruction and alone; the ratio of the two perplexities
+//! is its instruction-following difficulty. A high one, below 1, promises most from training on the
+//! row. With `r_ifd` among the measures the instruction is scored the same way from its answer.
+//!
+//! You should see an estimate, a bar with rate and time left, then how many rows fell out and were
+//! chosen, and in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl`,
+//! `run.json` and `report.html`. Run the same command again after an interruption and it goes on
+//! where it was; with another way of choosing it scores nothing again.
+
+use std::num::NonZeroUsize;
+
+use anyhow::Result;
+use clap::Parser;
+use serde_json::{Map, json};
+use tamis::artifact::{Store, hash_file};
+use tamis::dataset::{Dataset, Selector, TextTokenizer};
+use tamis::ifd_scoring::{Candidate, SampleScores, Scorer, read_scores};
+use tamis::model::{DeviceSpec, configure_threads};
+use tamis::report::{RunRecord, StageTimer};
+use tamis_examples::ifd::{Flags, Found, groups};
+use tamis_examples::{Bars, refuse_overwriting, write_outputs};
+
+/// Result files, which no input may be.
+const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
+/// Rows from which the work is estimated.
+const PROBE: usize = 200;
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let (scoring, selection) = (flags.scoring()?, flags.selection()?.check()?);
+    let mut record = RunRecord::start("ifd", env!("CARGO_PKG_VERSION"));
+    record.set_parameters(&json!({
+        "flags": flags, "scoring": scoring, "selection": selection.params(),
+    }))?;
+    let pool = flags.open()?;
+    for input in [&flags.model.model, &flags.pool] {
+        refuse_overwriting(input, &flags.out, &WRITTEN)?;
+        record.add_input(input)?;
+    }
+
+    // 1. Groups, where rows are told apart by a field.
+    let groups = match &flags.group_field {
+        Some(field) => groups(&pool, field, &flags.out)?,
+        None => vec![None; pool.len()],
+    };
+
+    // 2. Scores.
+    let model = flags.model.load()?;
+    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
+    let scorer = Scorer::new(model.as_ref(), tokenizer, scoring)?;
+    record.environment.threads = Some(threads.per_operation);
+    record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
+    let scores = scored(&flags, &scorer, &pool, &mut record)?;
+
+    // 3. The choice.
+    let timer = StageTimer::start("select");
+    let candidates: Vec<Candidate> = scores
+        .iter()
+        .zip(groups)
+        .map(|(sample, group)| Candidate { group, ..Candidate::from(sample) })
+        .collect();
+    let budget = selection.budget(&candidates)?;
+    let selection = selection.select(&candidates, budget)?;
+    record.stages.push(timer.finish());
+
+    // 4. What was found, and why.
+    let found = Found { flags: &flags, pool: &pool, scores: &scores, candidates: &candidates };
+    let lines = found.lines(&selection);
+    let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
+    found.count(&lines, budget, &mut record);
+    println!("{}", found.summary(&lines, budget));
+    let page = |record: &RunRecord| found.page(&lines, record);
+    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
+/// Step 2: scores from the store, where an earlier run may have left some or all of them.
+fn scored(
+    flags: &Flags,
+    scorer: &Scorer<'_>,
+    pool: &Dataset,
+    record: &mut RunRecord,
+) -> Result<Vec<SampleScores>> {
+    let mut timer = StageTimer::start("scores");
+    // What a model computes depends on its configuration as well as its weights.
+    let config = hash_file(flags.model.model.join("config.json"))?;
+    let further = Map::from_iter([("config".to_owned(), json!(config))]);
+    let mut store =
+        Store::create_or_resume(flags.out.join("terms"), &scorer.manifest(pool, further)?)?;
+    if store.is_complete() {
+        eprintln!("scores: all {} samples were done before", pool.len());
+        timer.rows(pool.len() as u64).resumed(true);
+    } else {
+        let few = pool.read(0..pool.len().min(PROBE))?;
+        eprintln!("scores: {}", scorer.estimate(&few, pool.len())?);
+        let report = scorer.run(pool, &mut store, &mut Bars::default())?;
+        timer.rows(report.samples as u64).resumed(report.resumed > 0);
+        record.notes.push(format!(
+            "{} forward rows, {} tokens read, {} predicted in this run",
+            report.work.rows, report.work.tokens, report.work.targets
+        ));
+    }
+    record.stages.push(timer.finish());
+    Ok(read_scores(&store, scorer.params().ratio)?)
+}

@@ -1,0 +1,264 @@
+//! The command line of `ifd`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use tamis::dataset::{Dataset, Format, Template, Truncation};
+use tamis::ifd_scoring::{
+    Base, Bound, DirectContext, Measure, Measures, Order, Preset, Quota, Ratio, ScoreParams,
+    SelectParams, Take,
+};
+
+use crate::{ModelFlags, TextFlags};
+
+/// Scores rows by instruction-following difficulty (IFD) and chooses by it.
+///
+/// A preset says how; any flag below changes what it says.
+#[derive(Parser, Clone, Debug, Serialize)]
+#[command(version)]
+pub struct Flags {
+    /// The scorer.
+    #[command(flatten)]
+    pub model: ModelFlags,
+    /// Rows to score
+    #[arg(long)]
+    pub pool: PathBuf,
+    /// Folder for results and for everything needed to go on after an interruption
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Published way of scoring and filtering: cherry, superfiltering or reflection
+    #[arg(long, default_value_t = Preset::Superfiltering)]
+    pub preset: Preset,
+
+    /// Format of the pool; told from extension and first row if not given
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Leave rows out that cannot be read (listed in run.json) instead of stopping at the first
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// How a row becomes text: none, alpaca, vicuna, chat or translation [default: the preset's]
+    #[arg(long)]
+    pub template: Option<String>,
+    /// Language that translation rows are translated into
+    #[arg(long, default_value = "English")]
+    pub target_lang: String,
+    /// Longest text in tokens
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Longer texts: reject them if the target is cut, or keep the part that fits [default: the
+    /// preset's]
+    #[arg(long, value_enum)]
+    pub truncation: Option<TruncationKind>,
+
+    /// What is computed, separated by commas [default: the preset's]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub measures: Vec<MeasureKind>,
+    /// Ratio of perplexities or of mean losses [default: the preset's]
+    #[arg(long, value_enum)]
+    pub ratio: Option<RatioKind>,
+    /// What stands before the answer alone: what begins a text, or also the template's cue to answer
+    /// [default: the preset's]
+    #[arg(long, value_enum)]
+    pub direct: Option<DirectKind>,
+    /// Request to guess the instruction, with {response} for the answer
+    #[arg(long)]
+    pub request: Option<String>,
+
+    /// Score to rank by: ifd, `r_ifd`, `ppl_cond` or `ppl_direct`
+    #[arg(long, default_value_t = Measure::Ifd)]
+    pub rank: Measure,
+    /// Take the lowest scores first
+    #[arg(long)]
+    pub lowest_first: bool,
+    /// Bound that every chosen row keeps, such as 'ifd<1' or 'ifd>=0.2'; may be repeated [default:
+    /// the preset's]
+    #[arg(long, conflicts_with = "no_bounds")]
+    pub bound: Vec<Bound>,
+    /// No bounds, not even the preset's
+    #[arg(long)]
+    pub no_bounds: bool,
+    /// Rows to choose [default: all within the bounds]
+    #[arg(long, conflicts_with = "share")]
+    pub count: Option<usize>,
+    /// Share to choose, from 0 to 1, of --base
+    #[arg(long)]
+    pub share: Option<f64>,
+    /// What --share is a share of: all rows, or the survivors of the bounds
+    #[arg(long, value_enum, default_value = "all")]
+    pub base: BaseKind,
+    /// Field of a row (of the JSON formats) that says which group it belongs to
+    #[arg(long)]
+    pub group_field: Option<String>,
+    /// What groups are promised: none, proportional, at-least:N, at-most:N or GROUP=N,GROUP=N
+    #[arg(long, default_value_t)]
+    pub quota: Quota,
+
+    /// Padded tokens of one batch
+    #[arg(long, default_value_t = 2048)]
+    pub token_budget: usize,
+    /// Rows written (and redone after an interruption) together
+    #[arg(long, default_value_t = 512)]
+    pub shard_rows: usize,
+    /// CPU threads [default: all]
+    #[arg(long)]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// What can be computed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureKind {
+    /// Perplexity of the answer after its instruction.
+    Ppl,
+    /// Instruction-following difficulty.
+    Ifd,
+    /// Its reverse.
+    #[value(name = "r-ifd", alias = "r_ifd")]
+    RIfd,
+}
+
+/// How two terms become one number.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RatioKind {
+    /// Of perplexities.
+    Perplexity,
+    /// Of mean losses.
+    Loss,
+}
+
+/// What stands before the target in the direct term.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectKind {
+    /// What begins a text.
+    Begin,
+    /// That and the cue to answer.
+    Cue,
+}
+
+/// What happens to texts beyond the length limit.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TruncationKind {
+    /// No score if a target is cut.
+    RejectCut,
+    /// A score from the targets that fit.
+    KeepPrefix,
+}
+
+/// What a share is a share of.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseKind {
+    /// All rows.
+    All,
+    /// Rows within the bounds.
+    Survivors,
+}
+
+impl Flags {
+    /// Opens and checks the pool.
+    ///
+    /// # Errors
+    /// The file and line of the first row that cannot be read.
+    pub fn open(&self) -> Result<Dataset> {
+        let text = TextFlags {
+            format: self.format,
+            template: String::new(),
+            target_lang: self.target_lang.clone(),
+            max_length: self.max_length,
+            skip_bad_rows: self.skip_bad_rows,
+        };
+        text.open(&self.pool)
+    }
+
+    /// How rows are scored: the preset, with what was changed.
+    ///
+    /// # Errors
+    /// Settings that cannot be honoured.
+    pub fn scoring(&self) -> Result<ScoreParams> {
+        let mut params = self.preset.scoring();
+        params.max_length = self.max_length;
+        params.token_budget = self.token_budget;
+        params.shard_rows = self.shard_rows;
+        params.target_language = Some(self.target_lang.clone());
+        if let Some(name) = &self.template {
+            params.template = Template::parse(name, Some(&self.target_lang))?;
+        }
+        if let Some(truncation) = self.truncation {
+            params.truncation = match truncation {
+                TruncationKind::RejectCut => Truncation::RejectCut,
+                TruncationKind::KeepPrefix => Truncation::KeepPrefix,
+            };
+        }
+        if !self.measures.is_empty() {
+            let has = |kind| self.measures.contains(&kind);
+            params.measures = Measures {
+                ppl: has(MeasureKind::Ppl),
+                ifd: has(MeasureKind::Ifd),
+                r_ifd: has(MeasureKind::RIfd),
+            };
+        }
+        if let Some(ratio) = self.ratio {
+            params.ratio = match ratio {
+                RatioKind::Perplexity => Ratio::Perplexity,
+                RatioKind::Loss => Ratio::Loss,
+            };
+        }
+        if let Some(direct) = self.direct {
+            params.direct = match direct {
+                DirectKind::Begin => DirectContext::Begin,
+                DirectKind::Cue => DirectContext::Cue,
+            };
+        }
+        if let Some(request) = &self.request {
+            params.request.clone_from(request);
+        }
+        Ok(params.check()?)
+    }
+
+    /// How rows are chosen: the preset, with what was changed. A bound of the preset's on a score
+    /// that was explicitly not asked for is left out.
+    ///
+    /// # Errors
+    /// A quota without groups, a ranking by or a bound on a score that is not computed.
+    pub fn selection(&self) -> Result<SelectParams> {
+        ensure!(
+            self.quota == Quota::None || self.group_field.is_some(),
+            "--quota needs groups: name the field that holds them with --group-field"
+        );
+        let measures = self.scoring()?.measures;
+        let computed = |measure| match measure {
+            Measure::PplCond => measures.ppl || measures.ifd,
+            Measure::PplDirect | Measure::Ifd => measures.ifd,
+            Measure::RIfd => measures.r_ifd,
+        };
+        let bounds = if self.no_bounds {
+            Vec::new()
+        } else if self.bound.is_empty() {
+            let mut bounds = self.preset.selection().bounds;
+            bounds.retain(|bound| self.measures.is_empty() || computed(bound.measure));
+            bounds
+        } else {
+            self.bound.clone()
+        };
+        for measure in bounds.iter().map(|bound| bound.measure).chain([self.rank]) {
+            ensure!(computed(measure), "{measure} decides about rows, but --measures leaves it out");
+        }
+        let base = match self.base {
+            BaseKind::All => Base::All,
+            BaseKind::Survivors => Base::Survivors,
+        };
+        let take = match (self.count, self.share) {
+            (Some(count), _) => Take::Count(count),
+            (None, Some(share)) => Take::Share { share, base },
+            (None, None) => Take::Survivors,
+        };
+        let order = if self.lowest_first { Order::LowestFirst } else { Order::HighestFirst };
+        Ok(SelectParams { rank: self.rank, order, bounds, take, quota: self.quota.clone() })
+    }
+}
