@@ -81,7 +81,8 @@ impl LocalParams {
             "kind": "local",
             "model": model.parameters().fingerprint().map_err(local)?,
             "dtype": self.load.kind,
-            "prompt": encoder.description(),
+            // The chat template is in it.
+            "tokenizer": tokenizer.fingerprint(),
             "stop": stop,
         });
         let max_positions = model.shape().max_positions;

@@ -251,3 +251,29 @@ fn files_of_other_kinds_are_refused() {
     drop(held);
     open(teacher(&server), &path);
 }
+
+/// `TAMIS_TEACHER_URL=http://127.0.0.1:8080/v1 cargo test -p tamis-reflection a_live_server -- --ignored`
+#[test]
+#[ignore = "needs a server of chat completions: its base URL in TAMIS_TEACHER_URL"]
+fn a_live_server_is_asked_once() {
+    let base_url = std::env::var("TAMIS_TEACHER_URL").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let teacher = || {
+        let (model, concurrency) = ("any".to_owned(), 2);
+        OpenAiParams { base_url: base_url.clone(), model, concurrency, ..OpenAiParams::default() }
+            .check()
+            .unwrap()
+    };
+    let short = |question: &str| ChatRequest { max_tokens: 4, ..request(question) };
+    let questions = [short("Name a colour."), short("Name an animal.")];
+    let first = ask(&open(teacher(), &path), &questions).unwrap();
+    let again = open(teacher(), &path);
+    let second = ask(&again, &questions).unwrap();
+    assert_eq!((again.spent().asked, again.spent().cached), (0, 2));
+    for (first, second) in first.iter().zip(&second) {
+        let (first, second) = (first.as_ref().unwrap(), second.as_ref().unwrap());
+        assert_eq!(first.text, second.text);
+        assert!(first.usage.prompt_tokens > 0 && first.usage.completion_tokens <= 4);
+    }
+}

@@ -166,7 +166,10 @@ fn folders_and_requests_that_cannot_serve_are_refused() {
         Err(error) => error.to_string(),
         Ok(teacher) => panic!("{teacher:?}"),
     };
-    assert!(refusal(LocalParams::new(fixture())).contains("no chat template"));
+    let dir = folder();
+    fs::remove_file(dir.path().join("chat_template.jinja")).unwrap();
+    fs::write(dir.path().join("tokenizer_config.json"), "{}").unwrap();
+    assert!(refusal(LocalParams::new(dir.path())).contains("no chat template"));
     let dir = folder();
     let params = || LocalParams::new(dir.path());
     assert!(refusal(LocalParams { token_budget: 0, ..params() }).contains("token_budget"));
