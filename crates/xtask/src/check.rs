@@ -14,8 +14,14 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 5] =
-    ["tamis-artifact", "tamis-clustering", "tamis-dataset", "tamis-metrics", "tamis-report"];
+const WITHOUT_LIBTORCH: [&str; 6] = [
+    "tamis-artifact",
+    "tamis-clustering",
+    "tamis-dataset",
+    "tamis-metrics",
+    "tamis-reflection",
+    "tamis-report",
+];
 
 /// Source files longer than this are worth a thought.
 const LONG_FILE: usize = 500;

@@ -50,6 +50,9 @@ pub struct Flags {
     /// Seed of the coin of `--method random`
     #[arg(long, default_value_t = 0, help_heading = "Decisions")]
     pub seed: u64,
+    /// The student's request to guess an instruction, with {response} for the answer
+    #[arg(long, help_heading = "Decisions")]
+    pub request: Option<String>,
     /// Records that are worked on together
     #[arg(long, default_value_t = 64)]
     pub wave: usize,
@@ -75,12 +78,14 @@ impl Flags {
     /// # Errors
     /// An unknown template, or settings that cannot be honoured.
     pub fn scoring(&self) -> Result<ScoreParams> {
+        let published = Preset::Reflection.scoring();
         let params = ScoreParams {
             template: Template::parse(&self.text.template, Some(&self.text.target_lang))?,
             max_length: self.text.max_length,
             target_language: Some(self.text.target_lang.clone()),
             token_budget: self.token_budget,
-            ..Preset::Reflection.scoring()
+            request: self.request.clone().unwrap_or(published.request),
+            ..published
         };
         Ok(params.check()?)
     }

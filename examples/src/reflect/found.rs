@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tamis::artifact::write_atomic;
 use tamis::dataset::Dataset;
 use tamis::reflection::teacher::Spent;
-use tamis::reflection::{Outcome, Row, Step, Verdict};
+use tamis::reflection::{Counts, Outcome, Row, Step, Verdict};
 use tamis::report::{
     Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
 };
@@ -44,34 +44,25 @@ impl Found<'_> {
         ] {
             record.counts.set(name, count as u64);
         }
-        for (stage, counts) in self.verdicts() {
-            for (verdict, count) in counts {
+        let counts = Counts::of(self.outcomes);
+        for (stage, verdicts) in
+            [("instruction", counts.instruction), ("response", counts.response)]
+        {
+            for (verdict, count) in verdicts {
                 record.counts.set(format!("{stage}_{verdict}"), count as u64);
             }
         }
     }
 
-    /// How often each verdict fell, for instructions and for answers.
-    fn verdicts(&self) -> [(&'static str, BTreeMap<&'static str, usize>); 2] {
-        let count = |step: fn(&Outcome) -> &Step| {
-            let mut counts = BTreeMap::new();
-            for outcome in self.outcomes {
-                *counts.entry(step(outcome).verdict.name()).or_insert(0) += 1;
-            }
-            counts
-        };
-        [
-            ("instruction", count(|one| &one.history.instruction_reflection)),
-            ("response", count(|one| &one.history.response_reflection)),
-        ]
-    }
-
     /// What happened, in a few lines.
     pub fn summary(&self, spent: &Spent) -> String {
         let mut text = String::new();
-        for (stage, counts) in self.verdicts() {
+        let counts = Counts::of(self.outcomes);
+        for (stage, verdicts) in
+            [("instruction", counts.instruction), ("response", counts.response)]
+        {
             let counts: Vec<String> =
-                counts.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
+                verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
             let _ = writeln!(text, "{stage} reflection: {}", counts.join(", "));
         }
         let cost = spent.cost.map_or(String::new(), |cost| format!(", {cost:.4} to pay"));
@@ -155,14 +146,16 @@ impl Found<'_> {
              what is there. unreadable: the reply is not in the form that was asked for. unscorable: one of \
              the two texts has no score.",
         );
-        let stages = self.verdicts();
-        let mut names: Vec<&str> = stages.iter().flat_map(|(_, c)| c.keys().copied()).collect();
+        let counts = Counts::of(self.outcomes);
+        let stages = [("instruction", &counts.instruction), ("response", &counts.response)];
+        let mut names: Vec<&str> =
+            stages.iter().flat_map(|(_, verdicts)| verdicts.keys().map(String::as_str)).collect();
         names.sort_unstable();
         names.dedup();
         let mut bars = Bars::new("Verdicts", "verdict", "records", names.clone());
-        for (stage, counts) in &stages {
-            let of = names.iter().map(|name| counts.get(name).copied().unwrap_or(0) as f64);
-            bars = bars.series(*stage, of);
+        for (stage, verdicts) in stages {
+            let of = names.iter().map(|&name| verdicts.get(name).copied().unwrap_or(0) as f64);
+            bars = bars.series(stage, of);
         }
         section.plot(bars);
         let mut why: BTreeMap<String, usize> = BTreeMap::new();
@@ -224,10 +217,9 @@ impl Found<'_> {
     }
 
     fn reason_section(&self, page: &mut Report) {
-        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        for outcome in self.outcomes {
-            *reasons.entry(outcome.reason.to_string()).or_default() += 1;
-        }
+        let reasons = Counts::of(self.outcomes).reasons;
+        let reasons =
+            reasons.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect();
         page.section("Final set")
             .table("Why a record is in it or not", table_of("reason", reasons));
     }
