@@ -11,6 +11,9 @@ use tamis_reflection::{ChatRequest, Finish, NoReply, ReflectionError, Reply, Tea
 use super::server::{Act, Server, completion};
 use super::{ask, ask_one, params, request, requests, teacher};
 
+/// What a server does, for ever.
+type Deed = fn() -> Act;
+
 /// The outcome of one request against a script, and how often the server was asked.
 fn against(acts: Vec<fn() -> Act>) -> (Result<Reply, NoReply>, usize) {
     let server = Server::script(acts);
@@ -242,7 +245,7 @@ fn what_is_no_completion_is_malformed() {
         let body = br#"{"choices":[{"message":{"content":"\ud800"},"finish_reason":"stop"}]}"#;
         Act::Respond(200, String::new(), "application/json", body.to_vec())
     }
-    let cases: [(fn() -> Act, &str); 9] = [
+    let cases: [(Deed, &str); 9] = [
         (cut, "not a chat completion"),
         (html, "text/html"),
         (html_in_disguise, "not a chat completion"),
@@ -417,7 +420,7 @@ fn errors_inside_a_success_are_errors() {
 
 #[test]
 fn what_concerns_every_request_stops_at_once() {
-    let cases: [(fn() -> Act, &str); 9] = [
+    let cases: [(Deed, &str); 9] = [
         (|| Act::error(401, "Incorrect API key", "invalid_api_key"), "no key was sent"),
         (|| Act::error(403, "Country not supported", "x"), "refuses access with status 403"),
         (|| Act::error(402, "Insufficient credits", "x"), "top up the account"),

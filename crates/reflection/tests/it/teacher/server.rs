@@ -56,7 +56,7 @@ impl Act {
         Act::Respond(200, String::new(), "application/json", body.to_string().into_bytes())
     }
 
-    /// An error in OpenAI's format.
+    /// An error in the format of `OpenAI`.
     pub(super) fn error(status: u16, message: &str, code: &str) -> Act {
         let body = json!({"error": {"message": message, "type": "x", "param": null, "code": code}});
         Act::Respond(status, String::new(), "application/json", body.to_string().into_bytes())
@@ -84,6 +84,12 @@ struct Log {
     seen: Mutex<Vec<Seen>>,
     under_way: AtomicUsize,
     most_at_once: AtomicUsize,
+}
+
+impl Log {
+    fn leave(&self) {
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 pub(super) struct Server {
@@ -166,8 +172,7 @@ fn serve(stream: TcpStream, log: &Log, plan: &dyn Fn(&Seen) -> Act) -> std::io::
             all.last().unwrap().clone()
         };
         let act = plan(&seen);
-        let goes_on =
-            perform(act, &mut writer, &|| drop(log.under_way.fetch_sub(1, Ordering::SeqCst)))?;
+        let goes_on = perform(act, &mut writer, &|| log.leave())?;
         if !goes_on {
             return Ok(());
         }
