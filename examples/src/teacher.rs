@@ -21,6 +21,10 @@ pub struct TeacherFlags {
     /// Its model, as the server calls it
     #[arg(long, value_name = "NAME", requires = "server")]
     pub server_model: Option<String>,
+    /// Name that stands for the server in caches and journals in place of its address, for one whose
+    /// address changes while its answers do not
+    #[arg(long, value_name = "NAME", requires = "server")]
+    pub server_label: Option<String>,
     /// Environment variable with the key [default: OPENAI_API_KEY; none for a server on this machine]
     #[arg(long, value_name = "VARIABLE", requires = "server")]
     pub key_env: Option<String>,
@@ -96,6 +100,7 @@ impl TeacherFlags {
             base_url: url.to_owned(),
             model: self.server_model.clone().unwrap_or_default(),
             key: self.key_env.clone().map_or(KeySource::Default, KeySource::Variable),
+            label: self.server_label.clone(),
             concurrency: self.concurrency,
             requests_per_minute: self.requests_per_minute,
             timeout: Duration::from_secs(self.timeout),

@@ -34,7 +34,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes the file, or opens it to go on; gives the records that are in it, in their order.
+    /// Makes the file, or opens it to go on; gives the records that are in it, in their order. A file
+    /// without a record is begun anew.
     ///
     /// # Errors
     /// [`Mismatch`](ArtifactError::Mismatch) names every field in which an existing file's manifest
@@ -57,16 +58,20 @@ impl Ledger {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(ArtifactError::io("read", &path))?;
         let found = parse(&path, &bytes)?;
+        let mut whole = found.whole;
         if let Some(made_from) = &found.manifest {
             let differences = made_from.differences(manifest);
             if !differences.is_empty() {
-                return Err(ArtifactError::Mismatch { dir: path, differences });
+                // Where there is no record yet, there is nothing that could be mixed up.
+                if !found.records.is_empty() || made_from.kind != manifest.kind {
+                    return Err(ArtifactError::Mismatch { dir: path, differences });
+                }
+                whole = 0;
             }
         }
-        let mut ledger = Self { path, file, len: found.whole };
-        cut(&ledger.file, ledger.len)
-            .map_err(ArtifactError::io("cut a torn line off", &ledger.path))?;
-        if found.manifest.is_none() {
+        let mut ledger = Self { path, file, len: whole };
+        cut(&ledger.file, whole).map_err(ArtifactError::io("cut a torn line off", &ledger.path))?;
+        if whole == 0 {
             ledger.append(manifest)?;
             let folder = ledger.path.parent().filter(|folder| *folder != Path::new(""));
             let folder = folder.unwrap_or(Path::new("."));

@@ -49,8 +49,13 @@ impl Ifd {
         Self { flags: flags.into(), out }
     }
 
+    /// Sets flags, in place of the values they had.
     fn with(mut self, flags: &[&str]) -> Self {
-        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        for flag in flags {
+            let name = flag.split('=').next().unwrap();
+            self.flags.retain(|had| had.split('=').next() != Some(name) || name == "--bound");
+            self.flags.push((*flag).to_owned());
+        }
         self
     }
 

@@ -27,9 +27,9 @@ fn rows() -> Vec<String> {
         .collect()
 }
 
-/// A teacher that writes in the form asked for, but for the records of two verbs.
+/// A teacher that writes in the form asked for, but for the records of one verb.
 fn teacher(user: &str) -> String {
-    if user.contains("laughs") || user.contains(" rit ") {
+    if user.contains("hears") {
         return "I would rather not.".to_owned();
     }
     if user.contains("[New Instruction]") {

@@ -58,6 +58,19 @@ fn a_file_made_from_something_else_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_without_records_is_begun_anew_unless_it_is_of_another_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    with_answers(&path, 0);
+    let other = Manifest::new("answers", 1).with("model", "large").unwrap();
+    drop(Ledger::open::<Answer>(&path, &other).unwrap());
+    assert_eq!(Ledger::read::<Answer>(&path).unwrap().0, other);
+    let strange = Manifest::new("judgements", 1);
+    let error = Ledger::open::<Answer>(&path, &strange).unwrap_err();
+    assert!(matches!(error, ArtifactError::Mismatch { .. }), "{error}");
+}
+
+#[test]
 fn two_writers_at_once_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl");
