@@ -15,7 +15,7 @@ use tamis::reflection::{Decoding, Prompts, Teacher};
 #[command(group = ArgGroup::new("who").required(true).args(["server", "local", "recorded"]))]
 pub struct TeacherFlags {
     /// OpenAI-compatible server: everything before /chat/completions, such as
-    /// http://127.0.0.1:8000/v1
+    /// `http://127.0.0.1:8000/v1`
     #[arg(long, value_name = "URL", requires = "server_model")]
     pub server: Option<String>,
     /// Its model, as the server calls it
@@ -25,7 +25,7 @@ pub struct TeacherFlags {
     /// address changes while its answers do not
     #[arg(long, value_name = "NAME", requires = "server")]
     pub server_label: Option<String>,
-    /// Environment variable with the key [default: OPENAI_API_KEY; none for a server on this machine]
+    /// Environment variable with the key [default: `OPENAI_API_KEY`; none for a server on this machine]
     #[arg(long, value_name = "VARIABLE", requires = "server")]
     pub key_env: Option<String>,
     /// Instead of a server: Hugging Face folder of a model with a chat template

@@ -1,5 +1,6 @@
 //! The one error of this crate.
 
+use std::fmt;
 use tamis_artifact::ArtifactError;
 use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
@@ -98,8 +99,9 @@ pub enum IfdError {
 /// A parameter outside its range.
 pub(crate) fn parameter(
     name: &'static str,
-    found: impl ToString,
+    found: impl fmt::Display,
     expected: impl Into<String>,
 ) -> IfdError {
-    IfdError::Parameter { name, found: found.to_string(), expected: expected.into() }
+    let (found, expected) = (format!("{found}"), expected.into());
+    IfdError::Parameter { name, found, expected }
 }
