@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! cargo run --release -p tamis-benches --bin ifd-against-transformers -- \
-//!     MODEL DATA[,DATA…] [PYTHON] [THREADS] [ROUNDS] [ROWS]
+//!     MODEL DATA[,DATA…] [PYTHON] [THREADS] [ROUNDS] [ROWS] [SETS]
 //! ```
 //!
 //! `MODEL` is a model folder whose tokenizer puts nothing before a text, as GPT-2's and SmolLM2's
 //! do. `DATA` has instructions with answers; of its rows the short ones (about 40 tokens with their
-//! answers) and the long ones (120 and more) are measured. `PYTHON` (default `python3`) has torch and
-//! transformers. Prints a table of medians, the rate of a matrix product measured between the
+//! answers) and the long ones (120 and more) are measured, or only those that `SETS` names (`short`,
+//! `long`). `PYTHON` (default `python3`) has torch and transformers. Prints a table of medians, the rate of a matrix product measured between the
 //! rounds, and how far the two sides' scores are apart.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -37,6 +37,7 @@ fn main() {
     let mut number =
         |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (threads, rounds, rows) = (number(2), number(5), number(64));
+    let wanted = arguments.next();
     configure_threads(Some(threads));
 
     let options = LoadOptions { device: DeviceSpec::Cpu, ..LoadOptions::default() };
@@ -52,7 +53,11 @@ fn main() {
         let data = Dataset::open(file, &ReadOptions::default()).expect("data");
         samples.extend(data.read(0..data.len()).expect("rows"));
     }
-    let sets = SETS.map(|(name, lengths)| (name, chosen(&scorer, &samples, &lengths, rows)));
+    let sets: Vec<(&str, Vec<Sample>)> = SETS
+        .into_iter()
+        .filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)))
+        .map(|(name, lengths)| (name, chosen(&scorer, &samples, &lengths, rows)))
+        .collect();
 
     let work = tempfile::NamedTempFile::new().expect("a temporary file");
     let texts: Map<String, Value> =

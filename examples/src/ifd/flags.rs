@@ -247,7 +247,10 @@ impl Flags {
             self.bound.clone()
         };
         for measure in bounds.iter().map(|bound| bound.measure).chain([self.rank]) {
-            ensure!(computed(measure), "{measure} decides about rows, but --measures leaves it out");
+            ensure!(
+                computed(measure),
+                "{measure} decides about rows, but --measures leaves it out"
+            );
         }
         let base = match self.base {
             BaseKind::All => Base::All,

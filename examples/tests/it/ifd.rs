@@ -49,8 +49,14 @@ impl Ifd {
         Self { flags: flags.into(), out }
     }
 
+    /// Sets flags, in place of the values they had.
     fn with(mut self, flags: &[&str]) -> Self {
-        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        for flag in flags {
+            if let Some((name, _)) = flag.split_once('=') {
+                self.flags.retain(|had| had.split_once('=').is_none_or(|(had, _)| had != name));
+            }
+            self.flags.push((*flag).to_owned());
+        }
         self
     }
 
@@ -151,8 +157,17 @@ fn choosing_again_scores_nothing_again() {
     assert_eq!(half, survivors / 2);
     assert_eq!(again(&["--no-bounds", "--share=0.5"]).result(), first.result());
     let low = again(&["--bound=ppl_cond>=0", "--rank=ppl_cond", "--lowest-first", "--count=5"]);
-    let taken: Vec<f64> = low.scores().iter().filter(|l| l["selected"] == true).filter_map(|l| number(l, "ppl_cond")).collect();
-    let left = low.scores().into_iter().filter(|l| l["selected"] == false).filter_map(|l| number(&l, "ppl_cond"));
+    let taken: Vec<f64> = low
+        .scores()
+        .iter()
+        .filter(|l| l["selected"] == true)
+        .filter_map(|l| number(l, "ppl_cond"))
+        .collect();
+    let left = low
+        .scores()
+        .into_iter()
+        .filter(|l| l["selected"] == false)
+        .filter_map(|l| number(&l, "ppl_cond"));
     let worst = taken.iter().copied().fold(0.0, f64::max);
     assert!(taken.len() == 5 && left.fold(f64::MAX, f64::min) >= worst);
     // A ratio of losses is another score of the same terms.
@@ -192,7 +207,8 @@ fn every_preset_runs_and_a_store_of_another_is_refused() {
         let run = Ifd::new(folder.path(), preset).with(&[&flag, "--template=none"]);
         if preset == "cherry" {
             run.refuse(&["template is none", "alpaca or vicuna"]);
-            let run = Ifd::new(folder.path(), preset).with(&[&flag, "--direct=begin", "--template=none"]);
+            let run =
+                Ifd::new(folder.path(), preset).with(&[&flag, "--direct=begin", "--template=none"]);
             assert_eq!(run.succeed().run()["parameters"]["scoring"]["ratio"], "loss");
             continue;
         }
@@ -201,7 +217,9 @@ fn every_preset_runs_and_a_store_of_another_is_refused() {
     Ifd::new(folder.path(), "superfiltering")
         .with(&["--preset=reflection", "--template=none"])
         .refuse(&["measures.r_ifd", "false", "true"]);
-    Ifd::new(folder.path(), "superfiltering").with(&["--token-budget=100"]).refuse(&["token_budget"]);
+    Ifd::new(folder.path(), "superfiltering")
+        .with(&["--token-budget=100"])
+        .refuse(&["token_budget"]);
 }
 
 #[test]
@@ -220,13 +238,11 @@ fn what_makes_no_sense_is_refused() {
     refused(&["--preset=alpagasus"], &["cherry, superfiltering or reflection"]);
     refused(&["--max-length=4096"], &["max_length is 4096", "at most 128"]);
     refused(&["--template=letter"], &["letter", "vicuna"]);
-        refused(
+    refused(
         &["--group-field=domain", "--count=4", "--quota=at-least:4", "--no-bounds"],
         &["promised 8 rows", "only 4"],
     );
-    let mut without = Ifd::new(folder.path(), "out").with(&["--measures=r-ifd", "--rank=r_ifd"]);
-    without.flags.retain(|flag| !flag.starts_with("--request"));
-    without.with(&["--request=Guess."]).refuse(&["{response}"]);
+    refused(&["--measures=r-ifd", "--rank=r_ifd", "--request=Guess."], &["{response}"]);
     let pool = folder.path().join("out/selected.jsonl");
     fs::create_dir_all(pool.parent().unwrap()).unwrap();
     fs::copy(folder.path().join("pool.jsonl"), &pool).unwrap();
@@ -245,7 +261,11 @@ fn what_makes_no_sense_is_refused() {
 fn killed_and_resumed_the_bytes_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let ifd = |out: &str| {
-        Ifd::new(folder.path(), out).with(&["--shard-rows=3", "--measures=ppl,ifd,r-ifd", "--share=0.2"])
+        Ifd::new(folder.path(), out).with(&[
+            "--shard-rows=3",
+            "--measures=ppl,ifd,r-ifd",
+            "--share=0.2",
+        ])
     };
     let calm = ifd("calm").succeed();
     let terms = folder.path().join("stormy/terms");
