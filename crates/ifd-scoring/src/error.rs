@@ -98,7 +98,7 @@ pub enum IfdError {
 /// A parameter outside its range.
 pub(crate) fn parameter(
     name: &'static str,
-    found: impl ToString,
+    found: &(impl ToString + ?Sized),
     expected: impl Into<String>,
 ) -> IfdError {
     IfdError::Parameter { name, found: found.to_string(), expected: expected.into() }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use tamis_dataset::Sample;
 
+use crate::rows::Row;
 use crate::{IfdError, Scorer};
 
 /// Arithmetic and memory of a pass, from a few of its samples.
@@ -32,10 +33,10 @@ impl Scorer<'_> {
     pub fn estimate(&self, few: &[Sample], samples: usize) -> Result<Estimate, IfdError> {
         let (plan, _) = self.planner().plan(few)?;
         let scale = samples as f64 / few.len().max(1) as f64;
-        let sum = |of: fn(&crate::rows::Row) -> usize| {
+        let sum = |of: fn(&Row) -> usize| {
             scale * plan.rows.iter().map(|row| of(row)).sum::<usize>() as f64
         };
-        let (tokens, targets) = (sum(|row| row.inputs()), sum(|row| row.targets()));
+        let (tokens, targets) = (sum(Row::inputs), sum(Row::targets));
         let (model, shape) = (self.model, self.model.shape());
         let weight = |head: bool| -> f64 {
             let layers = model.layers().iter().filter(|layer| layer.head == head);

@@ -107,8 +107,8 @@ fn ties_go_by_row_and_either_end_can_come_first() {
 
 /// Talk with high scores, code with low ones.
 fn domains() -> Vec<Candidate> {
-    let talk = (0..12).map(|n| (0.6 + 0.03 * n as f64, "talk"));
-    let code = (0..6).map(|n| (0.1 + 0.02 * n as f64, "code"));
+    let talk = (0..12).map(|n| (0.6 + 0.03 * f64::from(n), "talk"));
+    let code = (0..6).map(|n| (0.1 + 0.02 * f64::from(n), "code"));
     let rows = talk.chain(code).enumerate();
     rows.map(|(n, (score, group))| candidate(n, Measured::Value(score)).in_group(group)).collect()
 }
