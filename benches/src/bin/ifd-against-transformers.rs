@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p tamis-benches --bin ifd-against-transformers -- \
-//!     MODEL DATA[,DATA…] [PYTHON] [THREADS] [ROUNDS] [ROWS] [SETS]
+//!     MODEL DATA[,DATA…] [PYTHON] [THREADS] [ROUNDS] [ROWS] [BUDGET] [SETS]
 //! ```
 //!
 //! `MODEL` is a model folder whose tokenizer puts nothing before a text, as GPT-2's and SmolLM2's
@@ -36,7 +36,7 @@ fn main() {
     let python = arguments.next().unwrap_or_else(|| "python3".to_owned());
     let mut number =
         |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
-    let (threads, rounds, rows) = (number(2), number(5), number(64));
+    let (threads, rounds, rows, token_budget) = (number(2), number(5), number(64), number(2048));
     let wanted = arguments.next();
     configure_threads(Some(threads));
 
@@ -44,6 +44,7 @@ fn main() {
     let model = load(&folder, &options).expect("a model");
     let tokenizer = TextTokenizer::from_dir(&folder).expect("its tokenizer");
     let params = ScoreParams {
+        token_budget,
         max_length: model.shape().max_positions.min(1024),
         ..Preset::Superfiltering.scoring()
     };

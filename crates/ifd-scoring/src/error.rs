@@ -1,6 +1,5 @@
 //! The one error of this crate.
 
-use std::fmt;
 use tamis_artifact::ArtifactError;
 use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
@@ -99,9 +98,8 @@ pub enum IfdError {
 /// A parameter outside its range.
 pub(crate) fn parameter(
     name: &'static str,
-    found: impl fmt::Display,
+    found: &(impl ToString + ?Sized),
     expected: impl Into<String>,
 ) -> IfdError {
-    let (found, expected) = (format!("{found}"), expected.into());
-    IfdError::Parameter { name, found, expected }
+    IfdError::Parameter { name, found: found.to_string(), expected: expected.into() }
 }

@@ -112,7 +112,7 @@ impl ScoreParams {
             ("max_length", self.max_length, 2),
         ] {
             if value < least {
-                return Err(parameter(name, value, format!("at least {least}")));
+                return Err(parameter(name, &value, format!("at least {least}")));
             }
         }
         let Measures { ppl, ifd, r_ifd } = self.measures;
@@ -122,7 +122,7 @@ impl ScoreParams {
         let places = self.request.matches(PLACE).count();
         if r_ifd && places != 1 {
             let found = format!("a text with {places} times {PLACE}");
-            return Err(parameter("request", found, format!("exactly one {PLACE}")));
+            return Err(parameter("request", &found, format!("exactly one {PLACE}")));
         }
         let template = self.template.name();
         if r_ifd && matches!(self.template, Template::Translation { .. }) {

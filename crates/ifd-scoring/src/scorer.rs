@@ -56,11 +56,11 @@ impl<'a> Scorer<'a> {
         let (tokenizer, shape) = (tokenizer.into(), model.shape());
         if params.max_length > shape.max_positions {
             let expected = format!("at most {}, what the model reads", shape.max_positions);
-            return Err(parameter("max_length", params.max_length, expected));
+            return Err(parameter("max_length", &params.max_length, expected));
         }
         if tokenizer.max_id() as usize >= shape.vocab_size {
             let expected = format!("below {}, the rows of the model's embedding", shape.vocab_size);
-            return Err(parameter("the tokenizer's highest id", tokenizer.max_id(), expected));
+            return Err(parameter("the tokenizer's highest id", &tokenizer.max_id(), expected));
         }
         let context = direct_context(&tokenizer, &params)?;
         let encoder = Encoder::new(tokenizer, params.template.clone(), params.encoding())?;

@@ -52,8 +52,9 @@ impl Ifd {
     /// Sets flags, in place of the values they had.
     fn with(mut self, flags: &[&str]) -> Self {
         for flag in flags {
-            let name = flag.split('=').next().unwrap();
-            self.flags.retain(|had| had.split('=').next() != Some(name) || name == "--bound");
+            if let Some((name, _)) = flag.split_once('=') {
+                self.flags.retain(|had| had.split_once('=').is_none_or(|(had, _)| had != name));
+            }
             self.flags.push((*flag).to_owned());
         }
         self
@@ -241,9 +242,7 @@ fn what_makes_no_sense_is_refused() {
         &["--group-field=domain", "--count=4", "--quota=at-least:4", "--no-bounds"],
         &["promised 8 rows", "only 4"],
     );
-    let mut without = Ifd::new(folder.path(), "out").with(&["--measures=r-ifd", "--rank=r_ifd"]);
-    without.flags.retain(|flag| !flag.starts_with("--request"));
-    without.with(&["--request=Guess."]).refuse(&["{response}"]);
+    refused(&["--measures=r-ifd", "--rank=r_ifd", "--request=Guess."], &["{response}"]);
     let pool = folder.path().join("out/selected.jsonl");
     fs::create_dir_all(pool.parent().unwrap()).unwrap();
     fs::copy(folder.path().join("pool.jsonl"), &pool).unwrap();

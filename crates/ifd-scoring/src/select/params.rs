@@ -100,7 +100,7 @@ impl SelectParams {
         if let Take::Share { share, .. } = self.take
             && !(0.0..=1.0).contains(&share)
         {
-            return Err(parameter("share", share, "between 0 and 1"));
+            return Err(parameter("share", &share, "between 0 and 1"));
         }
         self.bounds.iter().try_for_each(Bound::check)?;
         Ok(ScoreSelector { params: self })

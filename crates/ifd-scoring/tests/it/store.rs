@@ -17,7 +17,7 @@ pub(crate) fn write_pool(path: &Path, count: usize) {
         let Content::Instruction { instruction, input, output } = sample.content else { continue };
         let output = if sample.index % 9 == 4 { String::new() } else { output };
         let row = json!({ "id": sample.id, "instruction": instruction, "input": input, "output": output });
-        text += &row.to_string();
+        text.push_str(&row.to_string());
         text.push('\n');
     }
     std::fs::write(path, text).unwrap();
