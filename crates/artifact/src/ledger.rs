@@ -63,7 +63,8 @@ impl Ledger {
             let differences = made_from.differences(manifest);
             if !differences.is_empty() {
                 // Where there is no record yet, there is nothing that could be mixed up.
-                if !found.records.is_empty() || made_from.kind != manifest.kind {
+                let same = (&made_from.kind, made_from.format) == (&manifest.kind, manifest.format);
+                if !found.records.is_empty() || !same {
                     return Err(ArtifactError::Mismatch { dir: path, differences });
                 }
                 whole = 0;

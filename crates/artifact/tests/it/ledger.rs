@@ -65,9 +65,10 @@ fn a_file_without_records_is_begun_anew_unless_it_is_of_another_kind() {
     let other = Manifest::new("answers", 1).with("model", "large").unwrap();
     drop(Ledger::open::<Answer>(&path, &other).unwrap());
     assert_eq!(Ledger::read::<Answer>(&path).unwrap().0, other);
-    let strange = Manifest::new("judgements", 1);
-    let error = Ledger::open::<Answer>(&path, &strange).unwrap_err();
-    assert!(matches!(error, ArtifactError::Mismatch { .. }), "{error}");
+    for strange in [Manifest::new("judgements", 1), Manifest::new("answers", 2)] {
+        let error = Ledger::open::<Answer>(&path, &strange).unwrap_err();
+        assert!(matches!(error, ArtifactError::Mismatch { .. }), "{error}");
+    }
 }
 
 #[test]
