@@ -36,7 +36,7 @@ fn main() {
     let python = arguments.next().unwrap_or_else(|| "python3".to_owned());
     let mut number =
         |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
-    let (threads, rounds, rows, token_budget) = (number(2), number(5), number(64), number(2048));
+    let (threads, rounds, rows, token_budget) = (number(2), number(5), number(64), number(1024));
     let wanted = arguments.next();
     configure_threads(Some(threads));
 

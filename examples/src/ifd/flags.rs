@@ -96,8 +96,8 @@ pub struct Flags {
     #[arg(long, default_value_t)]
     pub quota: Quota,
 
-    /// Padded tokens of one batch
-    #[arg(long, default_value_t = 2048)]
+    /// Padded tokens of one batch; a GPU wants many more
+    #[arg(long, default_value_t = 1024)]
     pub token_budget: usize,
     /// Rows written (and redone after an interruption) together
     #[arg(long, default_value_t = 512)]
