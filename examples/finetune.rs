@@ -13,7 +13,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -22,7 +22,7 @@ use tamis::finetune::{Checkpoints, Job, Lora, MetricsFile, TrainReport};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::finetune::{Flags, page, read};
-use tamis_examples::{Bars, refuse_overwriting};
+use tamis_examples::{Bars, begin_results, end_results, refuse_overwriting};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
 
     // Results.
     let place = flags.out.join("model");
-    let run = begin_results(&flags.out)?;
+    begin_results(&flags.out)?;
     match &lora {
         Some(lora) if flags.merge => {
             lora.merge(model.as_mut())?;
@@ -82,14 +82,12 @@ fn main() -> Result<()> {
         None => model.parameters().save_pretrained(&flags.model.model, &place)?,
     }
     remove_other_kind(&place, lora.is_some() && !flags.merge)?;
-    record.add_output(&place)?;
-    record.add_output(flags.out.join("metrics.jsonl"))?;
     count(&report, &mut record);
-    record.finish();
-    page(&report, &trained, &record).write(flags.out.join("report.html"))?;
-    record.write(&run)?;
+    let files = vec![place, flags.out.join("metrics.jsonl")];
+    let files =
+        end_results(&flags.out, files, record, |record| Ok(page(&report, &trained, record)))?;
     say(&report);
-    for path in [place, run, flags.out.join("report.html")] {
+    for path in files {
         println!("{}", path.display());
     }
     Ok(())
@@ -110,15 +108,6 @@ fn remove_other_kind(place: &Path, adapter: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes `run.json`: written last, it says that the files beside it are of one run.
-fn begin_results(out: &Path) -> Result<PathBuf> {
-    let run = out.join("run.json");
-    if run.exists() {
-        fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
-    }
-    Ok(run)
 }
 
 /// Puts what the training did into the record.

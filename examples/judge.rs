@@ -29,7 +29,9 @@ use tamis::metrics::BootstrapParams;
 use tamis::reflection::JudgeParams;
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::judge::{contests, page, summary};
-use tamis_examples::{Bars, TeacherFlags, open_rows, refuse_overwriting};
+use tamis_examples::{
+    Bars, TeacherFlags, begin_results, end_results, open_rows, refuse_overwriting,
+};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 5] =
@@ -115,15 +117,13 @@ fn main() -> Result<()> {
     ] {
         record.counts.set(name, count as u64);
     }
-    let scores = flags.out.join("scores.jsonl");
-    write_jsonl(&scores, &judgement.contests)?;
-    let sums = flags.out.join("tally.json");
-    write_atomic(&sums, serde_json::to_string_pretty(tally)? + "\n")?;
-    record.add_output(&scores)?;
-    record.add_output(&sums)?;
-    record.finish();
-    page(&contests, &judgement, &record).write(flags.out.join("report.html"))?;
-    record.write(flags.out.join("run.json"))?;
+    begin_results(&flags.out)?;
+    let files = ["scores.jsonl", "tally.json"].map(|name| flags.out.join(name));
+    write_jsonl(&files[0], &judgement.contests)?;
+    write_atomic(&files[1], serde_json::to_string_pretty(tally)? + "\n")?;
+    end_results(&flags.out, files.into(), record, |record| {
+        Ok(page(&contests, &judgement, record))
+    })?;
     if flags.json {
         println!("{}", serde_json::to_string(tally)?);
     } else {

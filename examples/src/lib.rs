@@ -19,7 +19,7 @@ mod text;
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
 pub use inputs::{check_lengths, refuse_overwriting, same_file};
-pub use outputs::{examples, write_outputs};
+pub use outputs::{begin_results, end_results, examples, write_outputs};
 pub use progress::Bars;
 pub use teacher::TeacherFlags;
 pub use text::one_line;

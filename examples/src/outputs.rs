@@ -9,6 +9,9 @@ use serde::Serialize;
 use tamis::dataset::{Content, Dataset, Sample};
 use tamis::report::{Example, Examples, Report, RunRecord, write_jsonl};
 
+/// The record of a run.
+const RUN: &str = "run.json";
+
 /// Writes the chosen rows as they came in, one line a candidate, and the record of the run, whose
 /// clock stops here. `report` makes the page from the finished record.
 ///
@@ -19,23 +22,45 @@ pub fn write_outputs<L: Serialize>(
     pool: &Dataset,
     chosen: &[usize],
     lines: &[L],
-    mut record: RunRecord,
+    record: RunRecord,
     report: impl FnOnce(&RunRecord) -> Result<Report>,
 ) -> Result<Vec<PathBuf>> {
-    // Written last, it says that the files beside it are of one run.
-    let run = out.join("run.json");
-    if run.exists() {
-        fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
-    }
+    begin_results(out)?;
     let mut files = pool.write_rows(chosen, out, "selected")?;
     let scores = out.join("scores.jsonl");
     write_jsonl(&scores, lines)?;
     files.push(scores);
+    end_results(out, files, record, report)
+}
+
+/// Removes `run.json`: written last, it says that the files beside it are of one run.
+///
+/// # Errors
+/// A file that cannot be removed, naming it.
+pub fn begin_results(out: &Path) -> Result<()> {
+    let run = out.join(RUN);
+    if run.exists() {
+        fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
+    }
+    Ok(())
+}
+
+/// Stops the clock of the run and writes `report.html` and, last, `run.json`, which names the `files`
+/// that were written before. Returns all of them.
+///
+/// # Errors
+/// A file that cannot be written, naming it.
+pub fn end_results(
+    out: &Path,
+    mut files: Vec<PathBuf>,
+    mut record: RunRecord,
+    report: impl FnOnce(&RunRecord) -> Result<Report>,
+) -> Result<Vec<PathBuf>> {
     for file in &files {
         record.add_output(file)?;
     }
     record.finish();
-    let page = out.join("report.html");
+    let (page, run) = (out.join("report.html"), out.join(RUN));
     report(&record)?.write(&page)?;
     record.write(&run)?;
     files.extend([run, page]);

@@ -35,6 +35,6 @@ pub use selection::{
     Example, Examples, Lengths, Map, Score, SelectionReport, best_and_worst, run_section,
 };
 pub use stage::{Stage, StageTimer};
-pub use stats::{Summary, spearman};
+pub use stats::Summary;
 pub use table::{Align, Table};
 pub use text::{clip, format_bytes, format_number, format_seconds};

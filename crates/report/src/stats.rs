@@ -1,7 +1,5 @@
 //! The few statistics that reports show.
 
-use std::cmp::Ordering;
-
 /// Centre and spread of some numbers; those that are not finite are left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -67,46 +65,4 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let share = place - below as f64;
     // Two products instead of a difference: the difference of huge numbers can overflow.
     sorted[below] * (1.0 - share) + sorted[above] * share
-}
-
-/// Spearman's rank correlation of pairs, ties sharing their mean rank.
-///
-/// Pairs with a number that is not finite are left out. `None` if fewer than three pairs are left
-/// or one side is constant.
-///
-/// ```
-/// let score_and_length = [(0.1, 5.0), (0.4, 9.0), (0.2, 7.0)];
-/// assert_eq!(tamis_report::spearman(score_and_length), Some(1.0));
-/// ```
-pub fn spearman(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<f64> {
-    let (left, right): (Vec<f64>, Vec<f64>) =
-        pairs.into_iter().filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
-    if left.len() < 3 {
-        return None;
-    }
-    let (left, right) = (ranks(&left), ranks(&right));
-    let middle = (left.len() - 1) as f64 / 2.0;
-    let dot = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| (x - middle) * (y - middle)).sum()
-    };
-    let scale = dot(&left, &left) * dot(&right, &right);
-    (scale > 0.0).then(|| dot(&left, &right) / scale.sqrt())
-}
-
-/// Ranks from 0 of finite numbers, ties sharing the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    // Not the total order decides what a tie is: -0 and 0 are one.
-    let tied = |a: &usize, b: &usize| values[*a].partial_cmp(&values[*b]) == Some(Ordering::Equal);
-    for group in order.chunk_by(tied) {
-        let shared = start as f64 + (group.len() - 1) as f64 / 2.0;
-        for &position in group {
-            ranks[position] = shared;
-        }
-        start += group.len();
-    }
-    ranks
 }

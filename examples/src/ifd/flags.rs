@@ -12,7 +12,7 @@ use tamis::ifd_scoring::{
     SelectParams, Take,
 };
 
-use crate::{ModelFlags, TextFlags};
+use crate::{ModelFlags, open_rows};
 
 /// Scores rows by instruction-following difficulty (IFD) and chooses by it.
 ///
@@ -166,14 +166,7 @@ impl Flags {
     /// # Errors
     /// The file and line of the first row that cannot be read.
     pub fn open(&self) -> Result<Dataset> {
-        let text = TextFlags {
-            format: self.format,
-            template: String::new(),
-            target_lang: self.target_lang.clone(),
-            max_length: self.max_length,
-            skip_bad_rows: self.skip_bad_rows,
-        };
-        text.open(&self.pool)
+        open_rows(&self.pool, self.format, self.skip_bad_rows, false)
     }
 
     /// How rows are scored: the preset, with what was changed.

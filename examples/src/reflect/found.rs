@@ -15,6 +15,8 @@ use tamis::report::{
     Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
 };
 
+use crate::outputs::{begin_results, end_results};
+
 /// Characters of a text in an example.
 const SHOWN: usize = 600;
 /// Examples of proposals that were taken, and of those that were refused.
@@ -81,12 +83,8 @@ impl Found<'_> {
     ///
     /// # Errors
     /// A file that cannot be written, naming it.
-    pub fn write(&self, out: &Path, mut record: RunRecord) -> Result<Vec<PathBuf>> {
-        // Written last, it says that the files beside it are of one run.
-        let run = out.join("run.json");
-        if run.exists() {
-            fs::remove_file(&run).with_context(|| format!("removing {}", run.display()))?;
-        }
+    pub fn write(&self, out: &Path, record: RunRecord) -> Result<Vec<PathBuf>> {
+        begin_results(out)?;
         let chosen: Vec<usize> =
             (0..self.outcomes.len()).filter(|&place| self.outcomes[place].selected).collect();
         let mut files = self.pool.write_rows(&chosen, out, "original")?;
@@ -106,15 +104,7 @@ impl Found<'_> {
         let scores = out.join("scores.jsonl");
         write_jsonl(&scores, self.outcomes)?;
         files.push(scores);
-        for file in &files {
-            record.add_output(file)?;
-        }
-        record.finish();
-        let page = out.join("report.html");
-        self.page(&record).write(&page)?;
-        record.write(&run)?;
-        files.extend([run, page]);
-        Ok(files)
+        end_results(out, files, record, |record| Ok(self.page(record)))
     }
 
     fn page(&self, record: &RunRecord) -> Report {

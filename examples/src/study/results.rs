@@ -14,6 +14,7 @@ use tamis::metrics::{
 use tamis::report::{Align, LinePlot, Report, RunRecord, Table, write_jsonl};
 
 use super::{Cell, Flags, Method, Texts};
+use crate::outputs::{begin_results, end_results};
 
 const CONFIDENCE: f64 = 0.95;
 
@@ -119,6 +120,7 @@ pub fn write(
     record.notes.push(format!("BLEU: {}", bleu.signature(1)));
 
     let out = flags.results.as_ref().unwrap_or(&flags.out);
+    begin_results(out)?;
     let mut files = write_answers(out, cells, texts)?;
     let lines = out.join("results.jsonl");
     write_jsonl(&lines, &outcomes)?;
@@ -126,15 +128,12 @@ pub fn write(
     let markdown = out.join("table.md");
     write_atomic(&markdown, table.markdown().as_bytes())?;
     files.extend([lines, markdown.clone()]);
-    for file in &files {
-        record.add_output(file)?;
-    }
-    record.finish();
-    let page = out.join("report.html");
-    page_of(&outcomes, table.clone(), &record).write(&page)?;
-    record.write(out.join("run.json"))?;
+    let page = |record: &RunRecord| Ok(page_of(&outcomes, table.clone(), record));
+    let files = end_results(out, files, record, page)?;
     println!("{}", table.markdown());
-    println!("{}\n{}", markdown.display(), page.display());
+    for file in files.iter().skip_while(|file| **file != markdown) {
+        println!("{}", file.display());
+    }
     Ok(())
 }
 

@@ -54,6 +54,9 @@ fn correlations_of_scipy() {
 fn correlations_that_are_none() {
     assert_eq!(pearson(&[0.1, 0.1, 0.1], &[1.0, 2.0, 3.0]).unwrap(), None);
     assert_eq!(spearman(&[1.0, 2.0], &[0.0, -0.0]).unwrap(), None);
+    // scipy.stats.spearmanr([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]).statistic
+    let found = spearman(&[1.0, 2.0, 3.0, 4.0, 5.0], &[5.0, 6.0, 7.0, 8.0, 7.0]).unwrap().unwrap();
+    assert!((found - 0.820_782_681_668_123_3).abs() < 1e-12);
     assert!(matches!(pearson(&[1.0], &[1.0]), Err(MetricsError::TooFew { found: 1, .. })));
     assert!(matches!(spearman(&[], &[]), Err(MetricsError::TooFew { found: 0, .. })));
     assert!(matches!(pearson(&[1.0], &[]), Err(MetricsError::Length { .. })));

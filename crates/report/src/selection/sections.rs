@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use tamis_metrics::spearman;
+
 use super::{Examples, Lengths, Map, Score, SelectionReport};
 use crate::text::format_count;
 use crate::{
     Align, Bars, Histogram, Report, RunRecord, Scale, Scatter, Summary, Table, Tile, clip,
-    format_bytes, format_number, format_seconds, spearman,
+    format_bytes, format_number, format_seconds,
 };
 
 /// Visible characters of a sample's text that are shown.
@@ -134,12 +136,18 @@ impl SelectionReport {
                 .column("score", Align::Left)
                 .column("rank correlation with length", Align::Right);
             for score in &self.scores {
-                let pairs = score
+                let (scores, lengths): (Vec<f64>, Vec<f64>) = score
                     .values
                     .iter()
                     .zip(&lengths.values)
-                    .filter_map(|(score, length)| score.map(|score| (score, *length as f64)));
-                let correlation = spearman(pairs)
+                    .filter_map(|(score, length)| score.map(|score| (score, *length as f64)))
+                    .filter(|(score, _)| score.is_finite())
+                    .unzip();
+                // Of two values the one is always above the other, which says nothing.
+                let enough = scores.len() > 2;
+                let correlation = enough
+                    .then(|| spearman(&scores, &lengths).ok().flatten())
+                    .flatten()
                     .map_or_else(|| "none".to_owned(), |r| format!("{r:+.2}").replace('-', "−"));
                 table.row([score.name.clone(), correlation]);
             }

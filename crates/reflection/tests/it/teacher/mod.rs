@@ -1,6 +1,7 @@
 //! Teachers against servers that misbehave.
 
 mod cached;
+mod contents;
 mod faults;
 mod kill;
 mod limits;
@@ -17,7 +18,7 @@ use tamis_dataset::Message;
 use tamis_reflection::teacher::{KeySource, OpenAiParams, OpenAiTeacher};
 use tamis_reflection::{ChatRequest, NoReply, ReflectionError, Reply, Teacher};
 
-use self::server::Server;
+use self::server::{Act, Server};
 
 /// A request that asks `text`.
 fn request(text: &str) -> ChatRequest {
@@ -71,4 +72,25 @@ fn ask(
 /// The outcome of one request.
 fn ask_one(teacher: &dyn Teacher, text: &str) -> Result<Reply, NoReply> {
     ask(teacher, &[request(text)]).unwrap().remove(0)
+}
+
+/// What a server does, for ever.
+type Deed = fn() -> Act;
+
+/// The outcome of one request against a script, and how often the server was asked.
+fn against(acts: Vec<fn() -> Act>) -> (Result<Reply, NoReply>, usize) {
+    let server = Server::script(acts);
+    let outcome = ask_one(&teacher(&server), "q");
+    (outcome, server.count())
+}
+
+/// The error that one request ends the asking with, and how often the server was asked.
+fn stops(acts: Vec<fn() -> Act>) -> (ReflectionError, usize) {
+    let server = Server::script(acts);
+    let error = ask(&teacher(&server), &[request("q")]).unwrap_err();
+    (error, server.count())
+}
+
+fn ok() -> Act {
+    Act::reply("fine")
 }
