@@ -34,8 +34,8 @@ use tamis_examples::{
 };
 
 /// Result files, which no input may be.
-const WRITTEN: [&str; 5] =
-    ["scores.jsonl", "tally.json", "run.json", "report.html", "journal.jsonl"];
+const WRITTEN: [&str; 6] =
+    ["scores.jsonl", "tally.json", "run.json", "report.html", "journal.jsonl", "answers.jsonl"];
 
 /// Which of two models answers better, by the verdict of a third.
 #[derive(Parser, Clone, Debug, Serialize)]
@@ -56,7 +56,7 @@ struct Flags {
     /// Only the first so many questions
     #[arg(long)]
     limit: Option<usize>,
-    /// Leave rows out that cannot be read instead of stopping at the first
+    /// Leave rows out that cannot be read (listed in run.json) instead of stopping at the first
     #[arg(long)]
     skip_bad_rows: bool,
     /// Print the tally as one JSON object
@@ -84,6 +84,10 @@ fn main() -> Result<()> {
     let optional = flags.reference.is_some();
     let questions = open_rows(&flags.questions, None, flags.skip_bad_rows, optional)?;
     let samples = questions.read(0..flags.limit.unwrap_or(questions.len()).min(questions.len()))?;
+    let rejects = questions.rejects();
+    record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
+    record.counts.set("read", (samples.len() + rejects.len()) as u64);
+    record.counts.set("rejected", rejects.len() as u64);
     let contests = contests(&samples, &flags.answers, flags.reference.as_deref())?;
     let bootstrap = BootstrapParams {
         resamples: flags.resamples,

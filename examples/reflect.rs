@@ -15,8 +15,8 @@
 //! (`--server`), a model on this machine (`--local`), or the replies of an earlier run (`--recorded`).
 //!
 //! You should see a bar, then how often the teacher was readable and the student agreed, and in
-//! `--out`: `selected.jsonl` (the final set: rewritten records as Alpaca rows, untouched ones as they
-//! came), `original.jsonl` (the same records as they came), `scores.jsonl` (every proposal, score and
+//! `--out`: `selected.jsonl` (the final set: rewritten records as new rows of the same form, untouched ones
+//! as they came), `original.jsonl` (the same records as they came), `scores.jsonl` (every proposal, score and
 //! decision), `run.json` and `report.html`. Interrupted at any moment, the same command goes on, and
 //! asks for nothing that was answered.
 
@@ -26,7 +26,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
-use tamis::artifact::Progress;
+use tamis::artifact::{Progress, hash_file};
 use tamis::dataset::TextTokenizer;
 use tamis::model::{DeviceSpec, configure_threads};
 use tamis::reflection::ScoringStudent;
@@ -35,8 +35,15 @@ use tamis_examples::reflect::{Flags, Found};
 use tamis_examples::{Bars, refuse_overwriting};
 
 /// Result files, which no input may be.
-const WRITTEN: [&str; 6] =
-    ["selected.*", "original.*", "scores.jsonl", "run.json", "report.html", "journal.jsonl"];
+const WRITTEN: [&str; 7] = [
+    "selected.*",
+    "original.*",
+    "scores.jsonl",
+    "run.json",
+    "report.html",
+    "journal.jsonl",
+    "answers.jsonl",
+];
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -57,7 +64,8 @@ fn main() -> Result<()> {
     let model = flags.model.load()?;
     let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
     let mut student = ScoringStudent::new(model.as_ref(), tokenizer, &flags.scoring()?)
-        .map_err(anyhow::Error::from_boxed)?;
+        .map_err(anyhow::Error::from_boxed)?
+        .with_identity("config", hash_file(flags.model.model.join("config.json"))?);
     record.environment.threads = Some(threads.per_operation);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use tamis::model::LoadOptions;
+use tamis::model::{DType, DeviceSpec, LoadOptions};
 use tamis::reflection::teacher::{Cached, KeySource, LocalParams, OpenAiParams, Prices, Recorded};
 use tamis::reflection::{Decoding, Prompts, Teacher};
 
@@ -31,6 +31,12 @@ pub struct TeacherFlags {
     /// Instead of a server: Hugging Face folder of a model with a chat template
     #[arg(long, value_name = "DIR")]
     pub local: Option<PathBuf>,
+    /// Where that model runs: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", requires = "local")]
+    pub local_device: DeviceSpec,
+    /// Number type of its weights and activations: f32, f16, bf16 or f64
+    #[arg(long, value_name = "DTYPE", default_value = "f32", requires = "local")]
+    pub local_dtype: DType,
     /// Instead of a server: the answers.jsonl of an earlier run, whose replies are repeated
     #[arg(long, value_name = "FILE")]
     pub recorded: Option<PathBuf>,
@@ -81,8 +87,12 @@ impl TeacherFlags {
         let teacher: Box<dyn Teacher> = match (&self.server, &self.local, &self.recorded) {
             (Some(url), ..) => Box::new(self.client(url).check()?),
             (None, Some(folder), _) => {
-                let params =
-                    LocalParams { load: LoadOptions::default(), ..LocalParams::new(folder) };
+                let load = LoadOptions {
+                    device: self.local_device,
+                    kind: self.local_dtype,
+                    ..LoadOptions::default()
+                };
+                let params = LocalParams { load, ..LocalParams::new(folder) };
                 Box::new(params.load().context("loading the model that answers")?)
             }
             (None, None, Some(file)) => Box::new(Recorded::open(file)?),

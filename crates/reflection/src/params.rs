@@ -214,8 +214,8 @@ impl Default for ReflectionParams {
 }
 
 impl ReflectionParams {
-    /// An ablation with the final rule that fits it: the published one for those in which the student
-    /// decides by reversed IFD about answers, [`Rule::Everything`] for the others.
+    /// An ablation with the final rule that fits it: the published one for the method and for answers
+    /// alone, [`Rule::Everything`] for the others.
     pub fn ablation(which: Ablation) -> Self {
         let (instruction, response) = which.keeps();
         let rule = match which {

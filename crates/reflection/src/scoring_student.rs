@@ -58,6 +58,14 @@ impl<'a> ScoringStudent<'a> {
             identity,
         })
     }
+
+    /// Adds to the identity what else decides the scores, such as the hash of the model's
+    /// `config.json`: the weights' hash, which is there already, does not cover it.
+    #[must_use]
+    pub fn with_identity(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.identity[field] = value.into();
+        self
+    }
 }
 
 impl Student for ScoringStudent<'_> {

@@ -150,6 +150,15 @@ pub enum TruncationKind {
     KeepPrefix,
 }
 
+impl From<TruncationKind> for Truncation {
+    fn from(kind: TruncationKind) -> Self {
+        match kind {
+            TruncationKind::RejectCut => Self::RejectCut,
+            TruncationKind::KeepPrefix => Self::KeepPrefix,
+        }
+    }
+}
+
 /// What a share is a share of.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -183,10 +192,7 @@ impl Flags {
             params.template = Template::parse(name, Some(&self.target_lang))?;
         }
         if let Some(truncation) = self.truncation {
-            params.truncation = match truncation {
-                TruncationKind::RejectCut => Truncation::RejectCut,
-                TruncationKind::KeepPrefix => Truncation::KeepPrefix,
-            };
+            params.truncation = truncation.into();
         }
         if !self.measures.is_empty() {
             let has = |kind| self.measures.contains(&kind);

@@ -19,8 +19,8 @@ struct Answer {
 /// Pairs the answers of two files, or of one file and the questions' own, by the questions' ids.
 ///
 /// # Errors
-/// The file and line of an answer that cannot be read or is there twice; a question without an
-/// answer; a row that is no question.
+/// The file and line of an answer that cannot be read or is there twice; a question without one of
+/// its answers; a row that is no question.
 pub fn contests(
     questions: &[Sample],
     answers: &Path,
@@ -50,6 +50,12 @@ pub fn contests(
             model: find(&answers)?,
             reference: match &reference {
                 Some(reference) => find(reference)?,
+                None if own.trim().is_empty() => bail!(
+                    "row {} (id {}) of the questions has no answer to compare with: give the other \
+                    model's answers with --reference",
+                    sample.index,
+                    sample.id
+                ),
                 None => own,
             },
         });

@@ -10,13 +10,18 @@ use tamis::dataset::{Dataset, Template};
 use tamis::ifd_scoring::{Preset, ScoreParams};
 use tamis::reflection::{Ablation, ReflectionParams, Rule};
 
+use crate::ifd::TruncationKind;
 use crate::{ModelFlags, TeacherFlags, TextFlags};
+
+/// What `--max-length` means where `--truncation` has a say.
+const LENGTH: &str =
+    "Longest text that the student reads, in tokens; --truncation says what happens to longer ones";
 
 /// A teacher rewrites instruction data, the student keeps what it can learn more from.
 #[derive(Parser, Clone, Debug, Serialize)]
 #[command(version)]
 #[command(mut_arg("template", |arg| arg.default_value("vicuna")))]
-#[command(mut_arg("max_length", |arg| arg.default_value("1024")))]
+#[command(mut_arg("max_length", |arg| arg.default_value("1024").help(LENGTH)))]
 pub struct Flags {
     /// The student.
     #[command(flatten)]
@@ -41,7 +46,7 @@ pub struct Flags {
     #[arg(long, default_value_t, help_heading = "Decisions")]
     pub method: Ablation,
     /// Final set: published (answer replaced, IFD and reversed IFD below 1), either-change or everything
-    /// [default: published where the method decides about answers by reversed IFD, else everything]
+    /// [default: published for selective and response-only, else everything]
     #[arg(long, help_heading = "Decisions")]
     pub rule: Option<Rule>,
     /// At most so many records in the final set, those of highest IFD below 1
@@ -53,6 +58,10 @@ pub struct Flags {
     /// The student's request to guess an instruction, with {response} for the answer
     #[arg(long, help_heading = "Decisions")]
     pub request: Option<String>,
+    /// Texts that are too long for the student: it scores the part that fits, as published, or not at
+    /// all if a target is cut
+    #[arg(long, value_enum, default_value = "keep-prefix", help_heading = "Decisions")]
+    pub truncation: TruncationKind,
     /// Records that are worked on together
     #[arg(long, default_value_t = 64)]
     pub wave: usize,
@@ -82,6 +91,7 @@ impl Flags {
         let params = ScoreParams {
             template: Template::parse(&self.text.template, Some(&self.text.target_lang))?,
             max_length: self.text.max_length,
+            truncation: self.truncation.into(),
             target_language: Some(self.text.target_lang.clone()),
             token_budget: self.token_budget,
             request: self.request.clone().unwrap_or(published.request),

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tamis::artifact::write_atomic;
-use tamis::dataset::Dataset;
+use tamis::dataset::{Dataset, Format};
 use tamis::reflection::teacher::Spent;
-use tamis::reflection::{Counts, Outcome, Row, Step, Verdict};
+use tamis::reflection::{AlpacaRow, Counts, Outcome, Row, Step, Verdict};
 use tamis::report::{
     Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
 };
@@ -93,7 +94,7 @@ impl Found<'_> {
         let mut text = String::with_capacity(came.len());
         for (&place, line) in chosen.iter().zip(came.lines()) {
             match self.outcomes[place].history.rewritten() {
-                Some(row) => text.push_str(&serde_json::to_string(&row)?),
+                Some(row) => text.push_str(&rewritten(self.pool.format(), row).to_string()),
                 None => text.push_str(serde_json::from_str::<&RawValue>(line)?.get()),
             }
             text.push('\n');
@@ -212,6 +213,22 @@ impl Found<'_> {
             reasons.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect();
         page.section("Final set")
             .table("Why a record is in it or not", table_of("reason", reasons));
+    }
+}
+
+/// A rewritten record in the form that the other rows of its file have, so that one reader reads all.
+fn rewritten(format: Format, row: AlpacaRow) -> Value {
+    let (id, Row { instruction, output, .. }) = (&row.id, &row.row);
+    match format {
+        Format::Messages => json!({ "id": id, "messages": [
+            { "role": "user", "content": instruction },
+            { "role": "assistant", "content": output },
+        ] }),
+        Format::ShareGpt => json!({ "id": id, "conversations": [
+            { "from": "human", "value": instruction },
+            { "from": "gpt", "value": output },
+        ] }),
+        _ => json!(row),
     }
 }
 

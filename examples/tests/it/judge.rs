@@ -130,4 +130,16 @@ fn answers_that_do_not_fit_the_questions() {
         "referee",
     ];
     refuse("judge", &flags, &["questions.jsonl", "keys id, instruction, input"]);
+    let blank: Vec<String> = (0..6)
+        .map(|n| json!({ "id": format!("q{n}"), "instruction": "Ask", "output": " " }).to_string())
+        .collect();
+    let blank = pools::write(folder.path(), "blank.jsonl", &blank);
+    let mut flags = flags;
+    flags[1] = blank.to_str().unwrap();
+    refuse("judge", &flags, &["row 0 (id q0)", "no answer to compare with", "--reference"]);
+    // Answers on trial where the judge keeps its own.
+    let own = pools::write(folder.path(), "answers.jsonl", &[one]);
+    (flags[3], flags[5]) = (own.to_str().unwrap(), folder.path().to_str().unwrap());
+    refuse("judge", &flags, &["answers.jsonl"]);
+    assert_eq!(fs::read_to_string(&own).unwrap(), one);
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tamis::dataset::{Dataset, ReadOptions};
 
 use crate::chat_server::ChatServer;
 use crate::pools;
@@ -139,6 +140,47 @@ fn decisions_follow_from_the_scores_and_rows_from_the_decisions() {
         let below = |field: &str| line[field].as_f64().is_some_and(|score| score < 1.0);
         let taken = line["response_reflection"]["verdict"] == "taken";
         assert_eq!(line["selected"], taken && below("ifd") && below("r_ifd"), "{line}");
+    }
+}
+
+#[test]
+fn a_pool_of_chats_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ChatServer::start(teacher);
+    let roles =
+        [("messages", "role", "content", "user"), ("conversations", "from", "value", "human")];
+    for (turns, role, content, user) in roles {
+        let rows: Vec<String> = (0..ROWS)
+            .map(|n| {
+                let (question, answer) = pools::pair(n);
+                let other = if user == "user" { "assistant" } else { "gpt" };
+                let turn = |who: &str, text: &str| json!({ role: who, content: text });
+                json!({ "id": format!("c{n}"), turns: [turn(user, &question), turn(other, &answer)] })
+                    .to_string()
+            })
+            .collect();
+        let name = format!("{turns}.jsonl");
+        let pool = format!("--pool={}", pools::write(folder.path(), &name, &rows).display());
+        let mut run = Reflect::new(folder.path(), turns, &server.url);
+        run.flags.retain(|flag| !flag.starts_with("--pool"));
+        let run = run.with(&[&pool, "--rule=everything"]).succeed();
+        let (lines, mut changed) = (run.scores(), 0);
+        for ((line, row), history) in run.selected().iter().zip(&rows).zip(&lines) {
+            if line == row {
+                continue;
+            }
+            changed += 1;
+            let line: Value = serde_json::from_str(line).unwrap();
+            let said = &line[turns];
+            assert_eq!(line["id"], history["id"]);
+            assert_eq!((&said[0][role], said.as_array().unwrap().len()), (&json!(user), 2));
+            assert_eq!(said[0][content], history["final"]["instruction"]);
+            assert_eq!(said[1][content], history["final"]["output"]);
+        }
+        assert!(changed > 0 && changed < ROWS, "{changed}");
+        // One reader reads all of it.
+        let read = Dataset::open(run.out.join("selected.jsonl"), &ReadOptions::default()).unwrap();
+        assert_eq!(read.len(), ROWS);
     }
 }
 

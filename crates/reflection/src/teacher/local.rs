@@ -36,7 +36,7 @@ pub struct LocalParams {
 }
 
 impl LocalParams {
-    /// The model in `folder`, on the CPU in 32 bits, 16,384 tokens at a time.
+    /// The model in `folder`, on the first GPU if there is one, in 32 bits, 16,384 tokens at a time.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let load = LoadOptions::default();
         Self { model: folder.into(), load, stop: Vec::new(), token_budget: 16_384 }
