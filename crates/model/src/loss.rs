@@ -7,8 +7,8 @@ use crate::{Batch, CausalLm, ModelError, Tap};
 
 /// Logits held at once without gradients, so that they stay in the cache: 16 MiB in f32.
 const LOGITS_AT_ONCE: usize = 1 << 22;
-/// But never fewer rows than this: each piece reads the whole head.
-const ROWS_AT_ONCE: usize = 256;
+/// But never fewer rows than this: each piece reads the whole head, and below it that is felt.
+const ROWS_AT_ONCE: usize = 512;
 /// Keeps LibTorch from ignoring any target.
 const IGNORE_NOTHING: i64 = -100;
 
@@ -64,6 +64,12 @@ fn log_probs(
         Kind::Double | Kind::Float => logits,
         _ => logits.f_to_kind(Kind::Float)?,
     };
+    if !logits.requires_grad() {
+        // One pass less over the logits, and one matrix of their size less, than the log-softmax of
+        // all of them in which the loss below looks up the targets.
+        let scores = logits.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
+        return Ok(scores.f_sub(&logits.f_logsumexp([1], false)?)?);
+    }
     let surprise = logits.f_cross_entropy_loss(
         targets,
         None::<Tensor>,
