@@ -5,6 +5,7 @@ mod delay;
 mod fault;
 mod pace;
 mod params;
+mod resolver;
 mod secret;
 mod wire;
 
@@ -19,12 +20,14 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName};
+use ureq::unversioned::transport::DefaultConnector;
 
 use self::address::Address;
 pub use self::delay::{backoff, retry_after};
 use self::fault::{Judge, Verdict};
 use self::pace::{Pace, Stop};
 pub use self::params::{LengthField, OpenAiParams};
+use self::resolver::Lookup;
 pub use self::secret::KeySource;
 use self::secret::Secret;
 use self::wire::{Complaint, Said};
@@ -97,7 +100,8 @@ impl OpenAiTeacher {
             // A proxy would not find this machine.
             config = config.proxy(None);
         }
-        let agent = config.build().into();
+        let agent =
+            Agent::with_parts(config.build(), DefaultConnector::default(), Lookup::default());
         let interval = params.requests_per_minute.map_or(0.0, |rate| 60.0 / rate);
         let pace = Pace::new(Duration::from_secs_f64(interval));
         Ok(Self { params, address, key, agent, pace })

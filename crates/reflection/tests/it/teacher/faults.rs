@@ -1,7 +1,9 @@
 //! Every way in which a server can fail a request ends in a typed outcome.
 
+use std::env;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
@@ -291,6 +293,33 @@ fn a_server_that_is_not_there_stops_with_its_address() {
     let teacher = OpenAiParams { base_url, ..params(&server) }.check().unwrap();
     let error = ask(&teacher, &[request("q")]).unwrap_err();
     assert!(matches!(error, ReflectionError::Unreachable { attempts: 1, .. }), "{error}");
+}
+
+#[test]
+#[ignore = "a child process; `an_unknown_host_stops_with_its_address` starts it"]
+fn ask_an_unknown_host() {
+    let server = Server::echo();
+    let base_url = "http://x.invalid/v1".to_owned();
+    let teacher = OpenAiParams { base_url, attempts: 2, ..params(&server) }.check().unwrap();
+    match ask(&teacher, &requests(3)).unwrap_err() {
+        ReflectionError::Unreachable { address, attempts: 2, .. } => println!("RESULT {address}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_unknown_host_stops_with_its_address() {
+    // In a process of its own, which no proxy can help out.
+    let proxies = ["http_proxy", "https_proxy", "all_proxy"];
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", "teacher::faults::ask_an_unknown_host", "--ignored", "--nocapture"]);
+    for name in proxies {
+        child.env_remove(name).env_remove(name.to_uppercase());
+    }
+    let output = child.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("RESULT http://x.invalid/v1"), "{printed}");
 }
 
 #[test]
