@@ -39,17 +39,6 @@ pub enum NoReply {
         attempts: u32,
     },
 
-    /// The server wants us back only after longer than we are ready to wait.
-    #[error(
-        "the server wants {seconds} s of patience, more than the longest wait; {attempts} attempts"
-    )]
-    ComeBackLater {
-        /// What it asked for.
-        seconds: u64,
-        /// How often it was tried.
-        attempts: u32,
-    },
-
     /// The server failed each time (status 5xx and the like).
     #[error("the server failed with status {status} ({reason}), {attempts} attempts")]
     Server {
@@ -133,7 +122,6 @@ impl NoReply {
             Self::Timeout { .. }
             | Self::Disconnected { .. }
             | Self::RateLimited { .. }
-            | Self::ComeBackLater { .. }
             | Self::Server { .. }
             | Self::Malformed { .. } => true,
             Self::Refused { .. }
@@ -143,6 +131,11 @@ impl NoReply {
             | Self::PromptTooLong { .. }
             | Self::NotRecorded => false,
         }
+    }
+
+    /// Whether it is about the text of the request, so that it says nothing of others.
+    pub(super) fn is_about_the_text(&self) -> bool {
+        matches!(self, Self::PromptTooLong { .. } | Self::Filtered { .. })
     }
 
     /// Tokens that were taken without giving a reply, as far as they are known.

@@ -11,7 +11,7 @@ mod wire;
 
 use std::fmt;
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -49,7 +49,8 @@ const COMPLAINT_BYTES: u64 = 64 << 10;
 /// refusal is the request's outcome at once.
 ///
 /// What concerns every request ends the call: no access, no credit, no such model, no such page, a
-/// setting that the server does not take, a server that cannot be reached. Replies that were under way
+/// setting that the server does not take, a server that cannot be reached, a `Retry-After` beyond the
+/// [longest wait](OpenAiParams::longest_wait), too many [failures](OpenAiParams::failures) in a row. Replies that were under way
 /// are still told. Redirects are not followed: they would carry the key elsewhere.
 ///
 /// The key is in no error, no identity and no `Debug` output, and the server's own words are shown
@@ -60,6 +61,8 @@ pub struct OpenAiTeacher {
     key: Option<Secret>,
     agent: Agent,
     pace: Pace,
+    /// Requests without a reply since the last one with a reply.
+    failures: AtomicU32,
 }
 
 impl fmt::Debug for OpenAiTeacher {
@@ -104,7 +107,7 @@ impl OpenAiTeacher {
             Agent::with_parts(config.build(), DefaultConnector::default(), Lookup::default());
         let interval = params.requests_per_minute.map_or(0.0, |rate| 60.0 / rate);
         let pace = Pace::new(Duration::from_secs_f64(interval));
-        Ok(Self { params, address, key, agent, pace })
+        Ok(Self { params, address, key, agent, pace, failures: AtomicU32::new(0) })
     }
 
     /// The checked settings.
@@ -131,7 +134,8 @@ impl OpenAiTeacher {
                 // Rounded up: coming back a little early would be in vain.
                 let more = u64::from(patience.subsec_nanos() > 0);
                 let seconds = patience.as_secs().saturating_add(more);
-                return Ok(Err(NoReply::ComeBackLater { seconds, attempts }));
+                let (address, reason) = (self.address.to_string(), fault.words());
+                return Err(Halt::Error(ReflectionError::ComeBackLater { address, seconds, reason }));
             }
             self.pace.rest(patience);
             if attempts == self.params.attempts {
@@ -150,9 +154,8 @@ impl OpenAiTeacher {
     fn attempt(&self, body: &str, attempts: u32) -> Result<Reply, Verdict> {
         let judge = Judge {
             address: &self.address,
-            model: &self.params.model,
+            params: &self.params,
             key: self.key.as_ref(),
-            reply_bytes: self.params.reply_bytes,
             attempts,
         };
         let mut request = self.agent.post(self.address.chat());
@@ -190,6 +193,25 @@ impl OpenAiTeacher {
         }
     }
 
+    /// Counts requests without a reply; too many in a row are no fate of single ones.
+    fn watch(&self, outcome: &Result<Reply, NoReply>) -> Result<(), ReflectionError> {
+        let last = match outcome {
+            Err(none) if none.is_about_the_text() => return Ok(()),
+            Err(none) => none.clone(),
+            Ok(_) => {
+                self.failures.store(0, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        let count = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if count < self.params.failures {
+            return Ok(());
+        }
+        // Who asks again has seen to it.
+        self.failures.store(0, Ordering::Relaxed);
+        Err(ReflectionError::NoReplies { address: self.address.to_string(), count, last })
+    }
+
     /// What a thread does: one request after another until there are no more.
     fn work(
         &self,
@@ -205,6 +227,7 @@ impl OpenAiTeacher {
                 Ok(outcome) => Ok(outcome),
                 Err(Halt::Stopped) => return,
                 Err(Halt::Error(error)) => {
+                    // At once, whoever is just being listened to.
                     self.pace.stop(stop);
                     Err(error)
                 }
@@ -267,10 +290,15 @@ impl Teacher for OpenAiTeacher {
             drop(tell);
             let mut failure = None;
             for (place, outcome) in &told {
-                match outcome {
-                    Ok(outcome) => done(place, outcome)?,
+                let told = outcome.and_then(|outcome| {
+                    let watched = self.watch(&outcome);
+                    done(place, outcome)?;
+                    watched
+                });
+                if let Err(error) = told {
                     // The others under way may still bring something.
-                    Err(error) => failure = failure.or(Some(error)),
+                    self.pace.stop(&stop);
+                    failure.get_or_insert(error);
                 }
             }
             failure.map_or(Ok(()), Err)

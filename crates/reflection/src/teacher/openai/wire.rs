@@ -167,8 +167,15 @@ impl Complaint {
         Self {
             message,
             code: codes.join(" "),
-            field: text("param").unwrap_or_default(),
+            field: text("param").or_else(|| faulty_field(error)).unwrap_or_default(),
             status: status.and_then(|status| u16::try_from(status).ok()),
         }
     }
+}
+
+/// The field of the body that `{"detail": [{"loc": ["body", "temperature"], …}]}` is about: how servers made
+/// with `FastAPI` complain.
+fn faulty_field(error: &Value) -> Option<String> {
+    let place = error.get("detail")?.get(0)?.get("loc")?;
+    place.get(1)?.as_str().map(str::to_owned)
 }

@@ -130,15 +130,6 @@ fn all_requests_rest_when_one_is_told_to() {
 }
 
 #[test]
-fn too_much_patience_is_not_had() {
-    let (outcome, count) = against(vec![|| Act::busy(429, "Retry-After: 3600\r\n")]);
-    assert_eq!(outcome, Err(NoReply::ComeBackLater { seconds: 3600, attempts: 1 }));
-    assert_eq!(count, 1);
-    let (outcome, _) = against(vec![|| Act::busy(503, "Retry-After: 99999999999999999999999\r\n")]);
-    assert_eq!(outcome, Err(NoReply::ComeBackLater { seconds: u64::MAX, attempts: 1 }));
-}
-
-#[test]
 fn too_many_requests_for_ever() {
     let (outcome, count) = against(vec![|| Act::busy(429, "")]);
     let reason = "slow down".to_owned();
@@ -336,6 +327,7 @@ fn settings_are_checked() {
     assert_eq!(name(OpenAiParams { concurrency: 0, ..good() }), "concurrency");
     assert_eq!(name(OpenAiParams { concurrency: 5000, ..good() }), "concurrency");
     assert_eq!(name(OpenAiParams { attempts: 0, ..good() }), "attempts");
+    assert_eq!(name(OpenAiParams { failures: 0, ..good() }), "failures");
     assert_eq!(name(OpenAiParams { reply_bytes: 0, ..good() }), "reply_bytes");
     assert_eq!(name(OpenAiParams { timeout: Duration::ZERO, ..good() }), "timeout");
     assert_eq!(name(OpenAiParams { longest_wait: Duration::MAX, ..good() }), "longest_wait");

@@ -3,6 +3,7 @@
 mod cached;
 mod contents;
 mod faults;
+mod giving_up;
 mod kill;
 mod limits;
 #[cfg(feature = "local")]

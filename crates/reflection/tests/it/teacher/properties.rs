@@ -79,7 +79,6 @@ proptest! {
             NoReply::Timeout { seconds: number, attempts },
             NoReply::Disconnected { reason: reason.clone(), attempts },
             NoReply::RateLimited { reason: reason.clone(), attempts },
-            NoReply::ComeBackLater { seconds: number, attempts },
             NoReply::Server { status: 500, reason: reason.clone(), attempts },
             NoReply::Refused { status: 400, reason: reason.clone(), attempts },
             NoReply::Malformed { reason: reason.clone(), attempts },
