@@ -27,6 +27,10 @@ pub(crate) fn ask(
     let mut told = vec![false; count];
     let mut failed = None;
     let asked = teacher.ask(requests, &mut |place, heard| {
+        // What was under way when it failed is told all the same; only a cache has use for it.
+        if failed.is_some() {
+            return Err(ReflectionError::GivenUp);
+        }
         let noted = match told.get_mut(place) {
             None => Err(faulty(format!("it answered request {place} of {count} (from 0)"))),
             Some(true) => Err(faulty(format!("it answered request {place} twice"))),

@@ -17,7 +17,8 @@ use crate::ReflectionError;
 /// Asks another teacher, but never the same twice.
 ///
 /// A reply is on the disk before the caller learns of it, so that whatever stops the program, nothing
-/// that was answered is asked (and paid for) again. Requests that are the same are asked once. Only
+/// that was answered is asked (and paid for) again. That holds for replies that come in when the caller has
+/// failed already, too: they are written down and told to nobody. Requests that are the same are asked once. Only
 /// replies are kept: what had none is asked again the next time.
 ///
 /// Answers are stored under the teacher's [`identity`](Teacher::identity) and the whole request, so one
@@ -118,6 +119,25 @@ impl<T: Teacher> Cached<T> {
         }
         Ok(())
     }
+
+    /// Tells the outcome of all requests that are the same; the first of them was asked.
+    fn tell(
+        &self,
+        places: &[usize],
+        outcome: Result<Reply, NoReply>,
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        let Some((&first, others)) = places.split_first() else { return Ok(()) };
+        let again = outcome.clone().map(|reply| Reply { cached: true, ..reply });
+        done(first, outcome)?;
+        for &place in others {
+            if let Ok(reply) = &again {
+                self.state().spent.save(reply.usage);
+            }
+            done(place, again.clone())?;
+        }
+        Ok(())
+    }
 }
 
 impl<T: Teacher> Teacher for Cached<T> {
@@ -155,21 +175,16 @@ impl<T: Teacher> Teacher for Cached<T> {
         if unknown.is_empty() {
             return Ok(());
         }
+        let mut failed = false;
         self.teacher.ask(&unknown, &mut |number, outcome| {
+            // First of all: what was under way when the caller failed was paid for like the rest.
             self.keep(&keys[number], &unknown[number], &outcome)?;
-            let Some((&first, others)) = places[number].split_first() else { return Ok(()) };
-            let again = match &outcome {
-                Ok(reply) => Ok(Reply { cached: true, ..reply.clone() }),
-                Err(none) => Err(none.clone()),
-            };
-            done(first, outcome)?;
-            for &place in others {
-                if let Ok(reply) = &again {
-                    self.state().spent.save(reply.usage);
-                }
-                done(place, again.clone())?;
+            if failed {
+                return Ok(());
             }
-            Ok(())
+            let told = self.tell(&places[number], outcome, done);
+            failed = told.is_err();
+            told
         })
     }
 }

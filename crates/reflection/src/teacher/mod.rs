@@ -35,7 +35,8 @@ pub use spent::{Prices, Spent};
 use crate::ReflectionError;
 
 /// What a teacher calls with each outcome: the position of the request and the reply, or why there is
-/// none. An error of it stops the asking.
+/// none. After an error of it nothing new is asked, and the call ends with that error. What was under way by
+/// then may still be told: a cache keeps it, anybody else may refuse it again.
 pub type Answered<'a> =
     dyn FnMut(usize, Result<Reply, NoReply>) -> Result<(), ReflectionError> + Send + 'a;
 

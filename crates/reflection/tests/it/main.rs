@@ -4,6 +4,7 @@
 mod ablations;
 mod decisions;
 mod judging;
+mod paid;
 mod prompts;
 mod refusals;
 mod replies;

@@ -51,7 +51,7 @@ const COMPLAINT_BYTES: u64 = 64 << 10;
 /// What concerns every request ends the call: no access, no credit, no such model, no such page, a
 /// setting that the server does not take, a server that cannot be reached, a `Retry-After` beyond the
 /// [longest wait](OpenAiParams::longest_wait), too many [failures](OpenAiParams::failures) in a row. Replies that were under way
-/// are still told. Redirects are not followed: they would carry the key elsewhere.
+/// are still told, as they are when the caller's `done` fails: they were paid for. Redirects are not followed: they would carry the key elsewhere.
 ///
 /// The key is in no error, no identity and no `Debug` output, and the server's own words are shown
 /// without it.
@@ -280,15 +280,19 @@ impl Teacher for OpenAiTeacher {
             // Declared first, dropped last: whoever waits to tell something must find nobody there.
             let _end = StopAtEnd(&self.pace, &stop);
             let told = told;
+            let mut failure = None;
             for _ in 0..self.params.concurrency.min(requests.len()) {
                 let (tell, stop, next) = (tell.clone(), &stop, &next);
-                thread::Builder::new()
+                let spawned = thread::Builder::new()
                     .name("teacher".to_owned())
-                    .spawn_scoped(scope, move || self.work(requests, next, stop, &tell))
-                    .map_err(ReflectionError::Thread)?;
+                    .spawn_scoped(scope, move || self.work(requests, next, stop, &tell));
+                if let Err(error) = spawned {
+                    self.pace.stop(stop);
+                    failure = Some(ReflectionError::Thread(error));
+                    break;
+                }
             }
             drop(tell);
-            let mut failure = None;
             for (place, outcome) in &told {
                 let told = outcome.and_then(|outcome| {
                     let watched = self.watch(&outcome);
