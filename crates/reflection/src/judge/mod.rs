@@ -4,6 +4,7 @@ mod reading;
 mod tally;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use tamis_artifact::{Ledger, Manifest, Progress, hash_bytes};
@@ -189,7 +190,7 @@ impl Judge {
             let mut heard: Vec<[Option<Heard>; 2]> = wave.iter().map(|_| [None, None]).collect();
             let mut written = 0;
             let mut finished = Vec::with_capacity(wave.len());
-            ask(teacher, &requests, |place, reply| {
+            ask(teacher, &AtomicBool::new(false), &requests, |place, reply| {
                 heard[place / 2][place % 2] = Some(reply);
                 while let Some([Some(_), Some(_)]) = heard.get(written) {
                     if let [Some(first), Some(second)] = std::mem::take(&mut heard[written]) {

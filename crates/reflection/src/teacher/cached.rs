@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -150,6 +151,15 @@ impl<T: Teacher> Teacher for Cached<T> {
         requests: &[ChatRequest],
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
+        self.ask_until(&AtomicBool::new(false), requests, done)
+    }
+
+    fn ask_until(
+        &self,
+        stop: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
         let mut unknown: Vec<ChatRequest> = Vec::new();
         let mut keys: Vec<String> = Vec::new();
         // Where each of `unknown` stands among the requests.
@@ -176,7 +186,7 @@ impl<T: Teacher> Teacher for Cached<T> {
             return Ok(());
         }
         let mut failed = false;
-        self.teacher.ask(&unknown, &mut |number, outcome| {
+        self.teacher.ask_until(stop, &unknown, &mut |number, outcome| {
             // First of all: what was under way when the caller failed was paid for like the rest.
             self.keep(&keys[number], &unknown[number], &outcome)?;
             if failed {

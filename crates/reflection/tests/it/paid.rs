@@ -1,13 +1,16 @@
 //! The whole chain, pipeline, cache and client, when something else in it fails: nothing that the server
-//! answered is lost.
+//! answered is lost, and nobody waits for what is not needed any more.
 
+use std::error::Error;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use tamis_dataset::Sample;
+use serde_json::{Value, json};
+use tamis_dataset::{Sample, Unscorable};
 use tamis_reflection::teacher::{Cached, OpenAiParams, OpenAiTeacher};
 use tamis_reflection::{
-    Reflected, ReflectionError, ReflectionParams, Student, Teacher,
+    Measure, Reflected, ReflectionError, ReflectionParams, Student, Teacher,
 };
 
 use crate::scripted::{Fuse, Reader, better, pair, record, run_in};
@@ -70,4 +73,46 @@ fn a_student_that_fails_costs_no_answer() {
         // Two questions for every record, both runs together.
         assert_eq!(server.count(), 2 * RECORDS);
     }
+}
+
+/// Fails once the server has refused the first request of the second wave.
+struct Absent<'s>(&'s Server);
+
+impl Student for Absent<'_> {
+    fn identity(&self) -> Value {
+        json!({ "kind": "absent" })
+    }
+
+    fn score(
+        &mut self,
+        _: Measure,
+        _: &[Sample],
+    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+        while self.0.count() <= 8 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(100));
+        Err("not here".into())
+    }
+}
+
+/// The first wave is answered; about the second the server wants a minute of patience. The student's
+/// failure is told before that.
+#[test]
+fn an_error_elsewhere_is_not_held_up_by_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|seen| match seen.number {
+        0..8 => answer(seen),
+        _ => Act::busy(429, "Retry-After: 60\r\n"),
+    });
+    let teacher = OpenAiParams { longest_wait: Duration::from_secs(90), ..params(&server) };
+    let cached =
+        Cached::open(teacher.check().unwrap(), folder.path().join("answers.jsonl"), None).unwrap();
+    let begun = Instant::now();
+    // As a program has it that may choose between teachers.
+    let boxed: Box<dyn Teacher> = Box::new(&cached);
+    let error = reflect(folder.path(), &boxed, &mut Absent(&server)).unwrap_err();
+    assert!(error.to_string().contains("not here"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(cached.len(), 8);
 }

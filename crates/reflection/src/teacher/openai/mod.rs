@@ -11,8 +11,8 @@ mod wire;
 
 use std::fmt;
 use std::io::Read;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +38,9 @@ use crate::ReflectionError;
 
 /// Bytes of an error's body that are read; more would not be shown.
 const COMPLAINT_BYTES: u64 = 64 << 10;
+
+/// How often a call looks whether it was given up while it has nothing else to do.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Asks a server; made by [`OpenAiParams::check`].
 ///
@@ -272,6 +275,15 @@ impl Teacher for OpenAiTeacher {
         requests: &[ChatRequest],
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
+        self.ask_until(&AtomicBool::new(false), requests, done)
+    }
+
+    fn ask_until(
+        &self,
+        given_up: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
         requests.iter().try_for_each(ChatRequest::check)?;
         let (stop, next) = (Stop::default(), AtomicUsize::new(0));
         // Without room for any: no thread asks on while what it brought is not yet in safe hands.
@@ -281,28 +293,38 @@ impl Teacher for OpenAiTeacher {
             let _end = StopAtEnd(&self.pace, &stop);
             let told = told;
             let mut failure = None;
+            // The others under way may still bring something.
+            let mut fail = |error| {
+                self.pace.stop(&stop);
+                failure.get_or_insert(error);
+            };
             for _ in 0..self.params.concurrency.min(requests.len()) {
                 let (tell, stop, next) = (tell.clone(), &stop, &next);
                 let spawned = thread::Builder::new()
                     .name("teacher".to_owned())
                     .spawn_scoped(scope, move || self.work(requests, next, stop, &tell));
                 if let Err(error) = spawned {
-                    self.pace.stop(stop);
-                    failure = Some(ReflectionError::Thread(error));
+                    fail(ReflectionError::Thread(error));
                     break;
                 }
             }
             drop(tell);
-            for (place, outcome) in &told {
+            loop {
+                if given_up.load(Ordering::Relaxed) {
+                    fail(ReflectionError::GivenUp);
+                }
+                let (place, outcome) = match told.recv_timeout(GLANCE) {
+                    Ok(told) => told,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
                 let told = outcome.and_then(|outcome| {
                     let watched = self.watch(&outcome);
                     done(place, outcome)?;
                     watched
                 });
                 if let Err(error) = told {
-                    // The others under way may still bring something.
-                    self.pace.stop(&stop);
-                    failure.get_or_insert(error);
+                    fail(error);
                 }
             }
             failure.map_or(Ok(()), Err)
