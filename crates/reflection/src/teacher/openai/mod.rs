@@ -285,6 +285,9 @@ impl Teacher for OpenAiTeacher {
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
         requests.iter().try_for_each(ChatRequest::check)?;
+        if given_up.load(Ordering::Relaxed) {
+            return Err(ReflectionError::GivenUp);
+        }
         let (stop, next) = (Stop::default(), AtomicUsize::new(0));
         // Without room for any: no thread asks on while what it brought is not yet in safe hands.
         let (tell, told) = mpsc::sync_channel::<Told>(0);
