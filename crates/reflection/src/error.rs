@@ -209,19 +209,19 @@ pub enum ReflectionError {
         what: String,
     },
 
-    /// A journal holds a record at a place where the data has another.
+    /// A line of a journal is not about the record that the data has at its place.
     #[error(
-        "{}: record {position} (from 0) is `{found}`, but the data has `{expected}` there; the journal was edited or is another run's: use another one",
+        "{}: a line says that record {place} (from 0) is `{found}`, but there the data has {expected}; the journal was edited or is another run's: use another one",
         .path.display()
     )]
     Journal {
         /// The journal.
         path: PathBuf,
         /// The place.
-        position: usize,
+        place: usize,
         /// Whose record it holds.
         found: String,
-        /// Whose record it should be.
+        /// What is there.
         expected: String,
     },
 

@@ -32,6 +32,8 @@ type Score = Result<f64, Unscorable>;
 /// A record that is not finished.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// Among all records, from 0.
+    pub(crate) place: usize,
     pub(crate) id: SampleId,
     pub(crate) index: usize,
     original: Result<Row, NotARow>,
@@ -43,8 +45,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(sample: &Sample) -> Self {
+    pub(crate) fn new(place: usize, sample: &Sample) -> Self {
         Self {
+            place,
             id: sample.id.clone(),
             index: sample.index,
             original: Row::of(sample),

@@ -110,26 +110,27 @@ pub enum NoReply {
         reason: String,
     },
 
-    /// The record has no answer to this request.
-    #[error("the record has no answer to this request")]
+    /// The recording has no answer to this request.
+    #[error("the recording has no answer to this request")]
     NotRecorded,
 }
 
 impl NoReply {
-    /// Whether the same request may well be answered at another time.
+    /// Whether the same request may well be answered at another time, or by the teacher that a recording
+    /// repeats. Where it may, pipeline and judge do not take it for the last word: run again, they ask again.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Timeout { .. }
             | Self::Disconnected { .. }
             | Self::RateLimited { .. }
             | Self::Server { .. }
-            | Self::Malformed { .. } => true,
+            | Self::Malformed { .. }
+            | Self::NotRecorded => true,
             Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Empty { .. }
             | Self::Filtered { .. }
-            | Self::PromptTooLong { .. }
-            | Self::NotRecorded => false,
+            | Self::PromptTooLong { .. } => false,
         }
     }
 

@@ -12,3 +12,4 @@ mod resuming;
 mod scripted;
 mod tallies;
 mod teacher;
+mod unanswered;
