@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tamis_dataset::{Sample, Unscorable};
 use tamis_reflection::teacher::{Cached, OpenAiParams, OpenAiTeacher};
-use tamis_reflection::{
-    Measure, Reflected, ReflectionError, ReflectionParams, Student, Teacher,
-};
+use tamis_reflection::{Measure, Reflected, ReflectionError, ReflectionParams, Student, Teacher};
 
 use crate::scripted::{Fuse, Reader, better, pair, record, run_in};
 use crate::teacher::params;
@@ -53,9 +51,8 @@ fn reflect(
 fn a_student_that_fails_costs_no_answer() {
     for batches in 0..4 {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(|seen| {
-            Act::After(Duration::from_millis(5), Box::new(answer(seen)))
-        });
+        let server =
+            Server::start(|seen| Act::After(Duration::from_millis(5), Box::new(answer(seen))));
         let cached = client(&server, folder.path());
         let fuse = Fuse::after(batches);
         let error = reflect(folder.path(), &cached, &mut Reader::new(&fuse)).unwrap_err();

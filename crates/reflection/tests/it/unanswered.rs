@@ -29,16 +29,17 @@ fn samples() -> Vec<Sample> {
 fn teacher(fuse: &Fuse) -> Scripted<'_> {
     (0..RECORDS).fold(Scripted::new(fuse), |teacher, n| {
         let id = format!("n{n}");
-        teacher
-            .says(Instruction, &id, pair(&format!("#{id} new"), "i0.6 r0.4"))
-            .says(Response, &id, better(&format!("i0.7 r0.{n}1")))
+        teacher.says(Instruction, &id, pair(&format!("#{id} new"), "i0.6 r0.4")).says(
+            Response,
+            &id,
+            better(&format!("i0.7 r0.{n}1")),
+        )
     })
 }
 
 /// Silent about three records, in either question.
 fn silent(fuse: &Fuse) -> Scripted<'_> {
-    let mut teacher =
-        teacher(fuse).keeps_silent(Instruction, "n1").keeps_silent(Response, "n4");
+    let mut teacher = teacher(fuse).keeps_silent(Instruction, "n1").keeps_silent(Response, "n4");
     teacher.replies.insert((Instruction, "n7".to_owned()), Err(NoReply::NotRecorded));
     teacher
 }
@@ -47,7 +48,11 @@ fn params(wave: usize) -> ReflectionParams {
     ReflectionParams { wave, ..ReflectionParams::default() }
 }
 
-fn reflect(folder: &Path, wave: usize, teacher: &dyn Teacher) -> Result<Reflected, ReflectionError> {
+fn reflect(
+    folder: &Path,
+    wave: usize,
+    teacher: &dyn Teacher,
+) -> Result<Reflected, ReflectionError> {
     let fuse = Fuse::never();
     run_in(folder, params(wave), &samples(), teacher, &mut Reader::new(&fuse))
 }

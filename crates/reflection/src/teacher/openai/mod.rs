@@ -138,7 +138,11 @@ impl OpenAiTeacher {
                 let more = u64::from(patience.subsec_nanos() > 0);
                 let seconds = patience.as_secs().saturating_add(more);
                 let (address, reason) = (self.address.to_string(), fault.words());
-                return Err(Halt::Error(ReflectionError::ComeBackLater { address, seconds, reason }));
+                return Err(Halt::Error(ReflectionError::ComeBackLater {
+                    address,
+                    seconds,
+                    reason,
+                }));
             }
             self.pace.rest(patience);
             if attempts == self.params.attempts {

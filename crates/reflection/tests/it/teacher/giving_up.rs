@@ -48,13 +48,13 @@ fn complaint(body: &Value) -> Act {
 
 #[test]
 fn a_setting_that_is_refused_is_refused_for_all() {
-    let about = |param: &str| json!({"error": {"message": "no", "code": "invalid_value", "param": param}});
+    let about =
+        |param: &str| json!({"error": {"message": "no", "code": "invalid_value", "param": param}});
     let located = |place: Value| json!({"detail": [{"loc": place, "msg": "no"}]});
     let refused = |body: Value| {
         let server = Server::start(move |_| complaint(&body));
         let extra = json!({"stop": ["x"]}).as_object().unwrap().clone();
-        let teacher =
-            OpenAiParams { concurrency: 1, extra, ..params(&server) }.check().unwrap();
+        let teacher = OpenAiParams { concurrency: 1, extra, ..params(&server) }.check().unwrap();
         (ask(&teacher, &requests(9)), server.count())
     };
     for (body, name) in [
