@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Finish, Reply};
 
+/// How much of what was found a reason repeats, in characters.
+const SHOWN: usize = 80;
 /// What ends a section.
 pub(crate) const END: &str = "[End]";
 
@@ -58,7 +60,7 @@ pub enum Unreadable {
     /// The teacher stopped for a reason of its own, such as a content filter.
     #[error("the teacher stopped for `{how}`")]
     Stopped {
-        /// In its word.
+        /// In its word, or how that begins.
         how: String,
     },
     /// A section is not there.
@@ -99,7 +101,7 @@ pub enum Unreadable {
     Placeholder {
         /// Which.
         marker: Marker,
-        /// What it holds.
+        /// What it holds, or how that begins.
         text: String,
     },
 }
@@ -152,7 +154,9 @@ fn read<const N: usize>(
     match &reply.finish {
         Finish::Stop => {}
         Finish::Length => return Err(Unreadable::Cut),
-        Finish::Other(how) => return Err(Unreadable::Stopped { how: how.clone() }),
+        Finish::Other(how) => {
+            return Err(Unreadable::Stopped { how: how.chars().take(SHOWN).collect() });
+        }
     }
     sections(&reply.text, markers)
 }
@@ -210,7 +214,7 @@ fn sections<const N: usize>(
             return Err(Unreadable::Empty { marker });
         }
         if is_placeholder(text) {
-            return Err(Unreadable::Placeholder { marker, text: text.to_owned() });
+            return Err(Unreadable::Placeholder { marker, text: text.chars().take(SHOWN).collect() });
         }
     }
     Ok(Sections { critique: critique.unwrap_or_default().trim(), texts: found })
@@ -236,27 +240,46 @@ fn marks<const N: usize>(text: &str, markers: [Marker; N]) -> Vec<(usize, Mark)>
     marks
 }
 
-/// Longest text that may be a place for a text, in words.
-const PLACEHOLDER_WORDS: usize = 8;
-
-/// Whether a text stands for another: `N/A`, dots, or a few words in brackets that name what belongs there,
-/// as in `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is an answer.
+/// Whether a text only holds the place of another: a row of dots or the like, `N/A`, or, in brackets, a
+/// [phrase](holds_a_place) such as `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is
+/// an answer, and so is `[Answer: B]`.
 fn is_placeholder(text: &str) -> bool {
-    if text.chars().all(|c| matches!(c, '.' | '…' | '-' | '_' | '*') || c.is_whitespace()) {
-        return true;
-    }
     let pairs = [('(', ')'), ('[', ']'), ('<', '>'), ('{', '}')];
     let within = pairs.into_iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-        (!inner.contains([open, close])).then_some(inner)
+        (!inner.contains([open, close])).then_some(inner.trim())
     });
-    let is_na = |text: &str| {
-        text.trim_end_matches('.').eq_ignore_ascii_case("n/a") || text.chars().all(|c| c == '.')
-    };
-    let Some(within) = within else {
-        return is_na(text);
-    };
-    let lower = within.to_lowercase();
-    let names_it = ["instruction", "answer", "here"].into_iter().any(|word| lower.contains(word));
-    is_na(within) || (names_it && within.split_whitespace().count() <= PLACEHOLDER_WORDS)
+    let is_nothing =
+        |text: &str| is_row(text) || text.trim_end_matches('.').eq_ignore_ascii_case("n/a");
+    is_nothing(text) || within.is_some_and(|inner| is_nothing(inner) || holds_a_place(inner))
+}
+
+/// Fewer of them may be an answer: `--`, or `*`.
+const ROW: usize = 3;
+
+/// One sign and nothing else, often enough: `...`, `…`, `---`. With spaces between, it may be Morse.
+fn is_row(text: &str) -> bool {
+    let mut signs = text.chars();
+    let Some(first) = signs.next().filter(|sign| ".…-_*".contains(*sign)) else { return false };
+    let length = text.chars().take(ROW).count();
+    (length == ROW || first == '…') && signs.all(|sign| sign == first)
+}
+
+/// Phrases that stand where a text should: a word for it, with the words that go with it or without. The list
+/// is closed, since in brackets there may be any answer: `{"answer": 42}`, `(Where is it?)`.
+fn holds_a_place(phrase: &str) -> bool {
+    let words: Vec<String> = phrase
+        .trim_end_matches(['.', ':', '…'])
+        .split_whitespace()
+        .map(str::to_lowercase)
+        .collect();
+    let mut words = words.iter().map(String::as_str).peekable();
+    words.next_if(|word| ["insert", "write", "put", "enter", "add"].contains(word));
+    words.next_if(|word| ["the", "your", "a", "an"].contains(word));
+    words.next_if(|word| ["new", "better", "improved", "revised"].contains(word));
+    words.next_if(|word| ["instruction", "answer", "response"].contains(word)).is_some() && {
+        words.next_if(|word| ["text", "goes"].contains(word));
+        words.next_if(|word| *word == "here");
+        words.next().is_none()
+    }
 }

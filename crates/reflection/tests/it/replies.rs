@@ -58,6 +58,27 @@ fn good_answers_with_odd_words() {
         "It stands in a line: [Better Answer] like this.",
         "[New Instruction] is a marker of the other question.",
         "{{instruction}}",
+        // Brackets, and words that are also in placeholders.
+        "{\"answer\": 42}",
+        "[\"sphere\"]",
+        "[Answer: B]",
+        "(Where is it?)",
+        "(there)",
+        "(here)",
+        "<answer>42</answer>",
+        "<b>the answer</b>",
+        "[The answer is 42]",
+        "(an instruction set)",
+        "{}",
+        "[]",
+        "()",
+        // Morse, operators.
+        "... --- ...",
+        ".- -...",
+        "--",
+        "*",
+        "-.",
+        "the new answer",
     ] {
         let wrapped = format!("So so.\n[Better Answer]\n{text}\n[End]");
         assert_eq!(answer(&wrapped).as_deref(), Ok(text));
@@ -140,11 +161,27 @@ fn placeholders_are_refused() {
         "<better answer>",
         "{instruction}",
         "[New Answer]",
+        "( your new instruction )",
+        "[Insert the improved response here]",
+        "(the new answer...)",
+        "<Instruction>",
+        "[answer text here]",
+        "(answer goes here)",
+        "___",
+        "****",
+        "……",
+        "[---]",
     ] {
         let found = answer(&format!("[Better Answer]\n{text}\n[End]"));
         let text = text.to_owned();
         assert_eq!(found, Err(Unreadable::Placeholder { marker: BetterAnswer, text }));
     }
+    // Of a long one, the reason repeats the beginning.
+    let found = answer(&format!("[Better Answer]\n{}\n[End]", "-".repeat(1_000_000)));
+    let text = "-".repeat(80);
+    assert_eq!(found, Err(Unreadable::Placeholder { marker: BetterAnswer, text }));
+    let stopped = Reply { finish: Finish::Other("x".repeat(9_000)), ..reply(PAIR) };
+    assert_eq!(read_pair(&stopped), Err(Unreadable::Stopped { how: "x".repeat(80) }));
     // What our own prompts show is the form, not a result.
     for prompt in ["prompts/reflect_instruction.txt", "prompts/reflect_response.txt"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(prompt);
