@@ -56,6 +56,7 @@ impl Unreadable {
             Self::Unclosed { .. } => "unclosed",
             Self::Doubled { .. } => "doubled",
             Self::StrayEnd => "stray_end",
+            Self::TextBehindEnd { .. } => "text_behind_end",
             Self::Order { .. } => "order",
             Self::Empty { .. } => "empty",
             Self::Placeholder { .. } => "placeholder",

@@ -7,6 +7,10 @@
 //! - Before the first section anything may stand. Behind it, every marker counts: a second section of a
 //!   name, or an end without a beginning, means that some text holds markers itself, and nobody can tell
 //!   where it ends. Such a reply is refused, never guessed at.
+//! - Behind an end there is nothing but the next section. In `Press [End]` and, on the next line, `then save.`,
+//!   the end is a key, and taking it for the end of the section would cut the answer without a word. That
+//!   refuses good answers with a friendly word behind them, too: nothing tells the two apart, and an answer
+//!   that is lost costs less than half an answer that is kept.
 //! - A pair is read as a pair: there is no way to get one of its sections.
 
 use std::fmt;
@@ -84,6 +88,14 @@ pub enum Unreadable {
     /// An end behind a section that has ended: one of the texts holds `[End]` itself.
     #[error("a line ends with [End] where no section is open")]
     StrayEnd,
+    /// More text behind a section, so that its end may be a word of it.
+    #[error("there is text behind the [End] of {marker}: `{text}`")]
+    TextBehindEnd {
+        /// Which section.
+        marker: Marker,
+        /// How the text begins.
+        text: String,
+    },
     /// The sections of a pair are exchanged.
     #[error("{marker} is not the first section")]
     Order {
@@ -178,6 +190,17 @@ fn sections<const N: usize>(
     let mut open: Option<(usize, usize)> = None;
     let mut critique = None;
     let mut order = Vec::new();
+    // The section that ended last, and where its end marker ended.
+    let mut ended: Option<(usize, usize)> = None;
+    let nothing_between = |ended: Option<(usize, usize)>, next: usize| {
+        let Some((which, end)) = ended else { return Ok(()) };
+        let between = text[end..next].trim();
+        if between.is_empty() {
+            return Ok(());
+        }
+        let text = between.chars().take(SHOWN).collect();
+        Err(Unreadable::TextBehindEnd { marker: markers[which], text })
+    };
     for (at, mark) in marks(text, markers) {
         match (mark, open) {
             (Mark::Open { which, .. }, _) if order.contains(&which) => {
@@ -187,12 +210,14 @@ fn sections<const N: usize>(
                 return Err(Unreadable::Unclosed { marker: markers[which] });
             }
             (Mark::Open { which, text: begin }, None) => {
+                nothing_between(ended, at)?;
                 critique.get_or_insert(&text[..at]);
                 order.push(which);
                 open = Some((which, begin));
             }
             (Mark::Close { text: end }, Some((which, begin))) => {
                 texts[which] = Some(text[begin..end].trim());
+                ended = Some((which, end + END.len()));
                 open = None;
             }
             (Mark::Close { .. }, None) if order.is_empty() => {} // quoted by the criticism
@@ -206,6 +231,7 @@ fn sections<const N: usize>(
     for ((text, marker), found) in texts.into_iter().zip(markers).zip(&mut found) {
         *found = text.ok_or(Unreadable::Missing { marker })?;
     }
+    nothing_between(ended, text.len())?;
     if !order.is_sorted() {
         return Err(Unreadable::Order { marker: markers[0] });
     }

@@ -24,7 +24,7 @@ fn replies_that_are_read() {
         "[New Instruction] Ask. [End]\n[New Answer] Answer. [End]",
         "[New Instruction]Ask.[End]\n[New Answer]Answer.[End]",
         "  [New Instruction]  \r\nAsk.\r\n[End]  \r\n\r\n\t[New Answer]\r\nAnswer.\r\n  [End]\r\n",
-        "[New Instruction]\nAsk.\n[End]\nHere is the answer:\n[New Answer]\nAnswer.\n[End]\nDone!",
+        "[New Instruction]\nAsk.\n[End]\n \n\n[New Answer]\nAnswer.\n[End]\n\n \n",
         // Markers in a line are quoted.
         "Behind [New Instruction] I will write one, then [End]s it.\n[New Instruction]\nAsk.\n[End]\n[New Answer]\nAnswer.\n[End]",
         // Before the first section, ends too.
@@ -141,6 +141,24 @@ fn replies_that_are_refused() {
     ] {
         assert_eq!(pair(text), Err(why), "{text}");
     }
+    // A word of the text, or its end? Nobody can tell, so nothing is cut.
+    for (end, behind) in [
+        ("Press [End]\nthen save the file.", "then save the file."),
+        ("Press\n[End]\nthen save the file.", "then save the file."),
+        ("Press. [End]\n```", "```"),
+        ("All of it.\n[End]\n\nI hope this helps!", "I hope this helps!"),
+    ] {
+        let text = behind.to_owned();
+        let why = Unreadable::TextBehindEnd { marker: BetterAnswer, text };
+        assert_eq!(answer(&format!("[Better Answer]\n{end}")), Err(why));
+        let text = behind.to_owned();
+        let why = Unreadable::TextBehindEnd { marker: NewInstruction, text };
+        let begun = format!("[New Instruction]\n{end}\n[New Answer]\nAnswer.\n[End]");
+        assert_eq!(pair(&begun), Err(why));
+    }
+    let long = answer(&format!("[Better Answer]\nA.\n[End]\n{}", "b ".repeat(5_000_000)));
+    let Err(Unreadable::TextBehindEnd { text, .. }) = long else { panic!() };
+    assert_eq!(text.len(), 80);
     // A pair is no answer, and the other way round.
     assert_eq!(answer(PAIR), Err(missing(BetterAnswer)));
     assert_eq!(pair("[Better Answer]\nA.\n[End]"), Err(missing(NewInstruction)));
@@ -217,6 +235,10 @@ fn plainly(text: &str, names: &[&str]) -> Option<Vec<String>> {
     let mut open: Option<(usize, String)> = None;
     for line in text.split('\n') {
         let mut line = line.to_owned();
+        let is_mark = names.iter().any(|name| line.trim_start().starts_with(name));
+        if open.is_none() && !found.is_empty() && !is_mark && !line.trim().is_empty() {
+            return None;
+        }
         if let Some(which) = names.iter().position(|name| line.trim_start().starts_with(name)) {
             if open.is_some() || found.iter().any(|(known, _)| *known == which) {
                 return None;
