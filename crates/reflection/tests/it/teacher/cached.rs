@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tamis_artifact::{ArtifactError, Ledger, Manifest};
-use tamis_reflection::teacher::{Cached, OpenAiParams, Prices, Spent};
+use tamis_reflection::teacher::{Cached, OpenAiParams, Prices, Recorded, Spent};
 use tamis_reflection::{ChatRequest, NoReply, ReflectionError, Teacher, Usage};
 
 use super::server::{Act, Server, completion};
@@ -86,6 +86,49 @@ fn a_failure_is_asked_again() {
     assert!(cached.is_empty());
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
     assert_eq!(ask_one(&cached, "q").unwrap().text, "yes");
+}
+
+/// What was paid for and would be the same again is not bought twice, here and in what repeats it.
+#[test]
+fn a_failure_that_took_tokens_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let server = Server::start(|seen| match seen.question().as_str() {
+        "q0" => Act::json(&completion(&json!({"content": ""}), &json!("length"))),
+        "q1" => Act::json(&completion(&json!({"content": "half"}), &json!("content_filter"))),
+        // No tokens: nothing is lost by asking again.
+        "q2" => Act::error(400, "filtered", "content_filter"),
+        _ => Act::reply("x"),
+    });
+    let cached = open(teacher(&server), &path);
+    let first = ask(&cached, &requests(4)).unwrap();
+    assert!(matches!(first[0], Err(NoReply::Empty { .. })));
+    assert!(matches!(first[1], Err(NoReply::Filtered { .. })));
+    assert_eq!((cached.len(), server.count()), (3, 4));
+    drop(cached);
+    let cached = open(teacher(&server), &path);
+    let second = ask(&cached, &requests(4)).unwrap();
+    assert_eq!((second[..3].to_vec(), server.count()), (first[..3].to_vec(), 5));
+    let spent = cached.spent();
+    let saved = Usage { prompt_tokens: 30, completion_tokens: 15 };
+    assert_eq!((spent.asked, spent.cached, spent.saved), (1, 3, saved));
+    let recorded = ask(&Recorded::open(&path).unwrap(), &requests(4)).unwrap();
+    assert_eq!(recorded[..2], first[..2]);
+    assert_eq!(recorded[2], Err(NoReply::NotRecorded));
+}
+
+/// Lines as files had them before failures were kept.
+#[test]
+fn lines_with_replies_only_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let server = Server::echo();
+    ask_one(&open(teacher(&server), &path), "q").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(line["reply"]["text"], "re: q");
+    let names: Vec<&String> = line.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["key", "teacher", "request", "reply", "check"]);
 }
 
 /// What was under way when the caller failed was answered, too, and is kept.
