@@ -48,7 +48,7 @@ pub struct Step {
     /// How it ended.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The teacher's criticism; for a reply that cannot be read, how that reply begins.
+    /// The teacher's criticism or, for a reply that cannot be read, the reply: its first 4,000 characters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub critique: Option<String>,
     /// What the record would become.

@@ -21,6 +21,9 @@ use crate::{ChatRequest, Decoding, NoReply, Prompts, ReflectionError, Teacher, U
 /// Kind and layout of the journal.
 const JOURNAL: (&str, u32) = ("judge", 2);
 
+/// How much of an explanation is kept, in characters.
+const EXCERPT: usize = 4000;
+
 /// Two answers to one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
@@ -94,7 +97,7 @@ pub enum Reading {
         model: f64,
         /// For the reference's.
         reference: f64,
-        /// What the judge said besides.
+        /// What the judge said besides: the first 4,000 characters.
         explanation: String,
         /// What the reply took.
         usage: Usage,
@@ -277,7 +280,7 @@ impl Reading {
                 Err(why) => Self::NoGrades { why, usage: reply.usage },
                 Ok(grades) => {
                     let (model, reference) = sides(&grades);
-                    let explanation = grades.explanation.to_owned();
+                    let explanation = grades.explanation.chars().take(EXCERPT).collect();
                     Self::Graded { model, reference, explanation, usage: reply.usage }
                 }
             },

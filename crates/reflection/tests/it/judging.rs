@@ -157,6 +157,7 @@ impl Teacher for Script {
             self.requests.lock().unwrap().push(text.clone());
             let said = match words[..] {
                 _ if text.contains("mute") => Err(NoReply::Timeout { seconds: 1, attempts: 1 }),
+                _ if text.contains("verbose") => Ok(reply(&format!("8 7\n{}", "é".repeat(99_999)))),
                 _ if text.contains("wordy") => Ok(reply("Both are good: 8 7")),
                 [first, second] => {
                     let first = (first + self.bonus).min(10.0);
@@ -219,6 +220,16 @@ fn both_orders_are_asked_and_decide() {
     // Everything can be written and read.
     let text = serde_json::to_string(&found).unwrap();
     assert_eq!(serde_json::from_str::<Judgement>(&text).unwrap(), found);
+}
+
+#[test]
+fn explanations_are_kept_up_to_a_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let verbose = [contest("a", "verbose", "short")];
+    let path = folder.path().join("j.jsonl");
+    let found = judge(1).run(&verbose, &Script::new(0.0, 2), path, &mut NoProgress).unwrap();
+    let Reading::Graded { explanation, .. } = &found.contests[0].model_first else { panic!() };
+    assert_eq!(*explanation, "é".repeat(4000));
 }
 
 #[test]
