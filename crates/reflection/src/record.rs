@@ -129,7 +129,7 @@ impl Record {
                 match (old, new) {
                     (Err(why), _) => Verdict::Unscorable { which: Side::Before, why },
                     (_, Err(why)) => Verdict::Unscorable { which: Side::After, why },
-                    (Ok(old), Ok(new)) => verdict(keep.prefers(new, old)),
+                    (Ok(old), Ok(new)) => verdict(measure.prefers(new, old)),
                 }
             }
         };
