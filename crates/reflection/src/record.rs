@@ -241,11 +241,7 @@ fn same(one: &Row, other: &Row) -> bool {
 }
 
 /// The criticism and the whole record that a reply proposes. Its input is always the one that it had.
-fn propose<'r>(
-    stage: Stage,
-    row: &Row,
-    reply: &'r Reply,
-) -> Result<(&'r str, Row), Unreadable> {
+fn propose<'r>(stage: Stage, row: &Row, reply: &'r Reply) -> Result<(&'r str, Row), Unreadable> {
     let input = row.input.clone();
     match stage {
         Stage::Instruction => read_pair(reply).map(|read| {

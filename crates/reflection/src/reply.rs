@@ -240,7 +240,10 @@ fn sections<const N: usize>(
             return Err(Unreadable::Empty { marker });
         }
         if is_placeholder(text) {
-            return Err(Unreadable::Placeholder { marker, text: text.chars().take(SHOWN).collect() });
+            return Err(Unreadable::Placeholder {
+                marker,
+                text: text.chars().take(SHOWN).collect(),
+            });
         }
     }
     Ok(Sections { critique: critique.unwrap_or_default().trim(), texts: found })

@@ -180,7 +180,8 @@ fn no_reply_is_written_down_with_its_reason() {
 #[test]
 fn a_history_has_no_room_for_megabytes_of_criticism() {
     let long = "é ".repeat(500_000);
-    let critic = reply(&format!("{long}\n[New Instruction]\n#a new\n[End]\n[New Answer]\ni0.6 r0.4\n[End]"));
+    let critic =
+        reply(&format!("{long}\n[New Instruction]\n#a new\n[End]\n[New Answer]\ni0.6 r0.4\n[End]"));
     let (outcome, _) = one("i0.5 r0.5", |teacher| {
         teacher.says(Instruction, "a", critic).says(Response, "a", reply(&long))
     });

@@ -102,9 +102,10 @@ impl Secret {
                 name: "key",
                 found: "no name of an environment variable (not shown, since it may be the key)"
                     .to_owned(),
-                expected: "the name of the environment variable that holds the key: letters, digits \
+                expected:
+                    "the name of the environment variable that holds the key: letters, digits \
                            and _"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
         let text = match env::var(variable) {

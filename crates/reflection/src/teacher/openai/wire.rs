@@ -102,10 +102,7 @@ fn tokens(usage: &Value) -> Usage {
         Some(Value::String(count)) => count.trim().parse().unwrap_or(0),
         _ => 0,
     };
-    Usage {
-        prompt_tokens: count("prompt_tokens"),
-        completion_tokens: count("completion_tokens"),
-    }
+    Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") }
 }
 
 /// Reads the body of a success; the error says what it lacks.

@@ -100,13 +100,9 @@ proptest! {
 #[test]
 fn strange_lots_and_long_waits_are_no_trouble() {
     let second = Duration::from_secs(1);
-    for (lot, expected) in [
-        (f64::NAN, 500),
-        (-1.0, 500),
-        (f64::NEG_INFINITY, 500),
-        (f64::INFINITY, 1000),
-        (2.0, 1000),
-    ] {
+    for (lot, expected) in
+        [(f64::NAN, 500), (-1.0, 500), (f64::NEG_INFINITY, 500), (f64::INFINITY, 1000), (2.0, 1000)]
+    {
         assert_eq!(backoff(second, second, 1, lot), Duration::from_millis(expected), "{lot}");
     }
     let wait = backoff(Duration::MAX, Duration::MAX, u32::MAX, 1.0);

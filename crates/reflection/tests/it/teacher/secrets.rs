@@ -144,8 +144,7 @@ fn a_key_that_is_missing_or_strange_is_named() {
 fn a_key_in_place_of_its_name_is_not_repeated() {
     let server = Server::echo();
     for key in [KEY, "sk-proj-0123456789", "hf_QzXvPmLkRtWbNsYdGhJc", "gsk_0123456789abcdefghij"] {
-        let params =
-            OpenAiParams { key: KeySource::Variable(key.to_owned()), ..params(&server) };
+        let params = OpenAiParams { key: KeySource::Variable(key.to_owned()), ..params(&server) };
         let debug = format!("{params:?} {:#?}", params.key);
         let error = params.check().unwrap_err();
         for text in [debug, error.to_string(), format!("{error:?}")] {
