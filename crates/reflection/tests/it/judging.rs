@@ -250,8 +250,8 @@ fn interrupted_at_every_reply() {
             assert_eq!(run(&again).unwrap(), expected);
             assert_eq!(again.requests.lock().unwrap().len(), 12 - 2 * written);
             assert_eq!(fs::read(&path).unwrap(), fs::read(&whole).unwrap());
-            // In waves of one, each contest that was judged was written.
-            assert!(wave > 1 || written == left / 2);
+            // In waves of one, each contest that was judged was written, but for the one without a reply.
+            assert!(wave > 1 || written == (left / 2).min(4));
         }
     }
 }

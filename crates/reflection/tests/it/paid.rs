@@ -107,7 +107,7 @@ fn an_error_elsewhere_is_not_held_up_by_a_pause() {
         Cached::open(teacher.check().unwrap(), folder.path().join("answers.jsonl"), None).unwrap();
     let begun = Instant::now();
     // As a program has it that may choose between teachers.
-    let boxed: Box<dyn Teacher> = Box::new(&cached);
+    let boxed: Box<dyn Teacher + '_> = Box::new(&cached);
     let error = reflect(folder.path(), &boxed, &mut Absent(&server)).unwrap_err();
     assert!(error.to_string().contains("not here"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
