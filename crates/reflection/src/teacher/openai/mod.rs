@@ -53,8 +53,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 ///
 /// What concerns every request ends the call: no access, no credit, no such model, no such page, a
 /// setting that the server does not take, a server that cannot be reached, a `Retry-After` beyond the
-/// [longest wait](OpenAiParams::longest_wait), too many [failures](OpenAiParams::failures) in a row. Replies that were under way
-/// are still told, as they are when the caller's `done` fails: they were paid for. Redirects are not followed: they would carry the key elsewhere.
+/// [longest wait](OpenAiParams::longest_wait), too many [failures](OpenAiParams::failures) in a row.
+/// Replies that were under way are still told, as they are when the caller's `done` fails: they were paid
+/// for. Redirects are not followed: they would carry the key elsewhere.
 ///
 /// The key is in no error, no identity and no `Debug` output, and the server's own words are shown
 /// without it.
