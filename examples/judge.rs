@@ -118,6 +118,7 @@ fn main() -> Result<()> {
         ("ties", tally.ties),
         ("losses", tally.losses),
         ("failed", tally.failed),
+        ("unanswered", tally.unanswered),
     ] {
         record.counts.set(name, count as u64);
     }

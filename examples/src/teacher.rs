@@ -69,6 +69,13 @@ pub struct TeacherFlags {
     /// How often a request is sent at most
     #[arg(long, default_value_t = 6, requires = "server")]
     pub attempts: u32,
+    /// So many requests in a row without a reply end the program
+    #[arg(long, default_value_t = 20, requires = "server")]
+    pub failures: u32,
+    /// Longest wait before a request is sent again, in seconds: a server that asks for more ends the
+    /// program
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "server")]
+    pub longest_wait: u64,
     /// Price of a million tokens of prompts, for the sum at the end
     #[arg(long, value_name = "PRICE", requires = "price_completion")]
     pub price_prompt: Option<f64>,
@@ -115,6 +122,8 @@ impl TeacherFlags {
             requests_per_minute: self.requests_per_minute,
             timeout: Duration::from_secs(self.timeout),
             attempts: self.attempts,
+            failures: self.failures,
+            longest_wait: Duration::from_secs(self.longest_wait),
             ..OpenAiParams::default()
         }
     }

@@ -9,13 +9,14 @@ use crate::{ChatRequest, NoReply, ReflectionError, Reply, Teacher};
 /// A reply or why there is none.
 pub(crate) type Heard = Result<Reply, NoReply>;
 
-/// Asks and tells each outcome once, with its position.
+/// Asks and tells each outcome once, with its position; ends soon after `stop` was set.
 ///
 /// # Errors
 /// Those of the teacher and of `done`, and [`ReflectionError::Faulty`] for a teacher that tells the
 /// outcome of a request twice, or of one that does not exist, or is done without having told all.
 pub(crate) fn ask(
     teacher: &dyn Teacher,
+    stop: &AtomicBool,
     requests: &[ChatRequest],
     mut done: impl FnMut(usize, Heard) -> Result<(), ReflectionError> + Send,
 ) -> Result<(), ReflectionError> {
@@ -26,7 +27,11 @@ pub(crate) fn ask(
     let faulty = |what: String| ReflectionError::Faulty { who: "teacher", what };
     let mut told = vec![false; count];
     let mut failed = None;
-    let asked = teacher.ask(requests, &mut |place, heard| {
+    let asked = teacher.ask_until(stop, requests, &mut |place, heard| {
+        // What was under way when it failed is told all the same; only a cache has use for it.
+        if failed.is_some() {
+            return Err(ReflectionError::GivenUp);
+        }
         let noted = match told.get_mut(place) {
             None => Err(faulty(format!("it answered request {place} of {count} (from 0)"))),
             Some(true) => Err(faulty(format!("it answered request {place} twice"))),
@@ -61,7 +66,7 @@ pub(crate) struct Desk<'s, J> {
 }
 
 impl<'s, J: Send + 's> Desk<'s, J> {
-    /// Opens it. `closed` makes the teacher stop at its next reply when the desk is dropped.
+    /// Opens it. `closed` makes the teacher stop when the desk is dropped.
     pub(crate) fn open<'e>(
         scope: &'s Scope<'s, 'e>,
         teacher: &'s dyn Teacher,
@@ -108,7 +113,7 @@ fn ask_all(
     closed: &AtomicBool,
 ) -> Result<Vec<Heard>, ReflectionError> {
     let mut heard: Vec<Option<Heard>> = requests.iter().map(|_| None).collect();
-    ask(teacher, requests, |place, reply| {
+    ask(teacher, closed, requests, |place, reply| {
         if closed.load(Ordering::Relaxed) {
             return Err(ReflectionError::GivenUp);
         }

@@ -13,6 +13,9 @@ pub struct Counts {
     pub instruction: BTreeMap<String, usize>,
     /// By the name of the verdict about the answer.
     pub response: BTreeMap<String, usize>,
+    /// Records about which a question had no reply for a reason that may pass: run again, only they are
+    /// asked about.
+    pub unanswered: usize,
     /// Replies of either step that could not be read, by what was wrong with them.
     pub unreadable: BTreeMap<String, usize>,
     /// By the reason for which a record is in the final set or not.
@@ -29,6 +32,7 @@ impl Counts {
         for outcome in outcomes {
             let history = &outcome.history;
             let steps = [&history.instruction_reflection, &history.response_reflection];
+            counts.unanswered += usize::from(history.is_unanswered());
             add(&mut counts.instruction, steps[0].verdict.name());
             add(&mut counts.response, steps[1].verdict.name());
             for step in steps {
@@ -52,6 +56,7 @@ impl Unreadable {
             Self::Unclosed { .. } => "unclosed",
             Self::Doubled { .. } => "doubled",
             Self::StrayEnd => "stray_end",
+            Self::TextBehindEnd { .. } => "text_behind_end",
             Self::Order { .. } => "order",
             Self::Empty { .. } => "empty",
             Self::Placeholder { .. } => "placeholder",

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use tamis_artifact::ArtifactError;
 use tamis_metrics::MetricsError;
 
+use crate::NoReply;
+
 /// Why reflection or judging cannot go on.
 ///
 /// What goes wrong with one record (a reply that is cut, a marker that is missing) is not an error but
@@ -114,7 +116,7 @@ pub enum ReflectionError {
 
     /// A teacher does not take a setting that every request has.
     #[error(
-        "{address} does not take the setting `{setting}` (status {status}: {reason}); choose another length field, or leave the setting out by `null` in the extra fields"
+        "{address} does not take the setting `{setting}` (status {status}: {reason}); change it, choose another length field, or leave the setting out by `null` in the extra fields"
     )]
     Setting {
         /// The teacher's address.
@@ -125,6 +127,32 @@ pub enum ReflectionError {
         status: u16,
         /// What it said.
         reason: String,
+    },
+
+    /// A teacher wants no requests for longer than we are ready to wait: mostly a quota that is used up.
+    #[error(
+        "{address} wants no requests for {seconds} s, more than the longest wait ({reason}); run again then, or allow a longer wait: answers so far are kept where there is a cache"
+    )]
+    ComeBackLater {
+        /// The teacher's address.
+        address: String,
+        /// What it asked for, rounded up.
+        seconds: u64,
+        /// What it said.
+        reason: String,
+    },
+
+    /// A teacher leaves one request after another without a reply.
+    #[error(
+        "{address} gave no reply to {count} requests in a row, to the last one because: {last}; see to the server and run again, or allow more failures"
+    )]
+    NoReplies {
+        /// The teacher's address.
+        address: String,
+        /// How many.
+        count: u32,
+        /// Why the last of them has none.
+        last: NoReply,
     },
 
     /// Nothing listens at a teacher's address, or no safe connection can be made.
@@ -181,19 +209,19 @@ pub enum ReflectionError {
         what: String,
     },
 
-    /// A journal holds a record at a place where the data has another.
+    /// A line of a journal is not about the record that the data has at its place.
     #[error(
-        "{}: record {position} (from 0) is `{found}`, but the data has `{expected}` there; the journal was edited or is another run's: use another one",
+        "{}: a line says that record {place} (from 0) is `{found}`, but there the data has {expected}; the journal was edited or is another run's: use another one",
         .path.display()
     )]
     Journal {
         /// The journal.
         path: PathBuf,
         /// The place.
-        position: usize,
+        place: usize,
         /// Whose record it holds.
         found: String,
-        /// Whose record it should be.
+        /// What is there.
         expected: String,
     },
 

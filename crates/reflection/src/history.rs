@@ -7,7 +7,7 @@ use tamis_dataset::{Decision, SampleId, Unscorable};
 
 use crate::{Measure, NoReply, NotARow, Row, Unreadable, Usage};
 
-/// Everything that happened to one record: a line of the journal.
+/// Everything that happened to one record: a line of the journal, but for its place in the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// The record.
@@ -28,7 +28,7 @@ pub struct History {
     pub ifd: Option<f64>,
     /// Reversed IFD as it is now, likewise.
     pub r_ifd: Option<f64>,
-    /// Why a score that the rule needed could not be had.
+    /// Why a score of the record as it is now could not be had, if the rule or a decision asked for one.
     pub unscorable: Option<Unscorable>,
 }
 
@@ -48,7 +48,7 @@ pub struct Step {
     /// How it ended.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The teacher's criticism; for a reply that cannot be read, how that reply begins.
+    /// The teacher's criticism or, for a reply that cannot be read, the reply: its first 4,000 characters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub critique: Option<String>,
     /// What the record would become.
@@ -192,6 +192,14 @@ impl History {
         [&self.instruction_reflection, &self.response_reflection]
             .into_iter()
             .any(|step| step.verdict == Verdict::Taken)
+    }
+
+    /// Whether a question about it had no reply for a reason that may pass. Such a record is in no journal, so
+    /// that the next run asks again.
+    pub fn is_unanswered(&self) -> bool {
+        [&self.instruction_reflection, &self.response_reflection]
+            .into_iter()
+            .any(|step| matches!(&step.verdict, Verdict::NoReply { why } if why.may_pass()))
     }
 
     /// The record as it is now, if it is not as it came. What is as it came is best written from the data

@@ -36,16 +36,6 @@ impl Keep {
             Self::LowerPerplexity => Some(Measure::Perplexity),
         }
     }
-
-    /// Whether a proposal of score `new` is better than what has `old`. Equal is not better.
-    pub(crate) fn prefers(self, new: f64, old: f64) -> bool {
-        match self {
-            Self::HigherIfd => new > old,
-            Self::LowerReversedIfd | Self::LowerPerplexity => new < old,
-            Self::Always => true,
-            Self::Off | Self::Random => false,
-        }
-    }
 }
 
 /// Which records are in the final set.

@@ -6,19 +6,19 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis_artifact::{Ledger, Manifest, Progress, hash_bytes};
-use tamis_dataset::Sample;
+use tamis_artifact::{Manifest, Progress, hash_bytes};
+use tamis_dataset::{Sample, SampleId};
 
 use crate::asking::{Desk, Heard};
 use crate::choice::choose;
 use crate::history::{History, Outcome};
-use crate::journal::check_places;
+use crate::journal::Journal;
 use crate::record::{Record, Stage};
 use crate::scoring::{Passes, score};
 use crate::{ChatRequest, Keep, Prompts, ReflectionError, ReflectionParams, Student, Teacher};
 
 /// Kind and layout of the journal.
-const JOURNAL: (&str, u32) = ("reflection", 1);
+const JOURNAL: (&str, u32) = ("reflection", 2);
 
 /// Selective reflection, made by [`ReflectionParams::check`].
 ///
@@ -96,8 +96,10 @@ impl Reflection {
     /// at a time: the teacher's work for one goes on beside the student's for another. Budget and wave may be
     /// another when a journal goes on, but for whether there is a budget.
     ///
-    /// A reply that did not come ([`NoReply`](crate::NoReply)) is final in this journal like everything
-    /// else. After an outage, a new journal asks again; a teacher with a cache pays only for what is new.
+    /// A record about which a question had no reply for a reason that [may
+    /// pass](crate::NoReply::may_pass) has its outcome, as it stands, but no line:
+    /// [`Counts::unanswered`](crate::Counts::unanswered) counts them, and the same run again asks about them
+    /// and no others. Their lines then follow behind those of later records.
     ///
     /// # Errors
     /// What concerns all records: the journal is another run's
@@ -111,38 +113,45 @@ impl Reflection {
         progress: &mut dyn Progress,
     ) -> Result<Reflected, ReflectionError> {
         let manifest = self.manifest(samples, teacher, student)?;
-        let (mut ledger, mut histories) = Ledger::open::<History>(journal, &manifest)?;
-        let ids = samples.iter().map(|sample| &sample.id);
-        check_places(ledger.path(), histories.iter().map(|history| &history.id), ids)?;
-        let todo = &samples[histories.len()..];
-        let mut work = Work { resumed: histories.len(), records: todo.len(), ..Work::default() };
-        progress.start("reflect", samples.len() as u64, histories.len() as u64);
+        let ids: Vec<&SampleId> = samples.iter().map(|sample| &sample.id).collect();
+        let (mut journal, mut histories) =
+            Journal::open(journal.as_ref(), &manifest, &ids, |history: &History| &history.id)?;
+        let missing = |(place, _): &(usize, &Sample)| histories[*place].is_none();
+        let todo: Vec<(usize, &Sample)> = samples.iter().enumerate().filter(missing).collect();
+        let resumed = samples.len() - todo.len();
+        let mut work = Work { resumed, records: todo.len(), ..Work::default() };
+        progress.start("reflect", samples.len() as u64, resumed as u64);
         let closed = AtomicBool::new(false);
         let new = std::thread::scope(|scope| {
             let desk = Desk::open(scope, teacher, &closed);
-            self.work_through(todo, &desk, student, &mut ledger, &mut work, progress)
+            self.work_through(&todo, &desk, student, &mut journal, &mut work, progress)
         })?;
-        histories.extend(new);
+        for (place, history) in new {
+            histories[place] = Some(history);
+        }
         progress.finish();
+        let histories = histories.into_iter().flatten().collect();
         Ok(Reflected { outcomes: choose(histories, &self.params), work })
     }
 
+    /// What became of records, each with its place.
     fn work_through(
         &self,
-        samples: &[Sample],
+        samples: &[(usize, &Sample)],
         desk: &Desk<'_, Job>,
         student: &mut dyn Student,
-        ledger: &mut Ledger,
+        journal: &mut Journal,
         work: &mut Work,
         progress: &mut dyn Progress,
-    ) -> Result<Vec<History>, ReflectionError> {
+    ) -> Result<Vec<(usize, History)>, ReflectionError> {
         let mut waves = samples.chunks(self.params.wave).enumerate();
         // Asked about their instructions, or about their responses.
         let mut open: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
         let mut done = Vec::with_capacity(samples.len());
         let mut begin = |open: &mut BTreeMap<_, _>, work: &mut Work| {
             if let Some((wave, samples)) = waves.next() {
-                let records: Vec<Record> = samples.iter().map(Record::new).collect();
+                let records: Vec<Record> =
+                    samples.iter().map(|&(place, sample)| Record::new(place, sample)).collect();
                 self.submit(desk, Job { wave, stage: Stage::Instruction }, &records, work);
                 open.insert(wave, records);
             }
@@ -170,10 +179,13 @@ impl Reflection {
             let needs = |record: &Record| record.needs_to_finish(&self.params);
             while score(&mut records, student, &mut work.passes, needs)? {}
             for record in records {
-                let history = record.finish();
-                ledger.append(&history)?;
+                let (place, history) = (record.place, record.finish());
+                // What may be answered another time is not finished.
+                if !history.is_unanswered() {
+                    journal.append(place, &history)?;
+                }
                 progress.advance(1);
-                done.push(history);
+                done.push((place, history));
             }
         }
         Ok(done)

@@ -7,8 +7,9 @@ use crate::history::{History, Original, Side, Step, Verdict};
 use crate::reply::{read_answer, read_pair};
 use crate::{Keep, Measure, NoReply, NotARow, ReflectionParams, Reply, Row, Rule, Unreadable};
 
-/// How much of a reply that cannot be read its history keeps, in characters.
-const EXCERPT: usize = 2000;
+/// How much of a criticism, or of a reply that cannot be read, a history keeps, in characters. A reply may have
+/// megabytes; the whole of it is in the file of answers.
+const EXCERPT: usize = 4000;
 /// Above it, IFD and reversed IFD say that instruction and answer do not belong together.
 pub(crate) const BOUND: f64 = 1.0;
 
@@ -32,6 +33,8 @@ type Score = Result<f64, Unscorable>;
 /// A record that is not finished.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// Among all records, from 0.
+    pub(crate) place: usize,
     pub(crate) id: SampleId,
     pub(crate) index: usize,
     original: Result<Row, NotARow>,
@@ -43,8 +46,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(sample: &Sample) -> Self {
+    pub(crate) fn new(place: usize, sample: &Sample) -> Self {
         Self {
+            place,
             id: sample.id.clone(),
             index: sample.index,
             original: Row::of(sample),
@@ -78,11 +82,11 @@ impl Record {
                 step.usage = Some(reply.usage);
                 match propose(stage, row, &reply) {
                     Err(why) => {
-                        step.critique = Some(reply.text.chars().take(EXCERPT).collect());
+                        step.critique = Some(excerpt(&reply.text));
                         step.verdict = Verdict::Unreadable { why };
                     }
                     Ok((critique, proposal)) => {
-                        step.critique = Some(critique);
+                        step.critique = Some(excerpt(critique));
                         if same(&proposal, row) {
                             step.verdict = Verdict::Unchanged;
                         }
@@ -125,7 +129,7 @@ impl Record {
                 match (old, new) {
                     (Err(why), _) => Verdict::Unscorable { which: Side::Before, why },
                     (_, Err(why)) => Verdict::Unscorable { which: Side::After, why },
-                    (Ok(old), Ok(new)) => verdict(keep.prefers(new, old)),
+                    (Ok(old), Ok(new)) => verdict(measure.prefers(new, old)),
                 }
             }
         };
@@ -226,22 +230,27 @@ impl Stage {
     }
 }
 
+/// The beginning of a text of the teacher.
+fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
+}
+
 /// Whether two texts of a record differ in nothing but white space around them.
 fn same(one: &Row, other: &Row) -> bool {
     one.instruction.trim() == other.instruction.trim() && one.output.trim() == other.output.trim()
 }
 
 /// The criticism and the whole record that a reply proposes. Its input is always the one that it had.
-fn propose(stage: Stage, row: &Row, reply: &Reply) -> Result<(String, Row), Unreadable> {
+fn propose<'r>(stage: Stage, row: &Row, reply: &'r Reply) -> Result<(&'r str, Row), Unreadable> {
     let input = row.input.clone();
     match stage {
         Stage::Instruction => read_pair(reply).map(|read| {
             let [instruction, output] = read.texts.map(str::to_owned);
-            (read.critique.to_owned(), Row { instruction, input, output })
+            (read.critique, Row { instruction, input, output })
         }),
         Stage::Response => read_answer(reply).map(|read| {
             let (instruction, output) = (row.instruction.clone(), read.texts[0].to_owned());
-            (read.critique.to_owned(), Row { instruction, input, output })
+            (read.critique, Row { instruction, input, output })
         }),
     }
 }

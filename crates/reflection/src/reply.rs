@@ -7,6 +7,10 @@
 //! - Before the first section anything may stand. Behind it, every marker counts: a second section of a
 //!   name, or an end without a beginning, means that some text holds markers itself, and nobody can tell
 //!   where it ends. Such a reply is refused, never guessed at.
+//! - Behind an end there is nothing but the next section. In `Press [End]` and, on the next line, `then save.`,
+//!   the end is a key, and taking it for the end of the section would cut the answer without a word. That
+//!   refuses good answers with a friendly word behind them, too: nothing tells the two apart, and an answer
+//!   that is lost costs less than half an answer that is kept.
 //! - A pair is read as a pair: there is no way to get one of its sections.
 
 use std::fmt;
@@ -15,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Finish, Reply};
 
+/// How much of what was found a reason repeats, in characters.
+const SHOWN: usize = 80;
 /// What ends a section.
 pub(crate) const END: &str = "[End]";
 
@@ -58,7 +64,7 @@ pub enum Unreadable {
     /// The teacher stopped for a reason of its own, such as a content filter.
     #[error("the teacher stopped for `{how}`")]
     Stopped {
-        /// In its word.
+        /// In its word, or how that begins.
         how: String,
     },
     /// A section is not there.
@@ -82,6 +88,14 @@ pub enum Unreadable {
     /// An end behind a section that has ended: one of the texts holds `[End]` itself.
     #[error("a line ends with [End] where no section is open")]
     StrayEnd,
+    /// More text behind a section, so that its end may be a word of it.
+    #[error("there is text behind the [End] of {marker}: `{text}`")]
+    TextBehindEnd {
+        /// Which section.
+        marker: Marker,
+        /// How the text begins.
+        text: String,
+    },
     /// The sections of a pair are exchanged.
     #[error("{marker} is not the first section")]
     Order {
@@ -99,7 +113,7 @@ pub enum Unreadable {
     Placeholder {
         /// Which.
         marker: Marker,
-        /// What it holds.
+        /// What it holds, or how that begins.
         text: String,
     },
 }
@@ -152,7 +166,9 @@ fn read<const N: usize>(
     match &reply.finish {
         Finish::Stop => {}
         Finish::Length => return Err(Unreadable::Cut),
-        Finish::Other(how) => return Err(Unreadable::Stopped { how: how.clone() }),
+        Finish::Other(how) => {
+            return Err(Unreadable::Stopped { how: how.chars().take(SHOWN).collect() });
+        }
     }
     sections(&reply.text, markers)
 }
@@ -174,6 +190,17 @@ fn sections<const N: usize>(
     let mut open: Option<(usize, usize)> = None;
     let mut critique = None;
     let mut order = Vec::new();
+    // The section that ended last, and where its end marker ended.
+    let mut ended: Option<(usize, usize)> = None;
+    let nothing_between = |ended: Option<(usize, usize)>, next: usize| {
+        let Some((which, end)) = ended else { return Ok(()) };
+        let between = text[end..next].trim();
+        if between.is_empty() {
+            return Ok(());
+        }
+        let text = between.chars().take(SHOWN).collect();
+        Err(Unreadable::TextBehindEnd { marker: markers[which], text })
+    };
     for (at, mark) in marks(text, markers) {
         match (mark, open) {
             (Mark::Open { which, .. }, _) if order.contains(&which) => {
@@ -183,12 +210,14 @@ fn sections<const N: usize>(
                 return Err(Unreadable::Unclosed { marker: markers[which] });
             }
             (Mark::Open { which, text: begin }, None) => {
+                nothing_between(ended, at)?;
                 critique.get_or_insert(&text[..at]);
                 order.push(which);
                 open = Some((which, begin));
             }
             (Mark::Close { text: end }, Some((which, begin))) => {
                 texts[which] = Some(text[begin..end].trim());
+                ended = Some((which, end + END.len()));
                 open = None;
             }
             (Mark::Close { .. }, None) if order.is_empty() => {} // quoted by the criticism
@@ -202,6 +231,7 @@ fn sections<const N: usize>(
     for ((text, marker), found) in texts.into_iter().zip(markers).zip(&mut found) {
         *found = text.ok_or(Unreadable::Missing { marker })?;
     }
+    nothing_between(ended, text.len())?;
     if !order.is_sorted() {
         return Err(Unreadable::Order { marker: markers[0] });
     }
@@ -210,7 +240,10 @@ fn sections<const N: usize>(
             return Err(Unreadable::Empty { marker });
         }
         if is_placeholder(text) {
-            return Err(Unreadable::Placeholder { marker, text: text.to_owned() });
+            return Err(Unreadable::Placeholder {
+                marker,
+                text: text.chars().take(SHOWN).collect(),
+            });
         }
     }
     Ok(Sections { critique: critique.unwrap_or_default().trim(), texts: found })
@@ -236,27 +269,46 @@ fn marks<const N: usize>(text: &str, markers: [Marker; N]) -> Vec<(usize, Mark)>
     marks
 }
 
-/// Longest text that may be a place for a text, in words.
-const PLACEHOLDER_WORDS: usize = 8;
-
-/// Whether a text stands for another: `N/A`, dots, or a few words in brackets that name what belongs there,
-/// as in `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is an answer.
+/// Whether a text only holds the place of another: a row of dots or the like, `N/A`, or, in brackets, a
+/// [phrase](holds_a_place) such as `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is
+/// an answer, and so is `[Answer: B]`.
 fn is_placeholder(text: &str) -> bool {
-    if text.chars().all(|c| matches!(c, '.' | '…' | '-' | '_' | '*') || c.is_whitespace()) {
-        return true;
-    }
     let pairs = [('(', ')'), ('[', ']'), ('<', '>'), ('{', '}')];
     let within = pairs.into_iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-        (!inner.contains([open, close])).then_some(inner)
+        (!inner.contains([open, close])).then_some(inner.trim())
     });
-    let is_na = |text: &str| {
-        text.trim_end_matches('.').eq_ignore_ascii_case("n/a") || text.chars().all(|c| c == '.')
-    };
-    let Some(within) = within else {
-        return is_na(text);
-    };
-    let lower = within.to_lowercase();
-    let names_it = ["instruction", "answer", "here"].into_iter().any(|word| lower.contains(word));
-    is_na(within) || (names_it && within.split_whitespace().count() <= PLACEHOLDER_WORDS)
+    let is_nothing =
+        |text: &str| is_row(text) || text.trim_end_matches('.').eq_ignore_ascii_case("n/a");
+    is_nothing(text) || within.is_some_and(|inner| is_nothing(inner) || holds_a_place(inner))
+}
+
+/// Fewer of them may be an answer: `--`, or `*`.
+const ROW: usize = 3;
+
+/// One sign and nothing else, often enough: `...`, `…`, `---`. With spaces between, it may be Morse.
+fn is_row(text: &str) -> bool {
+    let mut signs = text.chars();
+    let Some(first) = signs.next().filter(|sign| ".…-_*".contains(*sign)) else { return false };
+    let length = text.chars().take(ROW).count();
+    (length == ROW || first == '…') && signs.all(|sign| sign == first)
+}
+
+/// Phrases that stand where a text should: a word for it, with the words that go with it or without. The list
+/// is closed, since in brackets there may be any answer: `{"answer": 42}`, `(Where is it?)`.
+fn holds_a_place(phrase: &str) -> bool {
+    let words: Vec<String> = phrase
+        .trim_end_matches(['.', ':', '…'])
+        .split_whitespace()
+        .map(str::to_lowercase)
+        .collect();
+    let mut words = words.iter().map(String::as_str).peekable();
+    words.next_if(|word| ["insert", "write", "put", "enter", "add"].contains(word));
+    words.next_if(|word| ["the", "your", "a", "an"].contains(word));
+    words.next_if(|word| ["new", "better", "improved", "revised"].contains(word));
+    words.next_if(|word| ["instruction", "answer", "response"].contains(word)).is_some() && {
+        words.next_if(|word| ["text", "goes"].contains(word));
+        words.next_if(|word| *word == "here");
+        words.next().is_none()
+    }
 }

@@ -18,6 +18,16 @@ pub enum Measure {
     Perplexity,
 }
 
+impl Measure {
+    /// Whether a proposal of score `new` is better than what has `old`. Equal is not better.
+    pub(crate) fn prefers(self, new: f64, old: f64) -> bool {
+        match self {
+            Self::Ifd => new > old,
+            Self::ReversedIfd | Self::Perplexity => new < old,
+        }
+    }
+}
+
 /// Scores samples as the model that will be trained on them sees them.
 pub trait Student {
     /// What decides its scores (model, tokenizer, template, …), for manifests.

@@ -25,6 +25,14 @@ pub fn summary(tally: &Tally) -> String {
         tally.replies_without_grades,
         tally.no_replies
     );
+    if tally.unanswered > 0 {
+        let _ = writeln!(
+            text,
+            "{} of them without a reply for the moment: the same command asks about them again, and about no \
+             others",
+            tally.unanswered
+        );
+    }
     if let Some(score) = tally.winning_score {
         let interval = tally.winning_score_estimate.map_or(String::new(), |estimate| {
             format!(" ({:.3} … {:.3})", estimate.interval.low, estimate.interval.high)

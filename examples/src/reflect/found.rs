@@ -48,6 +48,7 @@ impl Found<'_> {
             record.counts.set(name, count as u64);
         }
         let counts = Counts::of(self.outcomes);
+        record.counts.set("unanswered", counts.unanswered as u64);
         for (stage, verdicts) in
             [("instruction", counts.instruction), ("response", counts.response)]
         {
@@ -67,6 +68,14 @@ impl Found<'_> {
             let counts: Vec<String> =
                 verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
             let _ = writeln!(text, "{stage} reflection: {}", counts.join(", "));
+        }
+        if counts.unanswered > 0 {
+            let _ = writeln!(
+                text,
+                "{} records without a reply for the moment: the same command asks about them again, and \
+                 about no others",
+                counts.unanswered
+            );
         }
         let cost = spent.cost.map_or(String::new(), |cost| format!(", {cost:.4} to pay"));
         let _ = writeln!(

@@ -4,21 +4,25 @@ mod reading;
 mod tally;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Ledger, Manifest, Progress, hash_bytes};
+use tamis_artifact::{Manifest, Progress, hash_bytes};
 use tamis_dataset::SampleId;
 use tamis_metrics::BootstrapParams;
 
 pub use self::reading::{Grades, NoGrades, read_grades};
 pub use self::tally::{PositionBias, Tally};
 use crate::asking::{Heard, ask};
-use crate::journal::check_places;
+use crate::journal::Journal;
 use crate::params::bad;
 use crate::{ChatRequest, Decoding, NoReply, Prompts, ReflectionError, Teacher, Usage};
 
 /// Kind and layout of the journal.
-const JOURNAL: (&str, u32) = ("judge", 1);
+const JOURNAL: (&str, u32) = ("judge", 2);
+
+/// How much of an explanation is kept, in characters.
+const EXCERPT: usize = 4000;
 
 /// Two answers to one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +97,7 @@ pub enum Reading {
         model: f64,
         /// For the reference's.
         reference: f64,
-        /// What the judge said besides.
+        /// What the judge said besides: the first 4,000 characters.
         explanation: String,
         /// What the reply took.
         usage: Usage,
@@ -126,7 +130,7 @@ pub enum Verdict {
     Failed,
 }
 
-/// A contest that was judged: a line of the journal and of `scores.jsonl`.
+/// A contest that was judged: a line of `scores.jsonl`, and of the journal but for its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The question's id.
@@ -161,7 +165,9 @@ impl Judge {
     /// Judges contests.
     ///
     /// Every contest that is judged is a line of the journal; run again after an interruption, none of
-    /// them is asked about again.
+    /// them is asked about again. A contest in which a question had no reply for a reason that [may
+    /// pass](NoReply::may_pass) has failed, but has no line: [`Tally::unanswered`] counts them, and the same run
+    /// again asks about them and no others.
     ///
     /// # Errors
     /// The journal is another run's ([`Artifact`](ReflectionError::Artifact) names the field), or the
@@ -178,35 +184,52 @@ impl Judge {
             .with("prompt", self.prompts.judge_identity())?
             .with("teacher", teacher.identity())?
             .with("contests", contests_identity(contests)?)?;
-        let (mut ledger, mut judged) = Ledger::open::<Judged>(journal, &manifest)?;
-        let ids = contests.iter().map(|contest| &contest.id);
-        check_places(ledger.path(), judged.iter().map(|one| &one.id), ids)?;
-        progress.start("judge", contests.len() as u64, judged.len() as u64);
-        // What was judged before what comes first is written down at once, so that little is lost.
-        for wave in contests[judged.len()..].chunks(self.params.wave) {
-            let requests: Vec<ChatRequest> =
-                wave.iter().flat_map(|contest| self.requests(contest)).collect();
-            let mut heard: Vec<[Option<Heard>; 2]> = wave.iter().map(|_| [None, None]).collect();
-            let mut written = 0;
-            let mut finished = Vec::with_capacity(wave.len());
-            ask(teacher, &requests, |place, reply| {
-                heard[place / 2][place % 2] = Some(reply);
-                while let Some([Some(_), Some(_)]) = heard.get(written) {
-                    if let [Some(first), Some(second)] = std::mem::take(&mut heard[written]) {
-                        let one = judged_of(&wave[written], first, second);
-                        ledger.append(&one)?;
-                        finished.push(one);
-                    }
-                    written += 1;
-                }
-                Ok(())
-            })?;
-            progress.advance(finished.len() as u64);
-            judged.extend(finished);
+        let ids: Vec<&SampleId> = contests.iter().map(|contest| &contest.id).collect();
+        let (mut journal, mut judged) =
+            Journal::open(journal.as_ref(), &manifest, &ids, |one: &Judged| &one.id)?;
+        let todo: Vec<usize> =
+            (0..contests.len()).filter(|&place| judged[place].is_none()).collect();
+        progress.start("judge", contests.len() as u64, (contests.len() - todo.len()) as u64);
+        for wave in todo.chunks(self.params.wave) {
+            self.judge_wave(contests, wave, teacher, &mut journal, &mut judged)?;
+            progress.advance(wave.len() as u64);
         }
         progress.finish();
+        let judged: Vec<Judged> = judged.into_iter().flatten().collect();
         let tally = Tally::of(&judged, self.params.bootstrap)?;
         Ok(Judgement { tally, contests: judged })
+    }
+
+    /// Judges the contests at some places. Each is written down, in their order, as soon as those before it
+    /// are there, so that little is lost.
+    fn judge_wave(
+        &self,
+        contests: &[Contest],
+        wave: &[usize],
+        teacher: &dyn Teacher,
+        journal: &mut Journal,
+        judged: &mut [Option<Judged>],
+    ) -> Result<(), ReflectionError> {
+        let requests: Vec<ChatRequest> =
+            wave.iter().flat_map(|&place| self.requests(&contests[place])).collect();
+        let mut heard: Vec<[Option<Heard>; 2]> = wave.iter().map(|_| [None, None]).collect();
+        let mut next = 0;
+        ask(teacher, &AtomicBool::new(false), &requests, |question, reply| {
+            heard[question / 2][question % 2] = Some(reply);
+            while let Some([Some(_), Some(_)]) = heard.get(next) {
+                if let [Some(first), Some(second)] = std::mem::take(&mut heard[next]) {
+                    let place = wave[next];
+                    let one = judged_of(&contests[place], first, second);
+                    // What may be answered another time is not finished.
+                    if !one.is_unanswered() {
+                        journal.append(place, &one)?;
+                    }
+                    judged[place] = Some(one);
+                }
+                next += 1;
+            }
+            Ok(())
+        })
     }
 
     /// The question in both orders, the model's answer first and then second.
@@ -238,6 +261,16 @@ fn judged_of(contest: &Contest, first: Heard, second: Heard) -> Judged {
     }
 }
 
+impl Judged {
+    /// Whether a question about it had no reply for a reason that may pass. Such a contest is in no journal,
+    /// so that the next run asks again.
+    pub fn is_unanswered(&self) -> bool {
+        [&self.model_first, &self.reference_first]
+            .into_iter()
+            .any(|reading| matches!(reading, Reading::NoReply { why } if why.may_pass()))
+    }
+}
+
 impl Reading {
     /// `sides` tells the model's grade and the reference's from those in the order shown.
     fn of(heard: Heard, sides: impl Fn(&Grades) -> (f64, f64)) -> Self {
@@ -247,7 +280,7 @@ impl Reading {
                 Err(why) => Self::NoGrades { why, usage: reply.usage },
                 Ok(grades) => {
                     let (model, reference) = sides(&grades);
-                    let explanation = grades.explanation.to_owned();
+                    let explanation = grades.explanation.chars().take(EXCERPT).collect();
                     Self::Graded { model, reference, explanation, usage: reply.usage }
                 }
             },

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Finish, Reply};
 
-/// How much of a line a message shows, in characters.
+/// How much of what was found a message shows, in characters.
 const EXCERPT: usize = 200;
 /// The best grade.
 const BEST: f64 = 10.0;
@@ -75,7 +75,9 @@ pub fn read_grades(reply: &Reply) -> Result<Grades<'_>, NoGrades> {
     match &reply.finish {
         Finish::Length if rest.is_none() => return Err(NoGrades::Cut),
         Finish::Stop | Finish::Length => {}
-        Finish::Other(how) => return Err(NoGrades::Stopped { how: how.clone() }),
+        Finish::Other(how) => {
+            return Err(NoGrades::Stopped { how: how.chars().take(EXCERPT).collect() });
+        }
     }
     let refused = || NoGrades::FirstLine { line: line.chars().take(EXCERPT).collect() };
     let [first, second] = numbers(line.trim_end()).ok_or_else(refused)?;

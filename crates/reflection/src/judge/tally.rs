@@ -19,6 +19,9 @@ pub struct Tally {
     pub losses: usize,
     /// Contests in which one of the orders gave no grades.
     pub failed: usize,
+    /// Those of them in which a question had no reply for a reason that may pass: run again, only they are
+    /// asked about.
+    pub unanswered: usize,
     /// Replies without grades (two at most in a contest).
     pub replies_without_grades: usize,
     /// Questions that got no reply.
@@ -109,6 +112,7 @@ impl Tally {
             ties,
             losses,
             failed: count(Verdict::Failed),
+            unanswered: contests.iter().filter(|one| one.is_unanswered()).count(),
             replies_without_grades: reading(|r| matches!(r, super::Reading::NoGrades { .. })),
             no_replies: reading(|r| matches!(r, super::Reading::NoReply { .. })),
             winning_score: (n > 0).then(|| (wins as f64 - losses as f64) / n as f64 + 1.0),

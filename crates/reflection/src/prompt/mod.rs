@@ -192,7 +192,7 @@ impl Prompts {
         self.reflect_response.render(|variable| value_of(row, variable))
     }
 
-    /// The chat that asks which answer is better; the output of the row is the first of them.
+    /// The chat that asks which of two answers to an instruction with its input is better.
     pub fn judge(&self, instruction: &str, input: &str, first: &str, second: &str) -> Vec<Message> {
         self.judge.render(|variable| match variable {
             Variable::Instruction => instruction,

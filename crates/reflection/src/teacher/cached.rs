@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tamis_artifact::Ledger;
 
-use super::answers::{self, Answer};
+use super::answers::{self, Answer, Said};
 use super::chat::{ChatRequest, Reply};
 use super::no_reply::NoReply;
 use super::spent::{Prices, Spent};
@@ -17,8 +18,10 @@ use crate::ReflectionError;
 /// Asks another teacher, but never the same twice.
 ///
 /// A reply is on the disk before the caller learns of it, so that whatever stops the program, nothing
-/// that was answered is asked (and paid for) again. Requests that are the same are asked once. Only
-/// replies are kept: what had none is asked again the next time.
+/// that was answered is asked (and paid for) again. That holds for replies that come in when the caller has
+/// failed already, too: they are written down and told to nobody. Requests that are the same are asked once. What had
+/// no reply is asked again the next time, unless that would be the same again and was paid for: an empty or a
+/// filtered reply that took tokens is kept like any other.
 ///
 /// Answers are stored under the teacher's [`identity`](Teacher::identity) and the whole request, so one
 /// file may serve several teachers, one after another: an open file is locked. It is a
@@ -37,16 +40,16 @@ pub struct Cached<T> {
 #[derive(Debug)]
 struct State {
     ledger: Ledger,
-    replies: HashMap<String, Reply>,
+    answers: HashMap<String, Said>,
     spent: Spent,
 }
 
 impl State {
-    /// A reply that is there, marked as known.
-    fn known(&mut self, key: &str) -> Option<Reply> {
-        let reply = Reply { cached: true, ..self.replies.get(key)?.clone() };
-        self.spent.save(reply.usage);
-        Some(reply)
+    /// An answer that is there, marked as known.
+    fn known(&mut self, key: &str) -> Option<Result<Reply, NoReply>> {
+        let said = self.answers.get(key)?;
+        self.spent.save(said.usage());
+        Some(said.known())
     }
 }
 
@@ -63,12 +66,12 @@ impl<T: Teacher> Cached<T> {
     ) -> Result<Self, ReflectionError> {
         let prices = prices.map(Prices::check).transpose()?;
         let (ledger, records) = Ledger::open::<Answer>(path, &answers::manifest())?;
-        let mut replies = HashMap::with_capacity(records.len());
+        let mut answers = HashMap::with_capacity(records.len());
         for record in records {
-            replies.entry(record.key).or_insert(record.reply);
+            answers.entry(record.key).or_insert(record.said);
         }
         let identity = teacher.identity();
-        let state = Mutex::new(State { ledger, replies, spent: Spent::new(prices) });
+        let state = Mutex::new(State { ledger, answers, spent: Spent::new(prices) });
         Ok(Self { teacher, identity, prices, state })
     }
 
@@ -79,7 +82,7 @@ impl<T: Teacher> Cached<T> {
 
     /// Answers in the file, those of other teachers included.
     pub fn len(&self) -> usize {
-        self.state().replies.len()
+        self.state().answers.len()
     }
 
     /// Whether the file has no answer.
@@ -98,7 +101,7 @@ impl<T: Teacher> Cached<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a reply down and counts it.
+    /// Writes an outcome down, if it is to be kept, and counts it.
     fn keep(
         &self,
         key: &str,
@@ -107,14 +110,33 @@ impl<T: Teacher> Cached<T> {
     ) -> Result<(), ReflectionError> {
         let mut state = self.state();
         state.spent.count(outcome.as_ref().map(|reply| reply.usage), self.prices);
-        if let Ok(reply) = outcome {
+        if let Some(said) = Said::lasting(outcome) {
             state.ledger.append(&Answer {
                 key: key.to_owned(),
                 teacher: self.identity.clone(),
                 request: request.clone(),
-                reply: reply.clone(),
+                said: said.clone(),
             })?;
-            state.replies.insert(key.to_owned(), reply.clone());
+            state.answers.insert(key.to_owned(), said);
+        }
+        Ok(())
+    }
+
+    /// Tells the outcome of all requests that are the same; the first of them was asked.
+    fn tell(
+        &self,
+        places: &[usize],
+        outcome: Result<Reply, NoReply>,
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        let Some((&first, others)) = places.split_first() else { return Ok(()) };
+        let again = outcome.clone().map(|reply| Reply { cached: true, ..reply });
+        done(first, outcome)?;
+        for &place in others {
+            if let Ok(reply) = &again {
+                self.state().spent.save(reply.usage);
+            }
+            done(place, again.clone())?;
         }
         Ok(())
     }
@@ -127,6 +149,15 @@ impl<T: Teacher> Teacher for Cached<T> {
 
     fn ask(
         &self,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        self.ask_until(&AtomicBool::new(false), requests, done)
+    }
+
+    fn ask_until(
+        &self,
+        stop: &AtomicBool,
         requests: &[ChatRequest],
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
@@ -143,8 +174,8 @@ impl<T: Teacher> Teacher for Cached<T> {
                 continue;
             }
             let known = self.state().known(&key);
-            if let Some(reply) = known {
-                done(place, Ok(reply))?;
+            if let Some(outcome) = known {
+                done(place, outcome)?;
             } else {
                 numbers.insert(key.clone(), unknown.len());
                 unknown.push(request.clone());
@@ -155,21 +186,16 @@ impl<T: Teacher> Teacher for Cached<T> {
         if unknown.is_empty() {
             return Ok(());
         }
-        self.teacher.ask(&unknown, &mut |number, outcome| {
+        let mut failed = false;
+        self.teacher.ask_until(stop, &unknown, &mut |number, outcome| {
+            // First of all: what was under way when the caller failed was paid for like the rest.
             self.keep(&keys[number], &unknown[number], &outcome)?;
-            let Some((&first, others)) = places[number].split_first() else { return Ok(()) };
-            let again = match &outcome {
-                Ok(reply) => Ok(Reply { cached: true, ..reply.clone() }),
-                Err(none) => Err(none.clone()),
-            };
-            done(first, outcome)?;
-            for &place in others {
-                if let Ok(reply) = &again {
-                    self.state().spent.save(reply.usage);
-                }
-                done(place, again.clone())?;
+            if failed {
+                return Ok(());
             }
-            Ok(())
+            let told = self.tell(&places[number], outcome, done);
+            failed = told.is_err();
+            told
         })
     }
 }

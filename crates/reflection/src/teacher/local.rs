@@ -232,10 +232,13 @@ impl Teacher for LocalTeacher {
             let sizes: Vec<usize> = group.members.iter().map(size).collect();
             for numbers in plan_batches(&sizes, self.token_budget).map_err(local)? {
                 let texts = self.generate(group, &numbers)?;
+                let mut told = Ok(());
                 for (number, generated) in numbers.into_iter().zip(&texts) {
                     let (place, prompt, _) = &group.members[number];
-                    done(*place, self.outcome(prompt, generated)?)?;
+                    // The whole batch is there: a cache keeps it even if the caller has failed.
+                    told = told.and(done(*place, self.outcome(prompt, generated)?));
                 }
+                told?;
             }
         }
         Ok(())

@@ -21,6 +21,8 @@ mod openai;
 mod recorded;
 mod spent;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
 pub use cached::Cached;
@@ -35,7 +37,8 @@ pub use spent::{Prices, Spent};
 use crate::ReflectionError;
 
 /// What a teacher calls with each outcome: the position of the request and the reply, or why there is
-/// none. An error of it stops the asking.
+/// none. After an error of it nothing new is asked, and the call ends with that error. What was under way by
+/// then may still be told: a cache keeps it, anybody else may refuse it again.
 pub type Answered<'a> =
     dyn FnMut(usize, Result<Reply, NoReply>) -> Result<(), ReflectionError> + Send + 'a;
 
@@ -55,6 +58,27 @@ pub trait Teacher: Send + Sync {
     /// of `done`. Requests whose outcome was not told then have none: asking again is right.
     fn ask(&self, requests: &[ChatRequest], done: &mut Answered<'_>)
     -> Result<(), ReflectionError>;
+
+    /// As [`ask`](Self::ask), but ends soon after `stop` was set from another thread, with any error. What is
+    /// under way by then is told, as after an error of `done`.
+    ///
+    /// A teacher that may wait for long without telling anything should look at `stop` meanwhile; one
+    /// that forwards to another must forward this, too. Without an own version, the next outcome ends the
+    /// asking: whoever sets `stop` refuses that.
+    ///
+    /// # Errors
+    /// Those of [`ask`](Self::ask), and [`ReflectionError::GivenUp`].
+    fn ask_until(
+        &self,
+        stop: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        if stop.load(Ordering::Relaxed) {
+            return Err(ReflectionError::GivenUp);
+        }
+        self.ask(requests, done)
+    }
 }
 
 impl<T: Teacher + ?Sized> Teacher for &T {
@@ -69,6 +93,15 @@ impl<T: Teacher + ?Sized> Teacher for &T {
     ) -> Result<(), ReflectionError> {
         (**self).ask(requests, done)
     }
+
+    fn ask_until(
+        &self,
+        stop: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        (**self).ask_until(stop, requests, done)
+    }
 }
 
 impl<T: Teacher + ?Sized> Teacher for Box<T> {
@@ -82,5 +115,14 @@ impl<T: Teacher + ?Sized> Teacher for Box<T> {
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
         (**self).ask(requests, done)
+    }
+
+    fn ask_until(
+        &self,
+        stop: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
+        (**self).ask_until(stop, requests, done)
     }
 }

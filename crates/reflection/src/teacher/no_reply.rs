@@ -39,17 +39,6 @@ pub enum NoReply {
         attempts: u32,
     },
 
-    /// The server wants us back only after longer than we are ready to wait.
-    #[error(
-        "the server wants {seconds} s of patience, more than the longest wait; {attempts} attempts"
-    )]
-    ComeBackLater {
-        /// What it asked for.
-        seconds: u64,
-        /// How often it was tried.
-        attempts: u32,
-    },
-
     /// The server failed each time (status 5xx and the like).
     #[error("the server failed with status {status} ({reason}), {attempts} attempts")]
     Server {
@@ -121,28 +110,33 @@ pub enum NoReply {
         reason: String,
     },
 
-    /// The record has no answer to this request.
-    #[error("the record has no answer to this request")]
+    /// The recording has no answer to this request.
+    #[error("the recording has no answer to this request")]
     NotRecorded,
 }
 
 impl NoReply {
-    /// Whether the same request may well be answered at another time.
+    /// Whether the same request may well be answered at another time, or by the teacher that a recording
+    /// repeats. Where it may, pipeline and judge do not take it for the last word: run again, they ask again.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Timeout { .. }
             | Self::Disconnected { .. }
             | Self::RateLimited { .. }
-            | Self::ComeBackLater { .. }
             | Self::Server { .. }
-            | Self::Malformed { .. } => true,
+            | Self::Malformed { .. }
+            | Self::NotRecorded => true,
             Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Empty { .. }
             | Self::Filtered { .. }
-            | Self::PromptTooLong { .. }
-            | Self::NotRecorded => false,
+            | Self::PromptTooLong { .. } => false,
         }
+    }
+
+    /// Whether it is about the text of the request, so that it says nothing of others.
+    pub(super) fn is_about_the_text(&self) -> bool {
+        matches!(self, Self::PromptTooLong { .. } | Self::Filtered { .. })
     }
 
     /// Tokens that were taken without giving a reply, as far as they are known.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tamis_artifact::Ledger;
 
-use super::answers::{self, Answer};
+use super::answers::{self, Answer, Said};
 use super::chat::{ChatRequest, Reply};
 use super::no_reply::NoReply;
 use super::{Answered, Teacher};
@@ -20,7 +20,7 @@ use crate::ReflectionError;
 #[derive(Clone, Debug)]
 pub struct Recorded {
     identity: Value,
-    replies: HashMap<String, Reply>,
+    answers: HashMap<String, Said>,
 }
 
 impl Recorded {
@@ -28,13 +28,13 @@ impl Recorded {
     /// counts.
     pub fn new(
         identity: Value,
-        answers: impl IntoIterator<Item = (ChatRequest, Reply)>,
+        replies: impl IntoIterator<Item = (ChatRequest, Reply)>,
     ) -> Recorded {
-        let mut replies = HashMap::new();
-        for (request, reply) in answers {
-            replies.entry(answers::key(&identity, &request)).or_insert(reply);
+        let mut answers = HashMap::new();
+        for (request, reply) in replies {
+            answers.entry(answers::key(&identity, &request)).or_insert(Said::Reply(reply));
         }
-        Recorded { identity, replies }
+        Recorded { identity, answers }
     }
 
     /// Repeats the one teacher whose answers the file at `path` holds.
@@ -79,21 +79,21 @@ impl Recorded {
     }
 
     fn of(identity: Value, records: &[Answer]) -> Recorded {
-        let mut replies = HashMap::new();
+        let mut answers = HashMap::new();
         for record in records.iter().filter(|record| record.teacher == identity) {
-            replies.entry(record.key.clone()).or_insert_with(|| record.reply.clone());
+            answers.entry(record.key.clone()).or_insert_with(|| record.said.clone());
         }
-        Recorded { identity, replies }
+        Recorded { identity, answers }
     }
 
     /// How many answers it knows.
     pub fn len(&self) -> usize {
-        self.replies.len()
+        self.answers.len()
     }
 
     /// Whether it knows none.
     pub fn is_empty(&self) -> bool {
-        self.replies.is_empty()
+        self.answers.is_empty()
     }
 }
 
@@ -123,9 +123,8 @@ impl Teacher for Recorded {
     ) -> Result<(), ReflectionError> {
         for (place, request) in requests.iter().enumerate() {
             request.check()?;
-            let reply = self.replies.get(&answers::key(&self.identity, request));
-            let known = reply.map(|reply| Reply { cached: true, ..reply.clone() });
-            done(place, known.ok_or(NoReply::NotRecorded))?;
+            let said = self.answers.get(&answers::key(&self.identity, request));
+            done(place, said.map_or(Err(NoReply::NotRecorded), Said::known))?;
         }
         Ok(())
     }

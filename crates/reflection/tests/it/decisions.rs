@@ -178,6 +178,22 @@ fn no_reply_is_written_down_with_its_reason() {
 }
 
 #[test]
+fn a_history_has_no_room_for_megabytes_of_criticism() {
+    let long = "é ".repeat(500_000);
+    let critic =
+        reply(&format!("{long}\n[New Instruction]\n#a new\n[End]\n[New Answer]\ni0.6 r0.4\n[End]"));
+    let (outcome, _) = one("i0.5 r0.5", |teacher| {
+        teacher.says(Instruction, "a", critic).says(Response, "a", reply(&long))
+    });
+    let history = outcome.history;
+    assert_eq!(history.instruction_reflection.verdict, Verdict::Taken);
+    assert!(matches!(history.response_reflection.verdict, Verdict::Unreadable { .. }));
+    for step in [history.instruction_reflection, history.response_reflection] {
+        assert_eq!(step.critique.unwrap(), "é ".repeat(2000));
+    }
+}
+
+#[test]
 fn what_is_there_already_is_no_proposal_to_score() {
     let (outcome, cost) = one("i0.5 r0.5", |teacher| {
         teacher.says(Instruction, "a", pair("#a ask", "i0.5 r0.5")).says(

@@ -4,6 +4,7 @@
 mod ablations;
 mod decisions;
 mod judging;
+mod paid;
 mod prompts;
 mod refusals;
 mod replies;
@@ -11,3 +12,4 @@ mod resuming;
 mod scripted;
 mod tallies;
 mod teacher;
+mod unanswered;

@@ -24,7 +24,7 @@ fn replies_that_are_read() {
         "[New Instruction] Ask. [End]\n[New Answer] Answer. [End]",
         "[New Instruction]Ask.[End]\n[New Answer]Answer.[End]",
         "  [New Instruction]  \r\nAsk.\r\n[End]  \r\n\r\n\t[New Answer]\r\nAnswer.\r\n  [End]\r\n",
-        "[New Instruction]\nAsk.\n[End]\nHere is the answer:\n[New Answer]\nAnswer.\n[End]\nDone!",
+        "[New Instruction]\nAsk.\n[End]\n \n\n[New Answer]\nAnswer.\n[End]\n\n \n",
         // Markers in a line are quoted.
         "Behind [New Instruction] I will write one, then [End]s it.\n[New Instruction]\nAsk.\n[End]\n[New Answer]\nAnswer.\n[End]",
         // Before the first section, ends too.
@@ -58,6 +58,27 @@ fn good_answers_with_odd_words() {
         "It stands in a line: [Better Answer] like this.",
         "[New Instruction] is a marker of the other question.",
         "{{instruction}}",
+        // Brackets, and words that are also in placeholders.
+        "{\"answer\": 42}",
+        "[\"sphere\"]",
+        "[Answer: B]",
+        "(Where is it?)",
+        "(there)",
+        "(here)",
+        "<answer>42</answer>",
+        "<b>the answer</b>",
+        "[The answer is 42]",
+        "(an instruction set)",
+        "{}",
+        "[]",
+        "()",
+        // Morse, operators.
+        "... --- ...",
+        ".- -...",
+        "--",
+        "*",
+        "-.",
+        "the new answer",
     ] {
         let wrapped = format!("So so.\n[Better Answer]\n{text}\n[End]");
         assert_eq!(answer(&wrapped).as_deref(), Ok(text));
@@ -120,6 +141,24 @@ fn replies_that_are_refused() {
     ] {
         assert_eq!(pair(text), Err(why), "{text}");
     }
+    // A word of the text, or its end? Nobody can tell, so nothing is cut.
+    for (end, behind) in [
+        ("Press [End]\nthen save the file.", "then save the file."),
+        ("Press\n[End]\nthen save the file.", "then save the file."),
+        ("Press. [End]\n```", "```"),
+        ("All of it.\n[End]\n\nI hope this helps!", "I hope this helps!"),
+    ] {
+        let text = behind.to_owned();
+        let why = Unreadable::TextBehindEnd { marker: BetterAnswer, text };
+        assert_eq!(answer(&format!("[Better Answer]\n{end}")), Err(why));
+        let text = behind.to_owned();
+        let why = Unreadable::TextBehindEnd { marker: NewInstruction, text };
+        let begun = format!("[New Instruction]\n{end}\n[New Answer]\nAnswer.\n[End]");
+        assert_eq!(pair(&begun), Err(why));
+    }
+    let long = answer(&format!("[Better Answer]\nA.\n[End]\n{}", "b ".repeat(5_000_000)));
+    let Err(Unreadable::TextBehindEnd { text, .. }) = long else { panic!() };
+    assert_eq!(text.len(), 80);
     // A pair is no answer, and the other way round.
     assert_eq!(answer(PAIR), Err(missing(BetterAnswer)));
     assert_eq!(pair("[Better Answer]\nA.\n[End]"), Err(missing(NewInstruction)));
@@ -140,11 +179,27 @@ fn placeholders_are_refused() {
         "<better answer>",
         "{instruction}",
         "[New Answer]",
+        "( your new instruction )",
+        "[Insert the improved response here]",
+        "(the new answer...)",
+        "<Instruction>",
+        "[answer text here]",
+        "(answer goes here)",
+        "___",
+        "****",
+        "……",
+        "[---]",
     ] {
         let found = answer(&format!("[Better Answer]\n{text}\n[End]"));
         let text = text.to_owned();
         assert_eq!(found, Err(Unreadable::Placeholder { marker: BetterAnswer, text }));
     }
+    // Of a long one, the reason repeats the beginning.
+    let found = answer(&format!("[Better Answer]\n{}\n[End]", "-".repeat(1_000_000)));
+    let text = "-".repeat(80);
+    assert_eq!(found, Err(Unreadable::Placeholder { marker: BetterAnswer, text }));
+    let stopped = Reply { finish: Finish::Other("x".repeat(9_000)), ..reply(PAIR) };
+    assert_eq!(read_pair(&stopped), Err(Unreadable::Stopped { how: "x".repeat(80) }));
     // What our own prompts show is the form, not a result.
     for prompt in ["prompts/reflect_instruction.txt", "prompts/reflect_response.txt"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(prompt);
@@ -180,6 +235,10 @@ fn plainly(text: &str, names: &[&str]) -> Option<Vec<String>> {
     let mut open: Option<(usize, String)> = None;
     for line in text.split('\n') {
         let mut line = line.to_owned();
+        let is_mark = names.iter().any(|name| line.trim_start().starts_with(name));
+        if open.is_none() && !found.is_empty() && !is_mark && !line.trim().is_empty() {
+            return None;
+        }
         if let Some(which) = names.iter().position(|name| line.trim_start().starts_with(name)) {
             if open.is_some() || found.iter().any(|(known, _)| *known == which) {
                 return None;

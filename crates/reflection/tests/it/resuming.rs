@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tamis_artifact::{Ledger, NoProgress, Progress};
+use tamis_artifact::{Ledger, Manifest, NoProgress, Progress};
 use tamis_dataset::{Sample, Unscorable};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
@@ -32,7 +32,7 @@ fn teacher(fuse: &Fuse) -> Scripted<'_> {
         let ifd = ["0.1", "0.30000000000000004", "0.5", "!", "0.9", "1.7"][n % 6];
         let new = pair(&format!("#{id} new"), &format!("i{ifd} r0.{n}"));
         teacher = match n {
-            3 => teacher.keeps_silent(Instruction, &id),
+            3 => teacher.declines(Instruction, &id),
             7 => teacher.says(Instruction, &id, reply("[New Answer]\nonly\n[End]")),
             _ => teacher.says(Instruction, &id, new),
         };
@@ -264,6 +264,13 @@ fn the_teacher_works_beside_the_student() {
     run_in(folder.path(), params(1), &samples(), &teacher, &mut student).unwrap();
 }
 
+/// A record of the journal without its checksum.
+fn line_of(lines: &[&str]) -> Value {
+    let mut line: Value = serde_json::from_str(lines[1]).unwrap();
+    line.as_object_mut().unwrap().remove("check");
+    line
+}
+
 #[test]
 fn a_journal_of_other_records_is_refused() {
     let (folder, fuse) = (tempfile::tempdir().unwrap(), Fuse::never());
@@ -280,5 +287,23 @@ fn a_journal_of_other_records_is_refused() {
     let doubled = [&all[..3], &all[2..4], &all[4..]].concat().join("\n") + "\n";
     fs::write(&path, doubled).unwrap();
     let error = run().unwrap_err().to_string();
-    assert!(error.contains("record 2 (from 0) is `n1`, but the data has `n2` there"), "{error}");
+    let expected = "record 1 (from 0) is `n1`, but there the data has its one line already";
+    assert!(error.contains(expected), "{error}");
+    // Lines about other records.
+    let (manifest, _): (Manifest, Vec<Value>) = Ledger::read(&path).unwrap();
+    for (line, expected) in [
+        (json!({"place": 4, "id": "n3"}), "record 4 (from 0) is `n3`, but there the data has `n4`"),
+        (json!({"place": 11, "id": "n3"}), "is `n3`, but there the data has nothing"),
+    ] {
+        fs::remove_file(&path).unwrap();
+        let (mut ledger, _) = Ledger::open::<Value>(&path, &manifest).unwrap();
+        let mut whole = line_of(&all);
+        for (name, value) in line.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        ledger.append(&whole).unwrap();
+        drop(ledger);
+        let error = run().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

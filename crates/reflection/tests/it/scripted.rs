@@ -95,6 +95,14 @@ impl<'f> Scripted<'f> {
         self
     }
 
+    /// Has no reply for a reason that will not pass.
+    pub(crate) fn declines(mut self, asked: Asked, id: &str) -> Self {
+        let (reason, usage) = ("policy".to_owned(), Usage::default());
+        let why = NoReply::Filtered { reason, usage, attempts: 1 };
+        self.replies.insert((asked, id.to_owned()), Err(why));
+        self
+    }
+
     /// What it was asked, sorted: the order in time is no promise.
     pub(crate) fn asked(&self) -> Vec<(Asked, String)> {
         let mut asked = self.requests.lock().unwrap().clone();

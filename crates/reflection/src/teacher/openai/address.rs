@@ -61,7 +61,7 @@ impl Address {
             return refuse(format!("`{text}`"), "the address before /chat/completions");
         }
         Ok(Self {
-            base: format!("{scheme}://{authority}{path}").to_owned(),
+            base: format!("{scheme}://{authority}{path}"),
             host: authority.host().to_ascii_lowercase(),
             encrypted: scheme == "https",
         })

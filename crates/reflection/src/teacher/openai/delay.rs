@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 /// The wait before attempt `attempt + 1`, when attempt number `attempt` (from 1) failed: a random time
 /// between half and all of `base` · 2^(attempt − 1), which is at most `longest`.
 ///
-/// `lot`, from 0 to 1, says where in between. Without chance, requests that failed together would come
-/// back together.
+/// `lot`, from 0 to 1, says where in between; what is below 0 or no number counts as 0. Without chance,
+/// requests that failed together would come back together.
 pub fn backoff(base: Duration, longest: Duration, attempt: u32, lot: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(31);
     let full = base.saturating_mul(1 << doublings).min(longest);
     let half = full / 2;
-    let more = half.as_secs_f64() * lot.clamp(0.0, 1.0);
-    (half + Duration::from_secs_f64(more)).min(full)
+    let lot = if lot > 0.0 { lot.min(1.0) } else { 0.0 };
+    let more = half.as_secs_f64() * lot;
+    half.saturating_add(Duration::from_secs_f64(more)).min(full)
 }
 
 /// How long a `Retry-After` header asks to wait: a number of seconds, or a date, of which `now` (the

@@ -5,9 +5,10 @@
 //! | timeout, connection ended | again |
 //! | status 429, 408, 409, 425, 5xx | again, not before `Retry-After` |
 //! | no JSON, another content type, missing fields | again: gateways send such pages in passing |
+//! | a `Retry-After` beyond the longest wait | stop: it holds for all requests |
 //! | nothing listens, unknown host | again, then stop |
 //! | no safe connection (TLS) | stop |
-//! | status 401, 403; 402 or a used-up quota; unknown model; no such page; unsupported setting | stop |
+//! | status 401, 403; 402 or a used-up quota; unknown model; no such page; a setting that is not taken | stop |
 //! | empty, filtered, too large, prompt too long, any other 4xx | no reply: it would be the same again |
 
 use std::io::ErrorKind;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use ureq::{Error, Timeout};
 
 use super::address::Address;
+use super::params::OpenAiParams;
 use super::secret::Secret;
 use super::wire::Complaint;
 use crate::ReflectionError;
@@ -24,6 +26,10 @@ use crate::teacher::no_reply::NoReply;
 
 /// So much of a server's text is repeated.
 const SHOWN: usize = 300;
+
+/// Fields of every request that do not depend on its text.
+const SETTINGS: [&str; 6] =
+    ["max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stream"];
 
 /// What a failed attempt means.
 #[derive(Debug)]
@@ -48,6 +54,18 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// What the server or the system said.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Timeout => "no answer in time".to_owned(),
+            Self::Disconnected(reason)
+            | Self::RateLimited(reason)
+            | Self::Server(_, reason)
+            | Self::Malformed(reason)
+            | Self::Unreachable(reason) => reason,
+        }
+    }
+
     /// What it is when it was the last attempt. A server that cannot be reached by any means
     /// concerns every request.
     pub(super) fn exhausted(
@@ -75,9 +93,8 @@ impl Fault {
 /// Judges failures of one server.
 pub(super) struct Judge<'a> {
     pub(super) address: &'a Address,
-    pub(super) model: &'a str,
+    pub(super) params: &'a OpenAiParams,
     pub(super) key: Option<&'a Secret>,
-    pub(super) reply_bytes: u64,
     /// Number of the attempt, from 1.
     pub(super) attempts: u32,
 }
@@ -124,7 +141,7 @@ impl Judge<'_> {
                 _ => Fault::Disconnected(reason),
             },
             Error::BodyExceedsLimit(_) => {
-                let (limit, attempts) = (self.reply_bytes, self.attempts);
+                let (limit, attempts) = (self.params.reply_bytes, self.attempts);
                 return Verdict::None(NoReply::TooLarge { limit, attempts });
             }
             Error::Protocol(_) | Error::LargeResponseHeader(..) => Fault::Malformed(reason),
@@ -172,13 +189,15 @@ impl Judge<'_> {
                 Verdict::None(NoReply::PromptTooLong { reason })
             }
             400 | 404 | 422 if is_about_model(&code, &complaint.field, &words) => {
-                let model = self.model.to_owned();
+                let model = self.params.model.clone();
                 Verdict::Stop(ReflectionError::NoModel { address, model, status, reason })
             }
             404 | 405 | 300..=399 => {
                 Verdict::Stop(ReflectionError::NoChat { address, status, reason })
             }
-            400 | 422 if code.contains("unsupported_") => {
+            400 | 422
+                if code.contains("unsupported_") || self.is_about_a_setting(&complaint.field) =>
+            {
                 let setting = match complaint.field.as_str() {
                     "" => "(not named)".to_owned(),
                     field => self.show(field),
@@ -187,6 +206,13 @@ impl Judge<'_> {
             }
             _ => Verdict::None(NoReply::Refused { status, reason, attempts }),
         }
+    }
+
+    /// Whether a field of the request is the same in all requests, or nearly so: anything but the text.
+    fn is_about_a_setting(&self, field: &str) -> bool {
+        // Of `stop[0]` and `response_format.type`, the first part.
+        let name = field.split(['.', '[']).next().unwrap_or_default();
+        SETTINGS.contains(&name) || self.params.extra.contains_key(name)
     }
 
     fn access(&self, status: u16, reason: String) -> ReflectionError {

@@ -5,13 +5,14 @@ mod delay;
 mod fault;
 mod pace;
 mod params;
+mod resolver;
 mod secret;
 mod wire;
 
 use std::fmt;
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -19,12 +20,14 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName};
+use ureq::unversioned::transport::DefaultConnector;
 
 use self::address::Address;
 pub use self::delay::{backoff, retry_after};
 use self::fault::{Judge, Verdict};
 use self::pace::{Pace, Stop};
 pub use self::params::{LengthField, OpenAiParams};
+use self::resolver::Lookup;
 pub use self::secret::KeySource;
 use self::secret::Secret;
 use self::wire::{Complaint, Said};
@@ -36,6 +39,9 @@ use crate::ReflectionError;
 /// Bytes of an error's body that are read; more would not be shown.
 const COMPLAINT_BYTES: u64 = 64 << 10;
 
+/// How often a call looks whether it was given up while it has nothing else to do.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// Asks a server; made by [`OpenAiParams::check`].
 ///
 /// Each request is tried until it has a reply or an outcome that another attempt would not change, at
@@ -46,8 +52,10 @@ const COMPLAINT_BYTES: u64 = 64 << 10;
 /// refusal is the request's outcome at once.
 ///
 /// What concerns every request ends the call: no access, no credit, no such model, no such page, a
-/// setting that the server does not take, a server that cannot be reached. Replies that were under way
-/// are still told. Redirects are not followed: they would carry the key elsewhere.
+/// setting that the server does not take, a server that cannot be reached, a `Retry-After` beyond the
+/// [longest wait](OpenAiParams::longest_wait), too many [failures](OpenAiParams::failures) in a row.
+/// Replies that were under way are still told, as they are when the caller's `done` fails: they were paid
+/// for. Redirects are not followed: they would carry the key elsewhere.
 ///
 /// The key is in no error, no identity and no `Debug` output, and the server's own words are shown
 /// without it.
@@ -57,6 +65,8 @@ pub struct OpenAiTeacher {
     key: Option<Secret>,
     agent: Agent,
     pace: Pace,
+    /// Requests without a reply since the last one with a reply.
+    failures: AtomicU32,
 }
 
 impl fmt::Debug for OpenAiTeacher {
@@ -97,10 +107,11 @@ impl OpenAiTeacher {
             // A proxy would not find this machine.
             config = config.proxy(None);
         }
-        let agent = config.build().into();
+        let agent =
+            Agent::with_parts(config.build(), DefaultConnector::default(), Lookup::default());
         let interval = params.requests_per_minute.map_or(0.0, |rate| 60.0 / rate);
         let pace = Pace::new(Duration::from_secs_f64(interval));
-        Ok(Self { params, address, key, agent, pace })
+        Ok(Self { params, address, key, agent, pace, failures: AtomicU32::new(0) })
     }
 
     /// The checked settings.
@@ -127,7 +138,12 @@ impl OpenAiTeacher {
                 // Rounded up: coming back a little early would be in vain.
                 let more = u64::from(patience.subsec_nanos() > 0);
                 let seconds = patience.as_secs().saturating_add(more);
-                return Ok(Err(NoReply::ComeBackLater { seconds, attempts }));
+                let (address, reason) = (self.address.to_string(), fault.words());
+                return Err(Halt::Error(ReflectionError::ComeBackLater {
+                    address,
+                    seconds,
+                    reason,
+                }));
             }
             self.pace.rest(patience);
             if attempts == self.params.attempts {
@@ -146,9 +162,8 @@ impl OpenAiTeacher {
     fn attempt(&self, body: &str, attempts: u32) -> Result<Reply, Verdict> {
         let judge = Judge {
             address: &self.address,
-            model: &self.params.model,
+            params: &self.params,
             key: self.key.as_ref(),
-            reply_bytes: self.params.reply_bytes,
             attempts,
         };
         let mut request = self.agent.post(self.address.chat());
@@ -186,6 +201,25 @@ impl OpenAiTeacher {
         }
     }
 
+    /// Counts requests without a reply; too many in a row are no fate of single ones.
+    fn watch(&self, outcome: &Result<Reply, NoReply>) -> Result<(), ReflectionError> {
+        let last = match outcome {
+            Err(none) if none.is_about_the_text() => return Ok(()),
+            Err(none) => none.clone(),
+            Ok(_) => {
+                self.failures.store(0, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        let count = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if count < self.params.failures {
+            return Ok(());
+        }
+        // Who asks again has seen to it.
+        self.failures.store(0, Ordering::Relaxed);
+        Err(ReflectionError::NoReplies { address: self.address.to_string(), count, last })
+    }
+
     /// What a thread does: one request after another until there are no more.
     fn work(
         &self,
@@ -201,6 +235,7 @@ impl OpenAiTeacher {
                 Ok(outcome) => Ok(outcome),
                 Err(Halt::Stopped) => return,
                 Err(Halt::Error(error)) => {
+                    // At once, whoever is just being listened to.
                     self.pace.stop(stop);
                     Err(error)
                 }
@@ -245,7 +280,19 @@ impl Teacher for OpenAiTeacher {
         requests: &[ChatRequest],
         done: &mut Answered<'_>,
     ) -> Result<(), ReflectionError> {
+        self.ask_until(&AtomicBool::new(false), requests, done)
+    }
+
+    fn ask_until(
+        &self,
+        given_up: &AtomicBool,
+        requests: &[ChatRequest],
+        done: &mut Answered<'_>,
+    ) -> Result<(), ReflectionError> {
         requests.iter().try_for_each(ChatRequest::check)?;
+        if given_up.load(Ordering::Relaxed) {
+            return Err(ReflectionError::GivenUp);
+        }
         let (stop, next) = (Stop::default(), AtomicUsize::new(0));
         // Without room for any: no thread asks on while what it brought is not yet in safe hands.
         let (tell, told) = mpsc::sync_channel::<Told>(0);
@@ -253,20 +300,39 @@ impl Teacher for OpenAiTeacher {
             // Declared first, dropped last: whoever waits to tell something must find nobody there.
             let _end = StopAtEnd(&self.pace, &stop);
             let told = told;
+            let mut failure = None;
+            // The others under way may still bring something.
+            let mut fail = |error| {
+                self.pace.stop(&stop);
+                failure.get_or_insert(error);
+            };
             for _ in 0..self.params.concurrency.min(requests.len()) {
                 let (tell, stop, next) = (tell.clone(), &stop, &next);
-                thread::Builder::new()
+                let spawned = thread::Builder::new()
                     .name("teacher".to_owned())
-                    .spawn_scoped(scope, move || self.work(requests, next, stop, &tell))
-                    .map_err(ReflectionError::Thread)?;
+                    .spawn_scoped(scope, move || self.work(requests, next, stop, &tell));
+                if let Err(error) = spawned {
+                    fail(ReflectionError::Thread(error));
+                    break;
+                }
             }
             drop(tell);
-            let mut failure = None;
-            for (place, outcome) in &told {
-                match outcome {
-                    Ok(outcome) => done(place, outcome)?,
-                    // The others under way may still bring something.
-                    Err(error) => failure = failure.or(Some(error)),
+            loop {
+                if given_up.load(Ordering::Relaxed) {
+                    fail(ReflectionError::GivenUp);
+                }
+                let (place, outcome) = match told.recv_timeout(GLANCE) {
+                    Ok(told) => told,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                let told = outcome.and_then(|outcome| {
+                    let watched = self.watch(&outcome);
+                    done(place, outcome)?;
+                    watched
+                });
+                if let Err(error) = told {
+                    fail(error);
                 }
             }
             failure.map_or(Ok(()), Err)

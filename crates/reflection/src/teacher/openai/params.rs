@@ -54,9 +54,13 @@ pub struct OpenAiParams {
     /// Wait after the first failed attempt; it doubles with each further one, see
     /// [`backoff`](super::backoff). Default 1 s.
     pub backoff: Duration,
-    /// Longest wait before the next attempt: the doubling ends here, and a `Retry-After` beyond it is
-    /// [`NoReply::ComeBackLater`](crate::NoReply::ComeBackLater). Default 2 min.
+    /// Longest wait before the next attempt: the doubling ends here, and a `Retry-After` beyond it ends
+    /// the asking with [`ReflectionError::ComeBackLater`]. Default 2 min.
     pub longest_wait: Duration,
+    /// So many requests in a row without a reply end the asking with [`ReflectionError::NoReplies`], at
+    /// least 1: a server that answers nobody is not asked for the rest. Those whose text is too long or was
+    /// filtered do not count. Default 20.
+    pub failures: u32,
     /// Largest body of a reply in bytes. Default 16 MiB.
     pub reply_bytes: u64,
 }
@@ -77,6 +81,7 @@ impl Default for OpenAiParams {
             attempts: 6,
             backoff: Duration::from_secs(1),
             longest_wait: Duration::from_secs(120),
+            failures: 20,
             reply_bytes: 16 << 20,
         }
     }
@@ -127,11 +132,13 @@ impl OpenAiParams {
                 return refuse(name, format!("{time:?}"), &expected);
             }
         }
-        if self.attempts == 0 {
-            return refuse("attempts", "0".to_owned(), "at least 1");
-        }
-        if self.reply_bytes == 0 {
-            return refuse("reply_bytes", "0".to_owned(), "at least 1");
+        let counts = [
+            ("attempts", u64::from(self.attempts)),
+            ("failures", u64::from(self.failures)),
+            ("reply_bytes", self.reply_bytes),
+        ];
+        if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return refuse(name, "0".to_owned(), "at least 1");
         }
         OpenAiTeacher::new(self)
     }

@@ -14,18 +14,48 @@ const DEFAULT_VARIABLE: &str = "OPENAI_API_KEY";
 const PIECE: usize = 8;
 const MASK: &str = "[key]";
 
+/// So many letters and digits may be a key that was given in place of a name.
+const KEY_LENGTH: usize = 20;
+
 /// Where the key comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum KeySource {
     /// The environment variable `OPENAI_API_KEY`; for a server on this machine none, so that a key is
     /// not sent where nobody asked for it. A server elsewhere that is reached without encryption is
     /// refused: name its variable, or say that it needs no key.
     #[default]
     Default,
-    /// The environment variable of this name.
+    /// The environment variable of this name: letters, digits and `_`, not beginning with a digit. Anything
+    /// else is refused without being repeated, since it may be the key itself.
     Variable(String),
     /// No key is sent.
     None,
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("Default"),
+            Self::None => f.write_str("None"),
+            Self::Variable(name) => f.debug_tuple("Variable").field(&shown(name)).finish(),
+        }
+    }
+}
+
+/// Whether a text can name a variable.
+fn is_name(text: &str) -> bool {
+    !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The name of a variable, but nothing that may be a key. Some keys would do as names: those are long, and mix
+/// what names do not.
+fn shown(name: &str) -> &str {
+    let small = name.bytes().any(|byte| byte.is_ascii_lowercase());
+    let other = name.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_strange = name.len() >= KEY_LENGTH && small && other;
+    if is_name(name) && !is_strange { name } else { "(not shown, since it may be a key)" }
 }
 
 impl KeySource {
@@ -65,13 +95,17 @@ impl Secret {
         let bad = |reason| ReflectionError::BadKey { variable: variable.to_owned(), reason };
         let absent = || ReflectionError::NoKey {
             address: address.to_string(),
-            variable: variable.to_owned(),
+            variable: shown(variable).to_owned(),
         };
-        if variable.is_empty() || variable.contains(['=', '\0']) {
+        if !is_name(variable) {
             return Err(ReflectionError::Parameter {
                 name: "key",
-                found: format!("the variable {variable:?}"),
-                expected: "the name of an environment variable".to_owned(),
+                found: "no name of an environment variable (not shown, since it may be the key)"
+                    .to_owned(),
+                expected:
+                    "the name of the environment variable that holds the key: letters, digits \
+                           and _"
+                        .to_owned(),
             });
         }
         let text = match env::var(variable) {

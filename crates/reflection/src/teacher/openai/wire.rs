@@ -62,7 +62,8 @@ pub(super) struct Complaint {
 #[derive(Deserialize)]
 struct Completion {
     choices: Option<Vec<Choice>>,
-    usage: Option<Counts>,
+    /// Whatever it is: no reply is lost over a number that only counts.
+    usage: Option<Value>,
     error: Option<Value>,
 }
 
@@ -91,10 +92,17 @@ struct Piece {
     text: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Counts {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
+/// The tokens that a field `usage` speaks of, 0 where it does not.
+fn tokens(usage: &Value) -> Usage {
+    let count = |name: &str| match usage.get(name) {
+        // Some servers count in floating point, some in text; beyond its range, a cast ends at 0 or at the top.
+        Some(Value::Number(count)) => {
+            count.as_u64().unwrap_or_else(|| count.as_f64().unwrap_or(0.0) as u64)
+        }
+        Some(Value::String(count)) => count.trim().parse().unwrap_or(0),
+        _ => 0,
+    };
+    Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") }
 }
 
 /// Reads the body of a success; the error says what it lacks.
@@ -104,10 +112,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Said, String> {
     if let Some(error) = completion.error.filter(|error| !error.is_null()) {
         return Ok(Said::Error(Complaint::of(&json!({"error": error}))));
     }
-    let usage = completion.usage.map_or(Usage::default(), |counts| Usage {
-        prompt_tokens: counts.prompt_tokens.unwrap_or(0),
-        completion_tokens: counts.completion_tokens.unwrap_or(0),
-    });
+    let usage = completion.usage.as_ref().map_or(Usage::default(), tokens);
     let choices = completion.choices.ok_or("there is no field `choices`")?;
     let choice = choices.into_iter().next().ok_or("`choices` is empty")?;
     let message = choice.message.ok_or("there is no field `choices[0].message`")?;
@@ -167,8 +172,15 @@ impl Complaint {
         Self {
             message,
             code: codes.join(" "),
-            field: text("param").unwrap_or_default(),
+            field: text("param").or_else(|| faulty_field(error)).unwrap_or_default(),
             status: status.and_then(|status| u16::try_from(status).ok()),
         }
     }
+}
+
+/// The field of the body that `{"detail": [{"loc": ["body", "temperature"], …}]}` is about: how servers made
+/// with `FastAPI` complain.
+fn faulty_field(error: &Value) -> Option<String> {
+    let place = error.get("detail")?.get(0)?.get("loc")?;
+    place.get(1)?.as_str().map(str::to_owned)
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use tamis_artifact::{ArtifactError, Ledger, Manifest};
-use tamis_reflection::teacher::{Cached, OpenAiParams, Prices, Spent};
+use tamis_reflection::teacher::{Cached, OpenAiParams, Prices, Recorded, Spent};
 use tamis_reflection::{ChatRequest, NoReply, ReflectionError, Teacher, Usage};
 
 use super::server::{Act, Server, completion};
@@ -87,26 +88,77 @@ fn a_failure_is_asked_again() {
     assert_eq!(ask_one(&cached, "q").unwrap().text, "yes");
 }
 
+/// What was paid for and would be the same again is not bought twice, here and in what repeats it.
+#[test]
+fn a_failure_that_took_tokens_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let server = Server::start(|seen| match seen.question().as_str() {
+        "q0" => Act::json(&completion(&json!({"content": ""}), &json!("length"))),
+        "q1" => Act::json(&completion(&json!({"content": "half"}), &json!("content_filter"))),
+        // No tokens: nothing is lost by asking again.
+        "q2" => Act::error(400, "filtered", "content_filter"),
+        _ => Act::reply("x"),
+    });
+    let cached = open(teacher(&server), &path);
+    let first = ask(&cached, &requests(4)).unwrap();
+    assert!(matches!(first[0], Err(NoReply::Empty { .. })));
+    assert!(matches!(first[1], Err(NoReply::Filtered { .. })));
+    assert_eq!((cached.len(), server.count()), (3, 4));
+    drop(cached);
+    let cached = open(teacher(&server), &path);
+    let second = ask(&cached, &requests(4)).unwrap();
+    assert_eq!((second[..3].to_vec(), server.count()), (first[..3].to_vec(), 5));
+    let spent = cached.spent();
+    let saved = Usage { prompt_tokens: 30, completion_tokens: 15 };
+    assert_eq!((spent.asked, spent.cached, spent.saved), (1, 3, saved));
+    let recorded = ask(&Recorded::open(&path).unwrap(), &requests(4)).unwrap();
+    assert_eq!(recorded[..2], first[..2]);
+    assert_eq!(recorded[2], Err(NoReply::NotRecorded));
+}
+
+/// Lines as files had them before failures were kept.
+#[test]
+fn lines_with_replies_only_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let server = Server::echo();
+    ask_one(&open(teacher(&server), &path), "q").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(line["reply"]["text"], "re: q");
+    let names: Vec<&String> = line.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["key", "teacher", "request", "reply", "check"]);
+}
+
+/// What was under way when the caller failed was answered, too, and is kept.
 #[test]
 fn an_interrupted_run_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl");
-    let server = Server::echo();
+    let server = Server::start(|seen| {
+        let reply = Act::reply(&format!("re: {}", seen.question()));
+        Act::After(Duration::from_millis(20), Box::new(reply))
+    });
+    let cached = open(teacher(&server), &path);
     let mut told = 0;
-    let result = open(teacher(&server), &path).ask(&requests(30), &mut |_, _| {
+    let result = cached.ask(&requests(30), &mut |_, _| {
         told += 1;
         if told == 12 { Err(ReflectionError::Student("interrupted".into())) } else { Ok(()) }
     });
-    assert!(result.is_err());
+    assert!(matches!(result, Err(ReflectionError::Student(_))));
+    // Nobody hears of more after that.
+    assert_eq!(told, 12);
     let before = server.count();
+    assert_eq!(cached.len(), before);
+    assert!((13..=12 + 4).contains(&before), "{before}");
+    assert_eq!(cached.spent().replies, before as u64);
+    drop(cached);
     let cached = open(teacher(&server), &path);
-    let kept = cached.len();
-    assert_eq!(kept, 12);
+    assert_eq!(cached.len(), before);
     assert!(ask(&cached, &requests(30)).unwrap().iter().all(Result::is_ok));
-    assert_eq!(server.count(), before + 30 - kept);
-    // No question whose answer was told was asked twice.
-    let again = server.seen()[before..].iter().filter(|seen| seen.question() == "q0").count();
-    assert_eq!(again, 0);
+    // No question that was answered was asked twice.
+    assert_eq!(server.count(), 30);
 }
 
 #[test]

@@ -76,6 +76,29 @@ fn pieces_and_missing_counts_are_understood() {
 }
 
 #[test]
+fn no_reply_is_lost_over_its_counts() {
+    for (usage, expected) in [
+        (json!({"prompt_tokens": 10.0, "completion_tokens": 5.0}), (10, 5)),
+        (json!({"prompt_tokens": "10", "completion_tokens": -5}), (10, 0)),
+        (json!({"prompt_tokens": {"text": 10}, "completion_tokens": 5}), (0, 5)),
+        (json!({"prompt_tokens": 1e30}), (u64::MAX, 0)),
+        (json!("n/a"), (0, 0)),
+        (json!([10, 5]), (0, 0)),
+        (json!(15), (0, 0)),
+    ] {
+        let server = Server::start(move |_| {
+            let mut body = completion(&json!({"content": "paid for"}), &json!("stop"));
+            body["usage"] = usage.clone();
+            Act::json(&body)
+        });
+        let reply = ask_one(&teacher(&server), "q").unwrap();
+        let (prompt_tokens, completion_tokens) = expected;
+        assert_eq!(reply.usage, Usage { prompt_tokens, completion_tokens });
+        assert_eq!((reply.text.as_str(), server.count()), ("paid for", 1));
+    }
+}
+
+#[test]
 fn nothing_is_no_reply() {
     let usage = Usage { prompt_tokens: 10, completion_tokens: 5 };
     for content in [json!(""), Value::Null, json!(" \n\t"), json!([])] {

@@ -3,6 +3,7 @@
 mod cached;
 mod contents;
 mod faults;
+mod giving_up;
 mod kill;
 mod limits;
 #[cfg(feature = "local")]
@@ -10,7 +11,7 @@ mod local;
 mod properties;
 mod recorded;
 mod secrets;
-mod server;
+pub(crate) mod server;
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn requests(count: usize) -> Vec<ChatRequest> {
 }
 
 /// Settings that lose no time.
-fn params(server: &Server) -> OpenAiParams {
+pub(crate) fn params(server: &Server) -> OpenAiParams {
     OpenAiParams {
         base_url: server.base_url(),
         model: "small".to_owned(),

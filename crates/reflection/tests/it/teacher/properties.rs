@@ -79,7 +79,6 @@ proptest! {
             NoReply::Timeout { seconds: number, attempts },
             NoReply::Disconnected { reason: reason.clone(), attempts },
             NoReply::RateLimited { reason: reason.clone(), attempts },
-            NoReply::ComeBackLater { seconds: number, attempts },
             NoReply::Server { status: 500, reason: reason.clone(), attempts },
             NoReply::Refused { status: 400, reason: reason.clone(), attempts },
             NoReply::Malformed { reason: reason.clone(), attempts },
@@ -96,6 +95,18 @@ proptest! {
             prop_assert_eq!(none.usage() == usage, counted);
         }
     }
+}
+
+#[test]
+fn strange_lots_and_long_waits_are_no_trouble() {
+    let second = Duration::from_secs(1);
+    for (lot, expected) in
+        [(f64::NAN, 500), (-1.0, 500), (f64::NEG_INFINITY, 500), (f64::INFINITY, 1000), (2.0, 1000)]
+    {
+        assert_eq!(backoff(second, second, 1, lot), Duration::from_millis(expected), "{lot}");
+    }
+    let wait = backoff(Duration::MAX, Duration::MAX, u32::MAX, 1.0);
+    assert!(wait >= Duration::MAX / 2);
 }
 
 proptest! {

@@ -133,10 +133,30 @@ fn a_key_that_is_missing_or_strange_is_named() {
         }
         other => panic!("{other:?}"),
     }
-    for bad in ["", "A=B"] {
+    for bad in ["", "A=B", "A B", "1A", "KEY\n", "Ä"] {
         assert!(matches!(from(bad), Err(ReflectionError::Parameter { name: "key", .. })));
     }
     assert_eq!(server.count(), 0);
+}
+
+/// Easily done: the key itself, where the name of its variable should be.
+#[test]
+fn a_key_in_place_of_its_name_is_not_repeated() {
+    let server = Server::echo();
+    for key in [KEY, "sk-proj-0123456789", "hf_QzXvPmLkRtWbNsYdGhJc", "gsk_0123456789abcdefghij"] {
+        let params = OpenAiParams { key: KeySource::Variable(key.to_owned()), ..params(&server) };
+        let debug = format!("{params:?} {:#?}", params.key);
+        let error = params.check().unwrap_err();
+        for text in [debug, error.to_string(), format!("{error:?}")] {
+            for piece in key.as_bytes().windows(PIECE) {
+                let piece = str::from_utf8(piece).unwrap();
+                assert!(!text.contains(piece), "{text}");
+            }
+        }
+    }
+    // A name is shown.
+    let named = KeySource::Variable(VARIABLE.to_owned());
+    assert_eq!(format!("{named:?}"), format!("Variable({VARIABLE:?})"));
 }
 
 #[test]

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// How many came before it.
-    pub(super) number: usize,
-    pub(super) at: Instant,
+    pub(crate) number: usize,
+    pub(crate) at: Instant,
     /// The request line and the headers.
-    pub(super) head: String,
-    pub(super) body: Value,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 impl Seen {
     /// What the last turn says.
-    pub(super) fn question(&self) -> String {
+    pub(crate) fn question(&self) -> String {
         self.body["messages"].as_array().unwrap().last().unwrap()["content"]
             .as_str()
             .unwrap()
@@ -31,7 +31,7 @@ impl Seen {
 }
 
 /// What the server does with a request.
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Status, further headers (each with its line end), content type, body.
     Respond(u16, String, &'static str, Vec<u8>),
     /// Closes without a word.
@@ -48,29 +48,29 @@ pub(super) enum Act {
 
 impl Act {
     /// A proper reply.
-    pub(super) fn reply(text: &str) -> Act {
+    pub(crate) fn reply(text: &str) -> Act {
         Act::json(&completion(&json!({"content": text}), &json!("stop")))
     }
 
-    pub(super) fn json(body: &Value) -> Act {
+    pub(crate) fn json(body: &Value) -> Act {
         Act::Respond(200, String::new(), "application/json", body.to_string().into_bytes())
     }
 
     /// An error in the format of `OpenAI`.
-    pub(super) fn error(status: u16, message: &str, code: &str) -> Act {
+    pub(crate) fn error(status: u16, message: &str, code: &str) -> Act {
         let body = json!({"error": {"message": message, "type": "x", "param": null, "code": code}});
         Act::Respond(status, String::new(), "application/json", body.to_string().into_bytes())
     }
 
     /// A refusal with `Retry-After` and whatever other headers.
-    pub(super) fn busy(status: u16, headers: &str) -> Act {
+    pub(crate) fn busy(status: u16, headers: &str) -> Act {
         let body = json!({"error": {"message": "slow down"}}).to_string().into_bytes();
         Act::Respond(status, headers.to_owned(), "application/json", body)
     }
 }
 
 /// The body of a completion with 10 tokens read and 5 written.
-pub(super) fn completion(message: &Value, finish: &Value) -> Value {
+pub(crate) fn completion(message: &Value, finish: &Value) -> Value {
     json!({
         "id": "x",
         "object": "chat.completion",
@@ -92,14 +92,14 @@ impl Log {
     }
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     log: Arc<Log>,
 }
 
 impl Server {
     /// Starts a server that does with each request what `plan` says. Its threads end with the process.
-    pub(super) fn start(plan: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Server {
+    pub(crate) fn start(plan: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (log, plan) = (Arc::new(Log::default()), Arc::new(plan));
@@ -114,28 +114,28 @@ impl Server {
     }
 
     /// A server that does one act after another, and the last one for ever.
-    pub(super) fn script(acts: Vec<fn() -> Act>) -> Server {
+    pub(crate) fn script(acts: Vec<fn() -> Act>) -> Server {
         Server::start(move |seen| acts[seen.number.min(acts.len() - 1)]())
     }
 
     /// A server that repeats the question.
-    pub(super) fn echo() -> Server {
+    pub(crate) fn echo() -> Server {
         Server::start(|seen| Act::reply(&format!("re: {}", seen.question())))
     }
 
-    pub(super) fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.log.seen.lock().unwrap().clone()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.seen().len()
     }
 
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.log.most_at_once.load(Ordering::SeqCst)
     }
 }
