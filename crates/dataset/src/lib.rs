@@ -29,7 +29,7 @@ pub use encode::{Encoded, Encoder};
 pub use error::{DatasetError, Reject};
 pub use format::Format;
 pub use outcome::{Outcome, Unscorable};
-pub use params::{EncodeOptions, Fields, OnError, ReadOptions, Truncation};
+pub use params::{Answers, EncodeOptions, Fields, OnError, ReadOptions, Truncation};
 pub use sample::{Content, Message, Sample, SampleId};
 pub use selection::{Decision, Selection, Selector};
 pub use template::{Rendered, Template};

@@ -81,13 +81,13 @@ impl Plan {
 
     /// Adds the terms of a target.
     ///
-    /// The target is the last run of supervised tokens, and what follows it is not read. The direct
-    /// term has exactly the same targets after `context`; if that is empty, the first of them has
-    /// nothing to be predicted from and is left out of both.
+    /// The target is the one answer that is supervised, from its first token to its last, and what
+    /// follows it is not read. The direct term has exactly the same targets after `context`; if that
+    /// is empty, the first of them has nothing to be predicted from and is left out of both.
     fn add(&mut self, encoded: &Encoded, context: &[u32], wanted: Wanted) -> Places {
         let mask = &encoded.supervised;
         let end = mask.iter().rposition(|&target| target).map_or(0, |last| last + 1);
-        let start = mask[..end].iter().rposition(|&target| !target).map_or(0, |before| before + 1);
+        let start = mask.iter().position(|&target| target).unwrap_or(end);
         let skipped = usize::from(context.is_empty());
         if start + skipped >= end || start + skipped == 0 {
             return Places::unscorable(wanted, Unscorable::TooFewTokens.into());
