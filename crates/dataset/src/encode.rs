@@ -142,7 +142,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`DatasetError::Render`] if the content does not fit the template, [`DatasetError::Tokenize`] if the tokenizer
-    /// fails: mistakes in the set-up, unlike samples that cannot be scored.
+    /// fails: as a rule mistakes in the set-up, unlike samples that cannot be scored.
     pub fn encode(&self, sample: &Sample) -> Result<Outcome<Encoded>, DatasetError> {
         let unscorable =
             |reason| Ok(Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason });
@@ -190,6 +190,12 @@ impl Encoder {
     /// # Errors
     /// The first error in that order, as [`Encoder::encode`].
     pub fn encode_all(&self, samples: &[Sample]) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
+        self.encode_each(samples).into_iter().collect()
+    }
+
+    /// The same, with an error for each sample that has one: for callers to whom one sample that does not fit is no
+    /// reason to give up the others.
+    pub fn encode_each(&self, samples: &[Sample]) -> Vec<Result<Outcome<Encoded>, DatasetError>> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let share = samples.len().div_ceil(threads).max(1);
         thread::scope(|scope| {
@@ -204,7 +210,7 @@ impl Encoder {
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            outcomes.into_iter().collect()
+            outcomes
         })
     }
 
