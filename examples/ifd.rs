@@ -53,6 +53,9 @@ fn main() -> Result<()> {
         None => vec![None; pool.len()],
     };
 
+    // What the groups cannot be given is said before the long work.
+    selection.check_groups(groups.iter().map(Option::as_deref))?;
+
     // 2. Scores.
     let model = flags.model.load()?;
     let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;

@@ -193,6 +193,12 @@ fn groups_have_their_part() {
     };
     assert_eq!(chosen("--quota=proportional"), (3, 9));
     assert_eq!(chosen("--quota=at-most:4"), (4, 4));
+    // What was left is told that, not that better rows were taken.
+    let lines = Finished { out: folder.path().join("out"), printed: String::new() }.scores();
+    let full = lines.iter().filter(|line| {
+        line["reason"].as_str().is_some_and(|reason| reason.starts_with("its group has its 4: "))
+    });
+    assert_eq!(full.count(), 42 - 8);
     assert_eq!(chosen("--quota=code=8,talk=4"), (8, 4));
     let none = chosen("--quota=none");
     assert_eq!(none.0 + none.1, 12);
@@ -242,6 +248,9 @@ fn what_makes_no_sense_is_refused() {
         &["--group-field=domain", "--count=4", "--quota=at-least:4", "--no-bounds"],
         &["promised 8 rows", "only 4"],
     );
+    refused(&["--group-field=domain", "--quota=math=3"], &["`math`", "code, talk"]);
+    // Before anything was scored.
+    assert!(!folder.path().join("out/terms").exists());
     refused(&["--measures=r-ifd", "--rank=r_ifd", "--request=Guess."], &["{response}"]);
     let pool = folder.path().join("out/selected.jsonl");
     fs::create_dir_all(pool.parent().unwrap()).unwrap();
