@@ -49,7 +49,7 @@ fn main() -> Result<()> {
 
     // 1. Groups, where rows are told apart by a field.
     let groups = match &flags.group_field {
-        Some(field) => groups(&pool, field, &flags.out)?,
+        Some(field) => groups(&pool, field)?,
         None => vec![None; pool.len()],
     };
 

@@ -8,6 +8,7 @@ mod dataset;
 mod detect;
 mod encode;
 mod error;
+mod field;
 mod format;
 mod index;
 mod open;

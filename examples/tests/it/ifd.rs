@@ -25,6 +25,9 @@ fn rows() -> Vec<String> {
         .collect()
 }
 
+/// The usual request has more letters than the model reads tokens.
+const REQUEST: &str = "--request=Asked: {response}?";
+
 struct Ifd {
     flags: Vec<String>,
     out: PathBuf,
@@ -43,8 +46,6 @@ impl Ifd {
             format!("--out={}", out.display()),
             "--max-length=120".to_owned(),
             "--threads=1".to_owned(),
-            // The usual request has more letters than the model reads tokens.
-            "--request=Asked: {response}?".to_owned(),
         ];
         Self { flags: flags.into(), out }
     }
@@ -89,7 +90,8 @@ fn number(line: &Value, field: &str) -> Option<f64> {
 #[test]
 fn scores_and_chosen_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let run = Ifd::new(folder.path(), "out").with(&["--measures=ifd,r-ifd", "--count=7"]).succeed();
+    let flags = ["--measures=ifd,r-ifd", REQUEST, "--count=7"];
+    let run = Ifd::new(folder.path(), "out").with(&flags).succeed();
     let (lines, rows) = (run.scores(), rows());
     assert_eq!(lines.len(), rows.len());
     let mut ranked = Vec::new();
@@ -183,7 +185,6 @@ fn groups_have_their_part() {
     let flags = ["--no-bounds", "--group-field=domain", "--count=12"];
     let chosen = |quota: &str| {
         let run = Ifd::new(folder.path(), "out").with(&flags).with(&[quota]).succeed();
-        assert!(!run.out.join("groups.tmp").exists());
         assert!(run.text("report.html").contains("Rows of each group"));
         let of = |group: &str| {
             let is = |l: &&Value| l["group"] == group && l["selected"] == true;
@@ -210,7 +211,10 @@ fn every_preset_runs_and_a_store_of_another_is_refused() {
     // The templates with a system line need more than the model reads: so many letters are tokens.
     for preset in ["cherry", "superfiltering", "reflection"] {
         let flag = format!("--preset={preset}");
-        let run = Ifd::new(folder.path(), preset).with(&[&flag, "--template=none"]);
+        let mut run = Ifd::new(folder.path(), preset).with(&[&flag, "--template=none"]);
+        if preset == "reflection" {
+            run = run.with(&[REQUEST]);
+        }
         if preset == "cherry" {
             run.refuse(&["template is none", "alpaca or vicuna"]);
             let run =
@@ -238,8 +242,13 @@ fn what_makes_no_sense_is_refused() {
     refused(&["--group-field=colour"], &["no row", "`colour`"]);
     refused(&["--share=1.5"], &["share is 1.5", "between 0 and 1"]);
     refused(&["--count=3", "--share=0.5"], &["cannot be used with"]);
-    refused(&["--rank=r_ifd"], &["r_ifd", "--measures"]);
-    refused(&["--bound=r_ifd<1"], &["r_ifd", "--measures"]);
+    refused(&["--base=survivors"], &["--share"]);
+    let by_preset = ["r_ifd", "the preset superfiltering", "r-ifd", "with --measures"];
+    refused(&["--rank=r_ifd"], &by_preset);
+    refused(&["--bound=r_ifd<1"], &by_preset);
+    refused(&["--measures=ppl"], &["ifd decides", "--measures leaves it out"]);
+    refused(&[REQUEST], &["--request", "the preset superfiltering", "with --measures"]);
+    refused(&[REQUEST, "--measures=ifd"], &["--request", "--measures leaves it out"]);
     refused(&["--bound=ifd"], &["ifd<1"]);
     refused(&["--preset=alpagasus"], &["cherry, superfiltering or reflection"]);
     refused(&["--max-length=4096"], &["max_length is 4096", "at most 128"]);
@@ -251,6 +260,9 @@ fn what_makes_no_sense_is_refused() {
     refused(&["--group-field=domain", "--quota=math=3"], &["`math`", "code, talk"]);
     // Before anything was scored.
     assert!(!folder.path().join("out/terms").exists());
+    let pairs = pools::write(folder.path(), "pairs.tsv", &["eins\tone"]);
+    let pairs = format!("--pool={}", pairs.display());
+    refused(&[&pairs, "--group-field=domain"], &["pairs.tsv", "no field `domain`"]);
     refused(&["--measures=r-ifd", "--rank=r_ifd", "--request=Guess."], &["{response}"]);
     let pool = folder.path().join("out/selected.jsonl");
     fs::create_dir_all(pool.parent().unwrap()).unwrap();
@@ -273,6 +285,7 @@ fn killed_and_resumed_the_bytes_are_the_same() {
         Ifd::new(folder.path(), out).with(&[
             "--shard-rows=3",
             "--measures=ppl,ifd,r-ifd",
+            REQUEST,
             "--share=0.2",
         ])
     };
