@@ -17,6 +17,10 @@ use crate::{ModelFlags, open_rows};
 /// Scores rows by instruction-following difficulty (IFD) and chooses by it.
 ///
 /// A preset says how; any flag below changes what it says.
+///
+/// Written to --out: selected.*, the chosen rows as they came; scores.jsonl, one line a row with its
+/// scores, whether it was selected, and the reason; run.json and report.html. Where a score is null,
+/// `ifd_reason` (of `ifd`, `ppl_cond`, `ppl_direct`) or `r_ifd_reason` says why, if it was asked for.
 #[derive(Parser, Clone, Debug, Serialize)]
 #[command(version)]
 pub struct Flags {

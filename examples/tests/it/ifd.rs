@@ -102,10 +102,12 @@ fn scores_and_chosen_rows() {
         if n % 8 == 5 {
             assert_eq!([cond, direct, ifd, r_ifd], [None; 4]);
             assert_eq!(line["reason"], "no ifd: the target is empty");
+            assert_eq!(line["ifd_reason"], "the target is empty");
             assert_eq!(line["r_ifd_reason"], "the target is empty");
             assert_eq!(line["selected"], false);
             continue;
         }
+        assert!(line.get("ifd_reason").is_none() && line.get("r_ifd_reason").is_none());
         let ratio = cond.unwrap() / direct.unwrap();
         assert!((ifd.unwrap() / ratio - 1.0).abs() < 1e-9);
         let back = number(line, "r_ppl_cond").unwrap() / number(line, "r_ppl_direct").unwrap();
@@ -135,6 +137,29 @@ fn scores_and_chosen_rows() {
         assert!(page.contains(text), "{text}");
     }
     assert!(run.printed.contains("7 chosen of 7"), "{}", run.printed);
+}
+
+#[test]
+fn a_missing_score_has_its_reason_whatever_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let ifd = |flags: &[&str]| Ifd::new(folder.path(), flags[0]).with(&flags[1..]).succeed();
+    let missing = |run: &Finished, reason: &str| {
+        for line in run.scores().iter().skip(5).step_by(8) {
+            assert!(line["ppl_cond"].is_null(), "{line}");
+            assert_eq!(line["ifd_reason"], "the target is empty");
+            assert_eq!(line["reason"], reason);
+        }
+    };
+    let both = ["both", "--measures=ifd,r-ifd", REQUEST, "--rank=r_ifd", "--bound=r_ifd<1"];
+    missing(&ifd(&both), "no r_ifd: the target is empty");
+    let ppl = ifd(&["ppl", "--measures=ppl", "--rank=ppl_cond"]);
+    missing(&ppl, "no ppl_cond: the target is empty");
+    assert!(ppl.scores()[0].get("ifd_reason").is_none());
+    for part in ["ifd_reason", "r_ifd_reason", "highest are taken first unless --lowest-first"] {
+        let help = succeed("ifd", &["--help"]);
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(part), "{part}");
+    }
 }
 
 #[test]
