@@ -12,8 +12,9 @@
 //!
 //! You should see an estimate, a bar with rate and time left, then how many rows fell out and were
 //! chosen, and in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl`,
-//! `run.json` and `report.html`. Run the same command again after an interruption and it goes on
-//! where it was; with another way of choosing it scores nothing again.
+//! `run.json` and `report.html`. A score in `scores.jsonl` is null where there is none, and
+//! `ifd_reason` or `r_ifd_reason` says why. Run the same command again after an interruption and it
+//! goes on where it was; with another way of choosing it scores nothing again.
 
 use std::num::NonZeroUsize;
 
@@ -49,9 +50,12 @@ fn main() -> Result<()> {
 
     // 1. Groups, where rows are told apart by a field.
     let groups = match &flags.group_field {
-        Some(field) => groups(&pool, field, &flags.out)?,
+        Some(field) => groups(&pool, field)?,
         None => vec![None; pool.len()],
     };
+
+    // What the groups cannot be given is said before the long work.
+    selection.check_groups(groups.iter().map(Option::as_deref))?;
 
     // 2. Scores.
     let model = flags.model.load()?;

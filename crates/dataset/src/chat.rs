@@ -10,6 +10,7 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
+use crate::params::Answers;
 use crate::sample::Message;
 use crate::template::Rendered;
 
@@ -97,12 +98,18 @@ impl ChatTemplate {
     /// Renders a conversation. Of each assistant turn that is learned which the model would have to write: what lies
     /// between the rendering of the turns before it with the cue to answer, and the rendering that includes it.
     ///
+    /// The answers before those that `answers` asks for are not looked for: a template may write them as it likes.
+    ///
     /// Both must be beginnings of the whole rendering. A template that rewrites earlier turns (some drop earlier
     /// reasoning) has no such places, which is an error rather than a guess.
-    pub(crate) fn conversation(&self, messages: &[Message]) -> Result<Rendered, String> {
+    pub(crate) fn conversation(
+        &self,
+        messages: &[Message],
+        answers: Answers,
+    ) -> Result<Rendered, String> {
         let text = self.render(messages, false)?;
         let mut targets = Vec::new();
-        for (i, turn) in messages.iter().enumerate() {
+        for (i, turn) in messages.iter().enumerate().skip(answers.first(messages)) {
             if !turn.is_assistant() || turn.content.trim().is_empty() {
                 continue;
             }

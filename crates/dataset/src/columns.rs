@@ -95,6 +95,24 @@ impl ParquetFile {
         Ok(())
     }
 
+    /// The values of any column in the given rows; none where it is null, or if there is no such column.
+    pub(crate) fn values(
+        &self,
+        rows: &[u64],
+        name: &str,
+    ) -> Result<Vec<Option<Value>>, DatasetError> {
+        let mut values = Vec::with_capacity(rows.len());
+        for part in rows.chunks(BATCH_ROWS) {
+            let table = StructArray::from(self.rows(part)?);
+            let column =
+                find(&table, name).map(|column| self.readable(name, column)).transpose()?;
+            values.extend((0..part.len()).map(|row| {
+                column.as_ref().map(|column| value(column, row)).filter(|value| !value.is_null())
+            }));
+        }
+        Ok(values)
+    }
+
     /// Writes the given rows, all columns of them, as a Parquet file; `to` is its name for messages.
     pub(crate) fn copy_rows(
         &self,
@@ -170,14 +188,15 @@ impl ParquetFile {
         wanted
             .iter()
             .filter_map(|&name| Some((name, find(&table, name)?)))
-            .map(|(name, column)| match readable(column) {
-                Ok(column) => Ok((name.clone(), column)),
-                Err(reason) => Err(DatasetError::FormatMismatch {
-                    file: self.path.clone(),
-                    reason: format!("the column `{name}` {reason}"),
-                }),
-            })
+            .map(|(name, column)| Ok((name.clone(), self.readable(name, column)?)))
             .collect()
+    }
+
+    fn readable(&self, name: &str, column: ArrayRef) -> Result<ArrayRef, DatasetError> {
+        readable(column).map_err(|reason| DatasetError::FormatMismatch {
+            file: self.path.clone(),
+            reason: format!("the column `{name}` {reason}"),
+        })
     }
 
     fn parse(&self, columns: &[(String, ArrayRef)], row: usize) -> Result<Parsed, Fault> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::DatasetError;
 use crate::outcome::{Outcome, Unscorable};
-use crate::params::{EncodeOptions, Truncation};
+use crate::params::{Answers, EncodeOptions, Truncation};
 use crate::sample::{Sample, SampleId};
 use crate::template::{Rendered, Surroundings, Template};
 use crate::tokenizer::TextTokenizer;
@@ -98,7 +98,7 @@ impl Encoder {
 
     /// Everything that decides the tokens of a sample, for manifests: equal descriptions give equal encodings.
     pub fn description(&self) -> Value {
-        json!({
+        let mut description = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "tokenizer": self.tokenizer.fingerprint(),
             "template": self.template.name(),
@@ -106,7 +106,12 @@ impl Encoder {
             "max_length": self.options.max_length,
             "truncation": self.options.truncation,
             "append_eos": self.options.append_eos,
-        })
+        });
+        // Named where it is not the rule, so that what was made before there was a choice is still known.
+        if self.options.answers != Answers::All {
+            description["answers"] = json!(self.options.answers);
+        }
+        description
     }
 
     fn target_language(&self) -> Option<&str> {
@@ -129,6 +134,7 @@ impl Encoder {
             target_language: self.target_language(),
             eos: self.tokenizer.eos_text(),
             chat: self.tokenizer.chat(),
+            answers: self.options.answers,
         }
     }
 
@@ -136,11 +142,11 @@ impl Encoder {
     ///
     /// # Errors
     /// [`DatasetError::Render`] if the content does not fit the template, [`DatasetError::Tokenize`] if the tokenizer
-    /// fails: mistakes in the set-up, unlike samples that cannot be scored.
+    /// fails: as a rule mistakes in the set-up, unlike samples that cannot be scored.
     pub fn encode(&self, sample: &Sample) -> Result<Outcome<Encoded>, DatasetError> {
         let unscorable =
             |reason| Ok(Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason });
-        if sample.content.target_is_blank() {
+        if sample.content.is_blank(self.options.answers) {
             return unscorable(Unscorable::EmptyTarget);
         }
         let rendered = self.render(sample)?;
@@ -184,6 +190,12 @@ impl Encoder {
     /// # Errors
     /// The first error in that order, as [`Encoder::encode`].
     pub fn encode_all(&self, samples: &[Sample]) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
+        self.encode_each(samples).into_iter().collect()
+    }
+
+    /// The same, with an error for each sample that has one: for callers to whom one sample that does not fit is no
+    /// reason to give up the others.
+    pub fn encode_each(&self, samples: &[Sample]) -> Vec<Result<Outcome<Encoded>, DatasetError>> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let share = samples.len().div_ceil(threads).max(1);
         thread::scope(|scope| {
@@ -198,7 +210,7 @@ impl Encoder {
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            outcomes.into_iter().collect()
+            outcomes
         })
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
 use crate::format::Format;
+use crate::sample::Message;
 
 /// What happens at a row that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,28 @@ pub enum Truncation {
     KeepPrefix,
 }
 
+/// Which answers of a conversation are targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// All of them, as in training.
+    #[default]
+    All,
+    /// The last alone, for what is said of one answer; the earlier ones are part of its prompt. A conversation whose last
+    /// answer is blank, or cut away by the length limit, is unscorable: no earlier answer stands in for it.
+    Last,
+}
+
+impl Answers {
+    /// The turn from which on answers are targets.
+    pub(crate) fn first(self, turns: &[Message]) -> usize {
+        match self {
+            Answers::All => 0,
+            Answers::Last => turns.iter().rposition(Message::is_assistant).unwrap_or(turns.len()),
+        }
+    }
+}
+
 /// How samples become tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -93,6 +116,8 @@ pub struct EncodeOptions {
     pub max_length: usize,
     /// What happens to longer samples.
     pub truncation: Truncation,
+    /// Which answers of a conversation are targets.
+    pub answers: Answers,
     /// Whether the end-of-sequence token is put after the last response and learned (default true). Without effect if the
     /// tokenizer has none, and with [`Template::Chat`](crate::Template::Chat), which writes its own end marker.
     pub append_eos: bool,
@@ -106,6 +131,7 @@ impl Default for EncodeOptions {
         EncodeOptions {
             max_length: 512,
             truncation: Truncation::default(),
+            answers: Answers::default(),
             append_eos: true,
             target_language: None,
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::params::Answers;
+
 /// Hexadecimal digits of a content hash used as an id: 80 bits, so that two different rows of a
 /// million share one with a probability below 10⁻¹².
 const HASH_ID_DIGITS: usize = 20;
@@ -129,11 +131,16 @@ impl Content {
 
     /// Whether there is nothing to learn: no answer, or answers of whitespace only.
     pub fn target_is_blank(&self) -> bool {
+        self.is_blank(Answers::All)
+    }
+
+    /// The same, of some answers only.
+    pub(crate) fn is_blank(&self, answers: Answers) -> bool {
         let blank = |text: &str| text.trim().is_empty();
         match self {
             Content::Instruction { output, .. } => blank(output),
             Content::Translation { target, .. } => blank(target),
-            Content::Chat { messages } => messages
+            Content::Chat { messages } => messages[answers.first(messages)..]
                 .iter()
                 .filter(|message| message.is_assistant())
                 .all(|message| blank(&message.content)),

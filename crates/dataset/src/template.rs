@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::ChatTemplate;
 use crate::error::DatasetError;
+use crate::params::Answers;
 use crate::sample::{Content, Message, Sample};
 
 /// The shape that text takes around instruction and answer.
@@ -56,6 +57,8 @@ pub(crate) struct Surroundings<'a> {
     /// The end-of-sequence token as text.
     pub(crate) eos: Option<&'a str>,
     pub(crate) chat: Option<&'a ChatTemplate>,
+    /// Which answers are learned.
+    pub(crate) answers: Answers,
 }
 
 const ALPACA_WITH_INPUT: &str = "Below is an instruction that describes a task, paired with an input that provides \
@@ -111,10 +114,10 @@ impl Template {
             Template::None => single_turn(content, language).map(|turn| bare(&turn)),
             Template::Translation { target_language } => translation(content, target_language),
             Template::Vicuna => {
-                conversation(content, language).and_then(|turns| vicuna(&turns, around.eos))
+                conversation(content, language).and_then(|turns| vicuna(&turns, around))
             }
             Template::Chat => conversation(content, language).and_then(|turns| match around.chat {
-                Some(template) => template.conversation(&turns),
+                Some(template) => template.conversation(&turns, around.answers),
                 None => Err("the tokenizer has no chat template".to_owned()),
             }),
         }
@@ -269,11 +272,13 @@ fn translation_prompt(source: &str, language: &str) -> String {
 
 /// The separating space belongs to the answer: it is what the model writes first after `ASSISTANT:`, and most tokenizers
 /// make it part of the answer's first token.
-fn vicuna(turns: &[Message], eos: Option<&str>) -> Result<Rendered, String> {
+fn vicuna(turns: &[Message], around: Surroundings<'_>) -> Result<Rendered, String> {
+    let eos = around.eos;
     let (system, turns) = match turns {
         [first, rest @ ..] if first.role == "system" => (first.content.as_str(), rest),
         all => (VICUNA_SYSTEM, all),
     };
+    let first = around.answers.first(turns);
     let mut draft = Draft::default().given(system).given(" ");
     for (i, turn) in turns.iter().enumerate() {
         let last = i + 1 == turns.len();
@@ -286,7 +291,7 @@ fn vicuna(turns: &[Message], eos: Option<&str>) -> Result<Rendered, String> {
                 let draft = draft.given("ASSISTANT:");
                 // The last answer is closed by the encoder, if at all.
                 let end = if last { "" } else { eos.unwrap_or_default() };
-                let draft = if turn.content.trim().is_empty() {
+                let draft = if i < first || turn.content.trim().is_empty() {
                     draft.given(" ").given(&turn.content).given(end)
                 } else {
                     draft.learned(&[" ", &turn.content, end])

@@ -15,7 +15,7 @@ pub enum IfdError {
     /// The model could not be run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The data could not be read, or a row does not fit the template.
+    /// The data could not be read, or are not what the template is for.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// Stored scores could not be written, read, or belong to another run.
@@ -44,6 +44,15 @@ pub enum IfdError {
     Incomplete {
         /// The folder.
         dir: String,
+    },
+    /// A chat template that cannot write a conversation at all.
+    #[error(
+        "the tokenizer's chat template cannot write even one question and one answer: {reason}; \
+         choose another template"
+    )]
+    ChatTemplate {
+        /// What is wrong.
+        reason: String,
     },
     /// A translation row cannot be put into words without the language it is translated into.
     #[error(

@@ -29,7 +29,7 @@ impl Scorer<'_> {
     /// Estimates a pass over `samples` samples that are like `few` of them.
     ///
     /// # Errors
-    /// Content that does not fit the template.
+    /// As [`Scorer::score`], but for the model.
     pub fn estimate(&self, few: &[Sample], samples: usize) -> Result<Estimate, IfdError> {
         let (plan, _) = self.planner().plan(few)?;
         let scale = samples as f64 / few.len().max(1) as f64;

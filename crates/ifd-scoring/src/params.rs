@@ -1,7 +1,7 @@
 //! What a caller can choose about scoring.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{EncodeOptions, Template, Truncation};
+use tamis_dataset::{Answers, EncodeOptions, Template, Truncation};
 
 use crate::IfdError;
 use crate::error::parameter;
@@ -148,11 +148,12 @@ impl ScoreParams {
         }
     }
 
-    /// How samples become tokens: nothing is added after the answer.
+    /// How samples become tokens: of several answers the last is scored, and nothing is added after it.
     pub(crate) fn encoding(&self) -> EncodeOptions {
         EncodeOptions {
             max_length: self.max_length,
             truncation: self.truncation,
+            answers: Answers::Last,
             append_eos: false,
             target_language: self.target_language.clone(),
         }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tamis_dataset::{Content, Encoded, Encoder, Outcome, Sample, Template, Unscorable};
+use tamis_dataset::{
+    Content, DatasetError, Encoded, Encoder, Outcome, Sample, Template, Unscorable,
+};
 
 use crate::reversed::{exchange, reversed};
 use crate::{IfdError, Measured, Reason, ScoreParams, Term, Terms};
@@ -81,13 +83,13 @@ impl Plan {
 
     /// Adds the terms of a target.
     ///
-    /// The target is the last run of supervised tokens, and what follows it is not read. The direct
-    /// term has exactly the same targets after `context`; if that is empty, the first of them has
-    /// nothing to be predicted from and is left out of both.
+    /// The target is the one answer that is supervised, from its first token to its last, and what
+    /// follows it is not read. The direct term has exactly the same targets after `context`; if that
+    /// is empty, the first of them has nothing to be predicted from and is left out of both.
     fn add(&mut self, encoded: &Encoded, context: &[u32], wanted: Wanted) -> Places {
         let mask = &encoded.supervised;
         let end = mask.iter().rposition(|&target| target).map_or(0, |last| last + 1);
-        let start = mask[..end].iter().rposition(|&target| !target).map_or(0, |before| before + 1);
+        let start = mask.iter().position(|&target| target).unwrap_or(end);
         let skipped = usize::from(context.is_empty());
         if start + skipped >= end || start + skipped == 0 {
             return Places::unscorable(wanted, Unscorable::TooFewTokens.into());
@@ -117,6 +119,7 @@ impl Planner<'_> {
     /// The rows that `samples` need, and for each sample the places of its answer's and its
     /// instruction's terms.
     pub(crate) fn plan(&self, samples: &[Sample]) -> Result<(Plan, Vec<[Places; 2]>), IfdError> {
+        self.check_language(samples)?;
         let measures = self.params.measures;
         let mut plan = Plan::default();
         let answer = Wanted { conditional: measures.ppl || measures.ifd, direct: measures.ifd };
@@ -136,6 +139,19 @@ impl Planner<'_> {
             self.side(&mut plan, askable, instruction, places.iter_mut().map(|p| &mut p[1]))?;
         }
         Ok((plan, places))
+    }
+
+    /// Refuses translations that no template but their own can put into words, which is a matter of
+    /// the settings and not of a sample.
+    fn check_language(&self, samples: &[Sample]) -> Result<(), IfdError> {
+        let own = matches!(self.params.template, Template::Translation { .. });
+        let translation = |sample: &&Sample| matches!(sample.content, Content::Translation { .. });
+        match samples.iter().find(translation) {
+            Some(sample) if !own && self.params.target_language.is_none() => {
+                Err(IfdError::TargetLanguage { id: sample.id.clone(), index: sample.index })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The sample, if its template has a place for it.
@@ -170,18 +186,37 @@ impl Planner<'_> {
                 Err(reason) => refused.push(Some(reason)),
             }
         }
-        let mut outcomes = self.encoder.encode_all(&asked)?.into_iter();
+        let mut outcomes = self.encoder.encode_each(&asked).into_iter();
         for (place, refused) in places.zip(refused) {
             *place = match (refused, if refused.is_some() { None } else { outcomes.next() }) {
                 (Some(reason), _) => Places::unscorable(wanted, reason),
-                (None, Some(Outcome::Scored(encoded))) => plan.add(&encoded, self.context, wanted),
-                (None, Some(Outcome::Unscorable { reason, .. })) => {
+                (None, Some(Ok(Outcome::Scored(encoded)))) => {
+                    plan.add(&encoded, self.context, wanted)
+                }
+                (None, Some(Ok(Outcome::Unscorable { reason, .. }))) => {
                     Places::unscorable(wanted, reason.into())
                 }
+                (None, Some(Err(error))) => Places::unscorable(wanted, self.own_fault(error)?),
                 // One outcome a sample asked.
                 (None, None) => Places::unscorable(wanted, Unscorable::TooFewTokens.into()),
             };
         }
         Ok(())
+    }
+
+    /// The reason that an error is to the one sample it is about: a pass of hours does not end at a
+    /// conversation with a turn too many. What is wrong with all of them stays an error.
+    fn own_fault(&self, error: DatasetError) -> Result<Reason, DatasetError> {
+        match error {
+            // It takes nothing but translations.
+            DatasetError::Render { .. }
+                if matches!(self.params.template, Template::Translation { .. }) =>
+            {
+                Err(error)
+            }
+            DatasetError::Render { .. } => Ok(Reason::DoesNotFitTemplate),
+            DatasetError::Tokenize { .. } => Ok(Reason::NotTokenized),
+            other => Err(other),
+        }
     }
 }

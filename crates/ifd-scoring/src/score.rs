@@ -16,6 +16,11 @@ pub enum Reason {
     Sample(Unscorable),
     /// A conversation of more than one question and answer, where only one has a place.
     SeveralTurns,
+    /// The template cannot write it: a turn of a role that it does not know, roles in an order that
+    /// it refuses, an answer whose place in the text it does not tell.
+    DoesNotFitTemplate,
+    /// The tokenizer cannot read its text.
+    NotTokenized,
 }
 
 impl From<Unscorable> for Reason {
@@ -31,6 +36,8 @@ impl fmt::Display for Reason {
             Self::SeveralTurns => {
                 f.write_str("the conversation is not one question and one answer")
             }
+            Self::DoesNotFitTemplate => f.write_str("the template cannot write it"),
+            Self::NotTokenized => f.write_str("the tokenizer cannot read its text"),
         }
     }
 }

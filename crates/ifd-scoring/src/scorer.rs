@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tamis_dataset::{Encoder, Sample, TextTokenizer};
+use tamis_dataset::{Content, DatasetError, Encoder, Message, Sample, Template, TextTokenizer};
 use tamis_model::CausalLm;
 
 use crate::batches::mean_losses;
@@ -45,8 +45,9 @@ impl<'a> Scorer<'a> {
     /// Puts a model, its tokenizer and the settings together.
     ///
     /// # Errors
-    /// Settings that [`ScoreParams::check`] refuses, a length limit beyond what the model reads, or
-    /// a tokenizer with ids that the model does not embed.
+    /// Settings that [`ScoreParams::check`] refuses, a length limit beyond what the model reads, a
+    /// tokenizer with ids that the model does not embed, or a chat template that cannot write even
+    /// one question and one answer.
     pub fn new(
         model: &'a dyn CausalLm,
         tokenizer: impl Into<Arc<TextTokenizer>>,
@@ -64,6 +65,7 @@ impl<'a> Scorer<'a> {
         }
         let context = direct_context(&tokenizer, &params)?;
         let encoder = Encoder::new(tokenizer, params.template.clone(), params.encoding())?;
+        check_template(&encoder)?;
         Ok(Self { model, encoder, params, context })
     }
 
@@ -105,7 +107,9 @@ impl<'a> Scorer<'a> {
     /// same answer under two instructions has one direct term) is run once.
     ///
     /// # Errors
-    /// What the model reports, or content that does not fit the template at all.
+    /// What the model reports; a translation without a language to translate into, or content that
+    /// is none where the template is for translations. A single sample that the template or the
+    /// tokenizer cannot cope with is no error but has a [`Reason`](crate::Reason).
     pub fn score(&self, samples: &[Sample]) -> Result<Vec<SampleScores>, IfdError> {
         Ok(self.score_counted(samples)?.0)
     }
@@ -151,6 +155,27 @@ impl<'a> Scorer<'a> {
 
     pub(crate) fn planner(&self) -> Planner<'_> {
         Planner { encoder: &self.encoder, params: &self.params, context: &self.context }
+    }
+}
+
+/// Refuses a chat template that fails whatever it is given: later its failures are the samples' own,
+/// and all of them would silently be without a score.
+fn check_template(encoder: &Encoder) -> Result<(), IfdError> {
+    if *encoder.template() != Template::Chat {
+        return Ok(());
+    }
+    // Some insist on a system message.
+    let plain: &[&str] = &["user", "assistant"];
+    let attempts = [plain, &["system", "user", "assistant"]].map(|roles| {
+        let messages = roles.iter().map(|role| Message::new(*role, "a")).collect();
+        encoder.render(&Sample { id: "".into(), index: 0, content: Content::Chat { messages } })
+    });
+    match attempts {
+        [Err(DatasetError::Render { reason, .. }), Err(_)] => {
+            Err(IfdError::ChatTemplate { reason })
+        }
+        [Err(error), Err(_)] => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

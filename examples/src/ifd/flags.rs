@@ -17,6 +17,10 @@ use crate::{ModelFlags, open_rows};
 /// Scores rows by instruction-following difficulty (IFD) and chooses by it.
 ///
 /// A preset says how; any flag below changes what it says.
+///
+/// Written to --out: selected.*, the chosen rows as they came; scores.jsonl, one line a row with its
+/// scores, whether it was selected, and the reason; run.json and report.html. Where a score is null,
+/// `ifd_reason` (of `ifd`, `ppl_cond`, `ppl_direct`) or `r_ifd_reason` says why, if it was asked for.
 #[derive(Parser, Clone, Debug, Serialize)]
 #[command(version)]
 pub struct Flags {
@@ -63,14 +67,15 @@ pub struct Flags {
     /// [default: the preset's]
     #[arg(long, value_enum)]
     pub direct: Option<DirectKind>,
-    /// Request to guess the instruction, with {response} for the answer
+    /// Request to guess the instruction, with {response} for the answer; for r-ifd
     #[arg(long)]
     pub request: Option<String>,
 
-    /// Score to rank by: ifd, `r_ifd`, `ppl_cond` or `ppl_direct`
+    /// Score to rank by: ifd, `r_ifd`, `ppl_cond` or `ppl_direct`; of any, the highest are taken
+    /// first unless --lowest-first is given
     #[arg(long, default_value_t = Measure::Ifd)]
     pub rank: Measure,
-    /// Take the lowest scores first
+    /// Take the lowest scores first, which is what `r_ifd` and perplexities usually want
     #[arg(long)]
     pub lowest_first: bool,
     /// Bound that every chosen row keeps, such as 'ifd<1' or 'ifd>=0.2'; may be repeated [default:
@@ -87,9 +92,9 @@ pub struct Flags {
     #[arg(long)]
     pub share: Option<f64>,
     /// What --share is a share of: all rows, or the survivors of the bounds
-    #[arg(long, value_enum, default_value = "all")]
+    #[arg(long, value_enum, default_value = "all", requires = "share")]
     pub base: BaseKind,
-    /// Field of a row (of the JSON formats) that says which group it belongs to
+    /// Field of a row (JSON) or column (Parquet) that says which group it belongs to
     #[arg(long)]
     pub group_field: Option<String>,
     /// What groups are promised: none, proportional, at-least:N, at-most:N or GROUP=N,GROUP=N
@@ -215,9 +220,27 @@ impl Flags {
             };
         }
         if let Some(request) = &self.request {
+            ensure!(
+                params.measures.r_ifd,
+                "--request is for r_ifd, but {}",
+                self.not_computed("r-ifd")
+            );
             params.request.clone_from(request);
         }
         Ok(params.check()?)
+    }
+
+    /// Why a score is not computed, and what to do about it.
+    fn not_computed(&self, measure: &str) -> String {
+        if self.measures.is_empty() {
+            format!(
+                "the preset {} does not compute it; list all that is to be computed, {measure} \
+                 among it, with --measures",
+                self.preset
+            )
+        } else {
+            format!("--measures leaves it out; add {measure} to it")
+        }
     }
 
     /// How rows are chosen: the preset, with what was changed. A bound of the preset's on a score
@@ -246,9 +269,15 @@ impl Flags {
             self.bound.clone()
         };
         for measure in bounds.iter().map(|bound| bound.measure).chain([self.rank]) {
+            let wanted = match measure {
+                Measure::PplCond => "ppl",
+                Measure::PplDirect | Measure::Ifd => "ifd",
+                Measure::RIfd => "r-ifd",
+            };
             ensure!(
                 computed(measure),
-                "{measure} decides about rows, but --measures leaves it out"
+                "{measure} decides about rows (--rank, --bound), but {}",
+                self.not_computed(wanted)
             );
         }
         let base = match self.base {

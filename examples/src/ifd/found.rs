@@ -42,8 +42,11 @@ pub struct Line {
     pub group: Option<String>,
     /// Whether it was chosen.
     pub selected: bool,
-    /// Why, or why not; why there is no IFD, if that decided.
+    /// Why it was chosen, or why not.
     pub reason: String,
+    /// Why there is no `ifd`, `ppl_cond` or `ppl_direct` where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ifd_reason: Option<String>,
     /// Why there is no `r_ifd`, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r_ifd_reason: Option<String>,
@@ -79,6 +82,7 @@ impl Found<'_> {
             group: candidate.group.clone(),
             selected: decision.selected,
             reason: decision.reason.clone(),
+            ifd_reason: ifd_reason(sample).as_ref().map(Reason::to_string),
             r_ifd_reason: sample.r_ifd().reason().as_ref().map(Reason::to_string),
         })
         .collect()
@@ -210,6 +214,12 @@ impl Found<'_> {
         }
         table
     }
+}
+
+/// Why the answer lacks a score that was asked for.
+fn ifd_reason(sample: &SampleScores) -> Option<Reason> {
+    let scores = [sample.ifd(), sample.ppl_cond(), sample.ppl_direct()];
+    scores.iter().find_map(Measured::reason)
 }
 
 /// exp(L).

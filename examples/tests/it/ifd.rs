@@ -25,6 +25,9 @@ fn rows() -> Vec<String> {
         .collect()
 }
 
+/// The usual request has more letters than the model reads tokens.
+const REQUEST: &str = "--request=Asked: {response}?";
+
 struct Ifd {
     flags: Vec<String>,
     out: PathBuf,
@@ -43,8 +46,6 @@ impl Ifd {
             format!("--out={}", out.display()),
             "--max-length=120".to_owned(),
             "--threads=1".to_owned(),
-            // The usual request has more letters than the model reads tokens.
-            "--request=Asked: {response}?".to_owned(),
         ];
         Self { flags: flags.into(), out }
     }
@@ -89,7 +90,8 @@ fn number(line: &Value, field: &str) -> Option<f64> {
 #[test]
 fn scores_and_chosen_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let run = Ifd::new(folder.path(), "out").with(&["--measures=ifd,r-ifd", "--count=7"]).succeed();
+    let flags = ["--measures=ifd,r-ifd", REQUEST, "--count=7"];
+    let run = Ifd::new(folder.path(), "out").with(&flags).succeed();
     let (lines, rows) = (run.scores(), rows());
     assert_eq!(lines.len(), rows.len());
     let mut ranked = Vec::new();
@@ -100,10 +102,12 @@ fn scores_and_chosen_rows() {
         if n % 8 == 5 {
             assert_eq!([cond, direct, ifd, r_ifd], [None; 4]);
             assert_eq!(line["reason"], "no ifd: the target is empty");
+            assert_eq!(line["ifd_reason"], "the target is empty");
             assert_eq!(line["r_ifd_reason"], "the target is empty");
             assert_eq!(line["selected"], false);
             continue;
         }
+        assert!(line.get("ifd_reason").is_none() && line.get("r_ifd_reason").is_none());
         let ratio = cond.unwrap() / direct.unwrap();
         assert!((ifd.unwrap() / ratio - 1.0).abs() < 1e-9);
         let back = number(line, "r_ppl_cond").unwrap() / number(line, "r_ppl_direct").unwrap();
@@ -133,6 +137,29 @@ fn scores_and_chosen_rows() {
         assert!(page.contains(text), "{text}");
     }
     assert!(run.printed.contains("7 chosen of 7"), "{}", run.printed);
+}
+
+#[test]
+fn a_missing_score_has_its_reason_whatever_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let ifd = |flags: &[&str]| Ifd::new(folder.path(), flags[0]).with(&flags[1..]).succeed();
+    let missing = |run: &Finished, reason: &str| {
+        for line in run.scores().iter().skip(5).step_by(8) {
+            assert!(line["ppl_cond"].is_null(), "{line}");
+            assert_eq!(line["ifd_reason"], "the target is empty");
+            assert_eq!(line["reason"], reason);
+        }
+    };
+    let both = ["both", "--measures=ifd,r-ifd", REQUEST, "--rank=r_ifd", "--bound=r_ifd<1"];
+    missing(&ifd(&both), "no r_ifd: the target is empty");
+    let ppl = ifd(&["ppl", "--measures=ppl", "--rank=ppl_cond"]);
+    missing(&ppl, "no ppl_cond: the target is empty");
+    assert!(ppl.scores()[0].get("ifd_reason").is_none());
+    for part in ["ifd_reason", "r_ifd_reason", "highest are taken first unless --lowest-first"] {
+        let help = succeed("ifd", &["--help"]);
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(part), "{part}");
+    }
 }
 
 #[test]
@@ -183,7 +210,6 @@ fn groups_have_their_part() {
     let flags = ["--no-bounds", "--group-field=domain", "--count=12"];
     let chosen = |quota: &str| {
         let run = Ifd::new(folder.path(), "out").with(&flags).with(&[quota]).succeed();
-        assert!(!run.out.join("groups.tmp").exists());
         assert!(run.text("report.html").contains("Rows of each group"));
         let of = |group: &str| {
             let is = |l: &&Value| l["group"] == group && l["selected"] == true;
@@ -193,6 +219,12 @@ fn groups_have_their_part() {
     };
     assert_eq!(chosen("--quota=proportional"), (3, 9));
     assert_eq!(chosen("--quota=at-most:4"), (4, 4));
+    // What was left is told that, not that better rows were taken.
+    let lines = Finished { out: folder.path().join("out"), printed: String::new() }.scores();
+    let full = lines.iter().filter(|line| {
+        line["reason"].as_str().is_some_and(|reason| reason.starts_with("its group has its 4: "))
+    });
+    assert_eq!(full.count(), 42 - 8);
     assert_eq!(chosen("--quota=code=8,talk=4"), (8, 4));
     let none = chosen("--quota=none");
     assert_eq!(none.0 + none.1, 12);
@@ -204,7 +236,10 @@ fn every_preset_runs_and_a_store_of_another_is_refused() {
     // The templates with a system line need more than the model reads: so many letters are tokens.
     for preset in ["cherry", "superfiltering", "reflection"] {
         let flag = format!("--preset={preset}");
-        let run = Ifd::new(folder.path(), preset).with(&[&flag, "--template=none"]);
+        let mut run = Ifd::new(folder.path(), preset).with(&[&flag, "--template=none"]);
+        if preset == "reflection" {
+            run = run.with(&[REQUEST]);
+        }
         if preset == "cherry" {
             run.refuse(&["template is none", "alpaca or vicuna"]);
             let run =
@@ -232,8 +267,13 @@ fn what_makes_no_sense_is_refused() {
     refused(&["--group-field=colour"], &["no row", "`colour`"]);
     refused(&["--share=1.5"], &["share is 1.5", "between 0 and 1"]);
     refused(&["--count=3", "--share=0.5"], &["cannot be used with"]);
-    refused(&["--rank=r_ifd"], &["r_ifd", "--measures"]);
-    refused(&["--bound=r_ifd<1"], &["r_ifd", "--measures"]);
+    refused(&["--base=survivors"], &["--share"]);
+    let by_preset = ["r_ifd", "the preset superfiltering", "r-ifd", "with --measures"];
+    refused(&["--rank=r_ifd"], &by_preset);
+    refused(&["--bound=r_ifd<1"], &by_preset);
+    refused(&["--measures=ppl"], &["ifd decides", "--measures leaves it out"]);
+    refused(&[REQUEST], &["--request", "the preset superfiltering", "with --measures"]);
+    refused(&[REQUEST, "--measures=ifd"], &["--request", "--measures leaves it out"]);
     refused(&["--bound=ifd"], &["ifd<1"]);
     refused(&["--preset=alpagasus"], &["cherry, superfiltering or reflection"]);
     refused(&["--max-length=4096"], &["max_length is 4096", "at most 128"]);
@@ -242,6 +282,12 @@ fn what_makes_no_sense_is_refused() {
         &["--group-field=domain", "--count=4", "--quota=at-least:4", "--no-bounds"],
         &["promised 8 rows", "only 4"],
     );
+    refused(&["--group-field=domain", "--quota=math=3"], &["`math`", "code, talk"]);
+    // Before anything was scored.
+    assert!(!folder.path().join("out/terms").exists());
+    let pairs = pools::write(folder.path(), "pairs.tsv", &["eins\tone"]);
+    let pairs = format!("--pool={}", pairs.display());
+    refused(&[&pairs, "--group-field=domain"], &["pairs.tsv", "no field `domain`"]);
     refused(&["--measures=r-ifd", "--rank=r_ifd", "--request=Guess."], &["{response}"]);
     let pool = folder.path().join("out/selected.jsonl");
     fs::create_dir_all(pool.parent().unwrap()).unwrap();
@@ -264,6 +310,7 @@ fn killed_and_resumed_the_bytes_are_the_same() {
         Ifd::new(folder.path(), out).with(&[
             "--shard-rows=3",
             "--measures=ppl,ifd,r-ifd",
+            REQUEST,
             "--share=0.2",
         ])
     };

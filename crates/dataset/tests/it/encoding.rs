@@ -282,6 +282,11 @@ fn many_at_once_equal_one_by_one() {
     broken[30].content = instruction("a", "", "b");
     let message = encoder.encode_all(&broken).unwrap_err().to_string();
     assert!(message.contains("`s5`"), "{message}");
+    // Or each by itself.
+    for (i, outcome) in encoder.encode_each(&broken).into_iter().enumerate() {
+        assert_eq!(outcome.is_err(), [5, 30].contains(&i), "{i}");
+        assert!(outcome.is_err() || outcome.unwrap() == together[i], "{i}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every format is recognised and read; the small freedoms of text files make no difference.
 
+use serde_json::json;
 use tamis_dataset::{Dataset, DatasetError, Fields, Format, ReadOptions};
 
 use crate::support::{Folder, all, instruction, pair, talk};
@@ -246,4 +247,26 @@ fn memory_of_a_million_rows() {
         println!("{name}: peak memory grew by {grown} KiB");
         assert!(grown < 160 << 10, "opening {name} took {grown} KiB");
     }
+}
+
+#[test]
+fn fields_that_no_format_knows() {
+    let folder = Folder::new();
+    let rows = [
+        r#"{"instruction": "a", "output": "b", "domain": "code", "meta": {"level": 2}}"#,
+        r#"{"instruction": "a", "domain": "lost"}"#,
+        r#"{"instruction": "c", "output": "d", "domain": null, "meta.level": true}"#,
+        r#"{"instruction": "e", "output": "f", "meta": 3}"#,
+    ];
+    let check = |data: Dataset| {
+        assert_eq!(data.field("domain").unwrap(), [Some(json!("code")), None, None]);
+        assert_eq!(data.field("meta.level").unwrap(), [Some(json!(2)), Some(json!(true)), None]);
+        assert_eq!(data.field("colour").unwrap(), [None, None, None]);
+    };
+    check(folder.open_skipping("rows.jsonl", rows.join("\n")).unwrap());
+    check(folder.open_skipping("rows.json", format!("[{}]", rows.join(",\n"))).unwrap());
+
+    let pairs = folder.open("pairs.tsv", "eins\tone\n").unwrap();
+    let message = pairs.field("domain").unwrap_err().to_string();
+    assert!(message.contains("pairs.tsv") && message.contains("`domain`"), "{message}");
 }

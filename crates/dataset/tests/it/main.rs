@@ -1,6 +1,7 @@
 //! Tests of the public interface.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::format_collect)]
 
+mod answers;
 mod batches;
 mod chat;
 mod encoding;

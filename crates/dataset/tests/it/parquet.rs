@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray,
-    StringViewArray, StructArray, UInt64Array,
+    ArrayRef, BooleanArray, DictionaryArray, Int64Array, LargeStringArray, ListArray, RecordBatch,
+    StringArray, StringViewArray, StructArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field};
 use arrow_select::concat::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
+use serde_json::json;
 use tamis_dataset::{Dataset, DatasetError, Fields, Format, ReadOptions};
 
 use crate::support::{Folder, all, ids, instruction, pair, skipping};
@@ -169,4 +170,33 @@ fn what_cannot_be_read() {
 
     let message = open(&folder.file("q.parquet", "PAR1")).unwrap_err().to_string();
     assert!(message.contains("q.parquet as Parquet"), "{message}");
+}
+
+#[test]
+fn a_column_that_no_row_needs() {
+    let folder = Folder::new();
+    let path = folder.path().join("g.parquet");
+    let domain: DictionaryArray<Int32Type> = ["code", "talk", "code"].into_iter().collect();
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new("level", DataType::Int64, true)),
+        Arc::new(Int64Array::from(vec![Some(1), None, Some(3)])) as ArrayRef,
+    )]);
+    write(
+        &path,
+        vec![
+            ("src", Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]))),
+            ("tgt", texts(&["x", "y", "z"])),
+            ("domain", Arc::new(domain)),
+            ("meta", Arc::new(inner)),
+            ("good", Arc::new(BooleanArray::from(vec![true, false, true]))),
+        ],
+    );
+    // The row without a source is left out, and its fields with it.
+    let data = Dataset::open(&path, &skipping()).unwrap();
+    let field = |name: &str| data.field(name).unwrap();
+    assert_eq!(field("domain"), [Some(json!("code")), Some(json!("code"))]);
+    assert_eq!(field("meta.level"), [Some(json!(1)), Some(json!(3))]);
+    assert_eq!(field("colour"), [None, None]);
+    let message = data.field("good").unwrap_err().to_string();
+    assert!(message.contains("column `good`") && message.contains("Boolean"), "{message}");
 }

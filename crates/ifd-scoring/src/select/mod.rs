@@ -4,7 +4,7 @@ mod bound;
 mod params;
 mod quota;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tamis_dataset::{Decision, SampleId, Selection, Selector};
 
@@ -82,6 +82,21 @@ impl ScoreSelector {
         Ok(self.params.take.of(candidates.len(), survivors))
     }
 
+    /// Refuses a quota that cannot be kept with the groups of all candidates, one each, before they
+    /// are scored: with a group that there is not, or with promises beyond the rows to be chosen.
+    /// Whatever is within the bounds later, promises are counted as far as the groups have rows, and
+    /// the rows to be chosen as if all were within them.
+    ///
+    /// # Errors
+    /// [`IfdError::UnknownGroup`], [`IfdError::Quota`].
+    pub fn check_groups<'g>(
+        &self,
+        groups: impl ExactSizeIterator<Item = Option<&'g str>>,
+    ) -> Result<(), IfdError> {
+        let budget = self.params.take.of(groups.len(), groups.len());
+        quota::check(&self.params.quota, groups, budget)
+    }
+
     /// Decides about every candidate, within the budget that the settings say.
     ///
     /// # Errors
@@ -136,16 +151,15 @@ impl Selector for ScoreSelector {
     /// to groups that cannot be kept.
     fn select(&self, candidates: &[Candidate], budget: usize) -> Result<Selection, IfdError> {
         let Survivors { ranked, mut reasons } = self.survivors(candidates)?;
-        let chosen = quota::choose(&self.params.quota, candidates, &ranked, budget)?;
-        let measure = self.params.rank;
-        for (place, &position) in ranked.iter().enumerate() {
-            let place = place + 1;
-            let of = ranked.len();
-            let reason = match chosen.get(&position) {
-                Some(why) => format!("{why}: number {place} of {of} by {measure}"),
-                None => format!("number {place} of {of} by {measure}, beyond the {budget} taken"),
-            };
-            reasons.insert(position, reason);
+        let fates = quota::choose(&self.params.quota, candidates, &ranked, budget)?;
+        let (measure, of) = (self.params.rank, ranked.len());
+        let mut chosen = HashSet::new();
+        for (place, (&position, fate)) in ranked.iter().zip(fates).enumerate() {
+            let ranked = format!("number {} of {of} by {measure}", place + 1);
+            reasons.insert(position, fate.reason(&ranked, budget));
+            if fate.is_chosen() {
+                chosen.insert(position);
+            }
         }
         let decisions = candidates
             .iter()
@@ -153,7 +167,7 @@ impl Selector for ScoreSelector {
             .map(|(position, candidate)| Decision {
                 id: candidate.id.clone(),
                 index: candidate.index,
-                selected: chosen.contains_key(&position),
+                selected: chosen.contains(&position),
                 reason: reasons.remove(&position).unwrap_or_default(),
             })
             .collect();

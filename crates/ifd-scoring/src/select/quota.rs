@@ -1,6 +1,6 @@
 //! What groups are promised, so that a domain whose scores are low throughout is not starved.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -74,18 +74,80 @@ impl FromStr for Quota {
     }
 }
 
-/// The chosen positions, each with why: of those in `ranked`, at most `budget`.
+/// What becomes of a candidate that all bounds keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Chosen by its rank.
+    Chosen,
+    /// Chosen as one of those that its group is promised.
+    Promised,
+    /// Its group has as many as it may have.
+    GroupFull(usize),
+    /// Ranked among those to be taken, but its room went to what other groups are promised.
+    Displaced,
+    /// Ranked beyond those to be taken.
+    Beyond,
+}
+
+impl Fate {
+    pub(super) fn is_chosen(self) -> bool {
+        matches!(self, Self::Chosen | Self::Promised)
+    }
+
+    /// In words, for the candidate that is `ranked` (number so many of so many) where `budget` are
+    /// taken.
+    pub(super) fn reason(self, ranked: &str, budget: usize) -> String {
+        match self {
+            Self::Chosen => format!("chosen: {ranked}"),
+            Self::Promised => format!("chosen for its group: {ranked}"),
+            Self::GroupFull(most) => format!("its group has its {most}: {ranked}"),
+            Self::Displaced => format!("its room is promised to other groups: {ranked}"),
+            Self::Beyond => format!("{ranked}, beyond the {budget} taken"),
+        }
+    }
+}
+
+/// What becomes of those in `ranked`, in that order; at most `budget` are chosen.
 pub(super) fn choose(
     quota: &Quota,
     candidates: &[Candidate],
     ranked: &[usize],
     budget: usize,
-) -> Result<HashMap<usize, &'static str>, IfdError> {
-    let mut chosen = HashMap::new();
+) -> Result<Vec<Fate>, IfdError> {
     // A budget of 0 chooses nothing, whatever was promised.
     if budget == 0 {
-        return Ok(chosen);
+        return Ok(vec![Fate::Beyond; ranked.len()]);
     }
+    let promised = promised(quota, candidates, ranked, budget)?;
+    let most = if let Quota::AtMost(count) = quota { *count } else { usize::MAX };
+    let mut taken: HashMap<Option<&str>, usize> = HashMap::new();
+    let mut room = budget - promised.len();
+    let fates = ranked.iter().enumerate().map(|(place, position)| {
+        if promised.contains(position) {
+            return Fate::Promised;
+        }
+        let taken = taken.entry(candidates[*position].group.as_deref()).or_default();
+        if room == 0 {
+            // Without promises the best are taken, so only they can have cost it its place.
+            if place < budget { Fate::Displaced } else { Fate::Beyond }
+        } else if *taken >= most {
+            Fate::GroupFull(most)
+        } else {
+            *taken += 1;
+            room -= 1;
+            Fate::Chosen
+        }
+    });
+    Ok(fates.collect())
+}
+
+/// The positions that are promised to the groups: of each its best.
+fn promised(
+    quota: &Quota,
+    candidates: &[Candidate],
+    ranked: &[usize],
+    budget: usize,
+) -> Result<HashSet<usize>, IfdError> {
     let mut members: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
     for candidate in candidates {
         members.entry(candidate.group.as_deref()).or_default();
@@ -93,60 +155,69 @@ pub(super) fn choose(
     for &position in ranked {
         members.entry(candidates[position].group.as_deref()).or_default().push(position);
     }
-    let mut most = usize::MAX;
-    match quota {
-        Quota::None => {}
-        Quota::AtMost(count) => most = *count,
-        Quota::AtLeast(count) => {
-            let promised = members.values().map(|own| (own.as_slice(), *count));
-            promise(promised, budget, &mut chosen)?;
-        }
+    let counts: Vec<(&[usize], usize)> = match quota {
+        Quota::None | Quota::AtMost(_) => Vec::new(),
+        Quota::AtLeast(count) => members.values().map(|own| (own.as_slice(), *count)).collect(),
         Quota::Named(counts) => {
-            let mut promised = Vec::with_capacity(counts.len());
-            for (group, &count) in counts {
-                let own = members.get(&Some(group.as_str()));
-                let own = own.ok_or_else(|| unknown(group, &members))?;
-                promised.push((own.as_slice(), count));
-            }
-            promise(promised.into_iter(), budget, &mut chosen)?;
+            let own = |(group, &count): (&String, &usize)| {
+                named(group, &members).map(|own| (own.as_slice(), count))
+            };
+            counts.iter().map(own).collect::<Result<_, _>>()?
         }
         Quota::Proportional => {
-            let mut sizes: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-            for candidate in candidates {
-                *sizes.entry(candidate.group.as_deref()).or_default() += 1;
-            }
+            let sizes = sizes(candidates.iter().map(|candidate| candidate.group.as_deref()));
             let parts = parts(&sizes.into_values().collect::<Vec<_>>(), budget);
-            promise(members.values().map(Vec::as_slice).zip(parts), budget, &mut chosen)?;
+            members.values().map(Vec::as_slice).zip(parts).collect()
         }
+    };
+    let best = counts.into_iter().flat_map(|(own, count)| &own[..count.min(own.len())]);
+    let promised: HashSet<usize> = best.copied().collect();
+    if promised.len() > budget {
+        return Err(IfdError::Quota { promised: promised.len(), budget });
     }
-    let mut taken: HashMap<Option<&str>, usize> = HashMap::new();
-    for &position in ranked {
-        if chosen.len() >= budget {
-            break;
-        }
-        let taken = taken.entry(candidates[position].group.as_deref()).or_default();
-        if *taken < most && !chosen.contains_key(&position) {
-            chosen.insert(position, "chosen");
-            *taken += 1;
-        }
-    }
-    Ok(chosen)
+    Ok(promised)
 }
 
-/// Gives each group its best, as many as it is promised and has.
-fn promise<'a>(
-    groups: impl Iterator<Item = (&'a [usize], usize)>,
+/// Refuses what cannot be promised to `groups`, one a candidate, where at most `budget` of them are
+/// to be chosen.
+pub(super) fn check<'g>(
+    quota: &Quota,
+    groups: impl Iterator<Item = Option<&'g str>>,
     budget: usize,
-    chosen: &mut HashMap<usize, &'static str>,
 ) -> Result<(), IfdError> {
-    for (own, count) in groups {
-        let best = &own[..count.min(own.len())];
-        chosen.extend(best.iter().map(|&position| (position, "chosen for its group")));
-    }
-    if chosen.len() > budget {
-        return Err(IfdError::Quota { promised: chosen.len(), budget });
+    let sizes = sizes(groups);
+    let promised = match quota {
+        Quota::None | Quota::AtMost(_) | Quota::Proportional => 0,
+        Quota::AtLeast(count) => sizes.values().map(|size| size.min(count)).sum(),
+        Quota::Named(counts) => {
+            let own = |(group, &count): (&String, &usize)| {
+                named(group, &sizes).map(|&size| count.min(size))
+            };
+            counts.iter().map(own).sum::<Result<usize, IfdError>>()?
+        }
+    };
+    if budget > 0 && promised > budget {
+        return Err(IfdError::Quota { promised, budget });
     }
     Ok(())
+}
+
+/// How many of each group there are.
+fn sizes<'g>(groups: impl Iterator<Item = Option<&'g str>>) -> BTreeMap<Option<&'g str>, usize> {
+    let mut sizes = BTreeMap::new();
+    for group in groups {
+        *sizes.entry(group).or_default() += 1;
+    }
+    sizes
+}
+
+/// What is known of a group that a quota names.
+fn named<'m, T>(group: &str, known: &'m BTreeMap<Option<&str>, T>) -> Result<&'m T, IfdError> {
+    known.get(&Some(group)).ok_or_else(|| {
+        let names: Vec<&str> = known.keys().flatten().copied().collect();
+        let known = if names.is_empty() { "not known".to_owned() } else { names.join(", ") };
+        IfdError::UnknownGroup { group: group.to_owned(), known }
+    })
 }
 
 /// `budget` in parts proportional to `sizes`: rounded down, then one more to those with the largest
@@ -163,10 +234,4 @@ fn parts(sizes: &[usize], budget: usize) -> Vec<usize> {
         parts[group] += 1;
     }
     parts
-}
-
-fn unknown(group: &str, members: &BTreeMap<Option<&str>, Vec<usize>>) -> IfdError {
-    let names: Vec<&str> = members.keys().flatten().copied().collect();
-    let known = if names.is_empty() { "not known".to_owned() } else { names.join(", ") };
-    IfdError::UnknownGroup { group: group.to_owned(), known }
 }

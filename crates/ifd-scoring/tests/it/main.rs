@@ -5,6 +5,7 @@
 mod common;
 mod invariance;
 mod kill;
+mod misfits;
 mod naive;
 mod outcomes;
 mod published;

@@ -103,6 +103,32 @@ fn conversations() {
 }
 
 #[test]
+fn the_last_answer_is_scored_or_none() {
+    let long = "many words ".repeat(100);
+    let turns = |question, answer| {
+        [("user", "Hi."), ("assistant", "Hello."), ("user", question), ("assistant", answer)]
+    };
+    let samples = [
+        chat(0, &turns(&long, "Go.")),
+        chat(1, &turns("Bye.", "")),
+        chat(2, &turns("Bye.", " \n")),
+        chat(3, &turns("Bye.", &long)),
+    ];
+    let cut = reason(Unscorable::TargetTruncated);
+    let blank = reason(Unscorable::EmptyTarget);
+    // This preset keeps what fits of a text: of the first, the earlier answer would.
+    let scores = score("begins", all(Preset::Reflection), &samples);
+    for (scores, expected) in scores.iter().zip([cut, blank, blank]) {
+        assert_eq!([scores.ifd(), scores.ppl_cond(), scores.ppl_direct()], [expected; 3]);
+    }
+    // Of the last answer a part fits, and it is that part.
+    let first = score("begins", all(Preset::Reflection), &[sample(0, "x", "", "Hello.")]);
+    let kept = scores[3].answer.direct.value().unwrap();
+    assert!(kept.targets > first[0].answer.direct.value().unwrap().targets);
+    assert!(value(scores[3].ifd()) > 0.0);
+}
+
+#[test]
 fn translations_need_their_language() {
     let content = Content::Translation { source: "Guten Tag.".into(), target: "Hello.".into() };
     let row = Sample { id: "t".into(), index: 7, content };

@@ -165,6 +165,70 @@ fn the_best_of_a_group_is_what_it_is_promised() {
 }
 
 #[test]
+fn a_row_that_made_room_for_a_group_is_told_so() {
+    let reasons = |quota: Quota, count| -> Vec<(bool, String)> {
+        let params = SelectParams { quota, take: Take::Count(count), ..SelectParams::default() };
+        let selection = params.check().unwrap().choose(&domains()).unwrap();
+        selection.decisions.into_iter().map(|d| (d.selected, d.reason)).collect()
+    };
+    // Of talk, 11 is the best and 0 the last; of code, which comes after it, 17 and 12.
+    let most = reasons(Quota::AtMost(4), 6);
+    assert_eq!(most[8], (true, "chosen: number 4 of 18 by ifd".to_owned()));
+    assert_eq!(most[7], (false, "its group has its 4: number 5 of 18 by ifd".to_owned()));
+    assert_eq!(most[0], (false, "its group has its 4: number 12 of 18 by ifd".to_owned()));
+    assert_eq!(most[16], (true, "chosen: number 14 of 18 by ifd".to_owned()));
+    assert_eq!(most[15], (false, "number 15 of 18 by ifd, beyond the 6 taken".to_owned()));
+
+    let named = Quota::Named(BTreeMap::from([("code".to_owned(), 2)]));
+    for quota in [named, Quota::AtLeast(2), Quota::Proportional] {
+        let reasons = reasons(quota, 6);
+        let displaced = "its room is promised to other groups: number 5 of 18 by ifd".to_owned();
+        assert_eq!(reasons[7], (false, displaced));
+        assert_eq!(reasons[5], (false, "number 7 of 18 by ifd, beyond the 6 taken".to_owned()));
+        assert_eq!(reasons[17], (true, "chosen for its group: number 13 of 18 by ifd".to_owned()));
+    }
+    let none = reasons(Quota::AtMost(4), 0);
+    assert_eq!(none[11], (false, "number 1 of 18 by ifd, beyond the 0 taken".to_owned()));
+}
+
+#[test]
+fn promises_that_cannot_be_kept_are_told_before_anything_is_scored() {
+    let groups = || domains().into_iter().map(|c| c.group).collect::<Vec<_>>();
+    let check = |quota: &str, take| {
+        let params = SelectParams { quota: quota.parse().unwrap(), take, ..below_one() };
+        let groups = groups();
+        params.check().unwrap().check_groups(groups.iter().map(Option::as_deref))
+    };
+    let six = Take::Count(6);
+    let share = |share, base| Take::Share { share, base };
+    for quota in
+        ["none", "proportional", "at-most:1", "at-least:3", "code=6", "code=100", "code=2,talk=4"]
+    {
+        check(quota, six).unwrap();
+    }
+    // As many as the groups have: 6 of code and 12 of talk.
+    check("at-least:100", Take::Survivors).unwrap();
+    check("at-least:100", share(1.0, Base::Survivors)).unwrap();
+    // A count of 0 chooses nothing, whatever was promised.
+    check("at-least:100", Take::Count(0)).unwrap();
+    for (take, quota, promised) in [
+        (six, "at-least:4", "promised 8 rows"),
+        (six, "code=3,talk=4", "promised 7 rows"),
+        (six, "code=100,talk=1", "promised 7 rows"),
+        (share(0.25, Base::All), "at-least:3", "promised 6 rows"),
+        (share(0.25, Base::Survivors), "at-least:3", "promised 6 rows"),
+    ] {
+        let error = check(quota, take).unwrap_err();
+        assert!(matches!(&error, IfdError::Quota { .. }), "{error}");
+        assert!(error.to_string().contains(promised), "{error}");
+    }
+    for take in [six, Take::Survivors, Take::Count(0)] {
+        let error = check("math=3", take).unwrap_err().to_string();
+        assert!(error.contains("`math`") && error.contains("code, talk"), "{error}");
+    }
+}
+
+#[test]
 fn scores_that_cannot_be_ranked_are_refused() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let pool = of(&[0.5, bad]);
