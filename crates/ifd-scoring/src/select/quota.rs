@@ -213,7 +213,8 @@ fn sizes<'g>(groups: impl Iterator<Item = Option<&'g str>>) -> BTreeMap<Option<&
 
 /// What is known of a group that a quota names.
 fn named<'m, T>(group: &str, known: &'m BTreeMap<Option<&str>, T>) -> Result<&'m T, IfdError> {
-    known.get(&Some(group)).ok_or_else(|| {
+    let found = known.iter().find(|(name, _)| **name == Some(group)).map(|(_, value)| value);
+    found.ok_or_else(|| {
         let names: Vec<&str> = known.keys().flatten().copied().collect();
         let known = if names.is_empty() { "not known".to_owned() } else { names.join(", ") };
         IfdError::UnknownGroup { group: group.to_owned(), known }
