@@ -263,7 +263,7 @@ fn what_had_no_reply_is_asked_again_and_nothing_else() {
     replay.flags.retain(|flag| !flag.starts_with("--server"));
     let replay = replay.with(&[&format!("--recorded={}", half.display())]).succeed();
     let unanswered = replay.count("unanswered");
-    assert!((1..ROWS as u64).contains(&unanswered), "{unanswered}");
+    assert!((1..=ROWS as u64).contains(&unanswered), "{unanswered}");
     let said = format!("{unanswered} records without a reply for the moment");
     assert!(replay.printed.contains(&said), "{}", replay.printed);
     // Live: the same results as ever, and only what was missing is asked.
