@@ -192,7 +192,8 @@ pub struct ReflectionParams {
     pub decoding: Decoding,
     /// Seed of [`Keep::Random`].
     pub seed: u64,
-    /// How many records are worked on together. It changes no result.
+    /// How many records are worked on together. It changes no result, but for the rounding of a student
+    /// whose scores hang on their batch.
     pub wave: usize,
 }
 
