@@ -103,7 +103,7 @@ impl Found<'_> {
         let mut text = String::with_capacity(came.len());
         for (&place, line) in chosen.iter().zip(came.lines()) {
             match self.outcomes[place].history.rewritten() {
-                Some(row) => text.push_str(&rewritten(self.pool.format(), row).to_string()),
+                Some(row) => text.push_str(&rewritten(self.pool.format(), &row).to_string()),
                 None => text.push_str(serde_json::from_str::<&RawValue>(line)?.get()),
             }
             text.push('\n');
@@ -226,7 +226,7 @@ impl Found<'_> {
 }
 
 /// A rewritten record in the form that the other rows of its file have, so that one reader reads all.
-fn rewritten(format: Format, row: AlpacaRow) -> Value {
+fn rewritten(format: Format, row: &AlpacaRow) -> Value {
     let (id, Row { instruction, output, .. }) = (&row.id, &row.row);
     match format {
         Format::Messages => json!({ "id": id, "messages": [
