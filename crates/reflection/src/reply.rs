@@ -270,8 +270,8 @@ fn marks<const N: usize>(text: &str, markers: [Marker; N]) -> Vec<(usize, Mark)>
 }
 
 /// Whether a text only holds the place of another: a row of dots or the like, `N/A`, or, in brackets, a
-/// [phrase](holds_a_place) such as `(the new answer)`. Only a text that is nothing else: `N/A` within an answer is
-/// an answer, and so is `[Answer: B]`.
+/// [phrase](holds_a_place) such as `(the new answer)`. Only a text that is nothing else: `N/A` within an
+/// answer is an answer, and so is `[Answer: B]`.
 fn is_placeholder(text: &str) -> bool {
     let pairs = [('(', ')'), ('[', ']'), ('<', '>'), ('{', '}')];
     let within = pairs.into_iter().find_map(|(open, close)| {

@@ -166,8 +166,8 @@ impl Judge {
     ///
     /// Every contest that is judged is a line of the journal; run again after an interruption, none of
     /// them is asked about again. A contest in which a question had no reply for a reason that [may
-    /// pass](NoReply::may_pass) has failed, but has no line: [`Tally::unanswered`] counts them, and the same run
-    /// again asks about them and no others.
+    /// pass](NoReply::may_pass) has failed, but has no line: [`Tally::unanswered`] counts them, and the same
+    /// run again asks about them and no others.
     ///
     /// # Errors
     /// The journal is another run's ([`Artifact`](ReflectionError::Artifact) names the field), or the

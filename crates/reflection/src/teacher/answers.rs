@@ -63,7 +63,8 @@ pub(super) fn manifest() -> Manifest {
     Manifest::new("teacher-answers", 1)
 }
 
-/// What an answer is stored under, a BLAKE3 hash in hexadecimal: everything that decides it, whatever order the names are in.
+/// What an answer is stored under, a BLAKE3 hash in hexadecimal: everything that decides it, whatever order
+/// the names are in.
 pub(super) fn key(teacher: &Value, request: &ChatRequest) -> String {
     let mut all = json!({"teacher": teacher, "request": request});
     all.sort_all_objects();

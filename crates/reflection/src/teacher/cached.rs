@@ -19,9 +19,9 @@ use crate::ReflectionError;
 ///
 /// A reply is on the disk before the caller learns of it, so that whatever stops the program, nothing
 /// that was answered is asked (and paid for) again. That holds for replies that come in when the caller has
-/// failed already, too: they are written down and told to nobody. Requests that are the same are asked once. What had
-/// no reply is asked again the next time, unless that would be the same again and was paid for: an empty or a
-/// filtered reply that took tokens is kept like any other.
+/// failed already, too: they are written down and told to nobody. Requests that are the same are asked
+/// once. What had no reply is asked again the next time, unless that would be the same again and was paid
+/// for: an empty or a filtered reply that took tokens is kept like any other.
 ///
 /// Answers are stored under the teacher's [`identity`](Teacher::identity) and the whole request, so one
 /// file may serve several teachers, one after another: an open file is locked. It is a
