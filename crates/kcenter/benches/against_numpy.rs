@@ -85,7 +85,9 @@ fn make(path: &Path, rows: usize, columns: usize, kind: Kind) {
                 .collect::<Vec<u8>>()
         };
         let piece: Vec<_> = (first..rows.min(first + PIECE)).into_par_iter().map(row).collect();
-        piece.iter().for_each(|bytes| file.write_all(bytes).unwrap());
+        for bytes in piece {
+            file.write_all(&bytes).unwrap();
+        }
     }
     file.flush().unwrap();
 }
@@ -177,9 +179,9 @@ fn machine(python: &mut Python) -> (f64, f64) {
     black_box(read());
     let bandwidth = 5.0 * 1e-9 * (4 * memory.len()) as f64
         / seconds(|| {
-            (0..5).for_each(|_| {
+            for _ in 0..5 {
                 black_box(read());
-            })
+            }
         })
         .0;
 
@@ -266,15 +268,15 @@ fn facility(python: &mut Python, file: &Path, rows: usize, columns: usize, title
     for budget in [100, 1000] {
         let facility = FacilityParams { budget, similarity: Similarity::Cosine }.check().unwrap();
         let (here, found) = seconds(|| facility.pick(&view, &[]).unwrap());
-        let mut line = format!("| {title}, {budget} picks | {here:.2} |");
+        print!("| {title}, {budget} picks | {here:.2} |");
         for form in ["default", "lazy"] {
             let job = json!({ "work": "facility", "file": file, "rows": rows, "columns": columns,
                               "picks": budget, "form": form, "mapped": false });
             let (there, theirs) = python.work(&job);
             let same = common(&found.indices(), &theirs);
-            line += &format!(" {there:.1} | {:.1} | {same} |", there / here);
+            print!(" {there:.1} | {:.1} | {same} |", there / here);
         }
-        println!("{line}");
+        println!();
     }
 }
 

@@ -102,7 +102,9 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
             }
         }
         let mut open = vec![true; cover.len()];
-        initial.iter().for_each(|&row| open[row] = false);
+        for &row in initial {
+            open[row] = false;
+        }
         let line = Line { slope, alpha: 0.0, quality: Vec::new() };
         let candidate = |(row, gain): (usize, f64)| {
             open[row].then(|| Candidate {

@@ -105,7 +105,7 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
             Some(scale) => zip.for_each(|into, &x| *into = (f64::from(x) * scale) as f32),
             None if self.shift.is_empty() => zip.for_each(|into, &x| *into = x),
             None => {
-                zip.and(ArrayView1::from(&self.shift)).for_each(|into, x, shift| *into = x - shift)
+                zip.and(ArrayView1::from(&self.shift)).for_each(|into, x, shift| *into = x - shift);
             }
         }
     }

@@ -24,7 +24,7 @@ fn similarities(rows: ArrayView2<'_, f32>, similarity: Similarity) -> Array2<f64
         |row: usize| rows.row(row).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     Array2::from_shape_fn((rows.nrows(), rows.nrows()), |(a, b)| {
         let cosine = if length(a) == 0.0 || length(b) == 0.0 {
-            f64::from(u8::from(length(a) == length(b)))
+            f64::from(u8::from(length(a) + length(b) == 0.0))
         } else {
             let terms = rows
                 .row(a)
@@ -36,7 +36,7 @@ fn similarities(rows: ArrayView2<'_, f32>, similarity: Similarity) -> Array2<f64
         };
         match similarity {
             Similarity::Cosine => cosine.max(0.0),
-            _ => (1.0 + cosine) / 2.0,
+            Similarity::ShiftedCosine => 0.5 + 0.5 * cosine,
         }
     })
 }

@@ -22,7 +22,7 @@ impl Numbers {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        ((f64::from(self.next()) + 1.0) / 2.0 * bound as f64) as usize
+        ((0.5 + 0.5 * f64::from(self.next())) * bound as f64) as usize
     }
 }
 
@@ -90,8 +90,9 @@ fn plain_loop(
         nearest[row] = 0.0;
     }
     if metric == Metric::Euclidean {
-        picks.iter_mut().for_each(|pick| pick.1 = pick.1.sqrt());
-        nearest.iter_mut().for_each(|square| *square = square.sqrt());
+        for square in picks.iter_mut().map(|pick| &mut pick.1).chain(&mut nearest) {
+            *square = square.sqrt();
+        }
     }
     (picks, nearest)
 }
@@ -107,7 +108,7 @@ fn assert_as_plain(rows: ArrayView2<'_, f32>, metric: Metric, budget: usize, ini
     for (step, (found, expected)) in found.picks.iter().zip(&picks).enumerate() {
         match found.radius {
             Some(radius) => {
-                assert!(close(radius, expected.1), "{case} {step}: {radius} {expected:?}")
+                assert!(close(radius, expected.1), "{case} {step}: {radius} {expected:?}");
             }
             None => assert!(step == 0 && initial.is_empty(), "{case} {step}"),
         }
