@@ -10,6 +10,7 @@
 //! on 20,000 rows of 384. First the machine itself: how fast it reads memory and multiplies matrices.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
+use std::fmt::{Display, Formatter};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, BufWriter, Lines, Write};
@@ -135,13 +136,14 @@ impl Python {
         Self { child, to, from }
     }
 
-    fn work(&mut self, job: &Value) -> (f64, Vec<usize>) {
+    fn work(&mut self, job: &Value) -> (Taken, Vec<usize>) {
         writeln!(self.to.as_mut().unwrap(), "{job}").unwrap();
         let answer = self.from.next().expect("an answer").unwrap();
         let answer: Value = serde_json::from_str(&answer).unwrap();
         let picks = answer["picks"].as_array().unwrap();
         let picks = picks.iter().map(|pick| pick.as_u64().unwrap() as usize).collect();
-        (answer["seconds"].as_f64().unwrap(), picks)
+        let taken = |key: &str| answer[key].as_f64().unwrap();
+        (Taken { clock: taken("seconds"), processors: taken("processors") }, picks)
     }
 }
 
@@ -152,10 +154,32 @@ impl Drop for Python {
     }
 }
 
-fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let begun = Instant::now();
+/// Seconds on the clock, and of all processors together: the latter is also right on a busy machine.
+#[derive(Clone, Copy)]
+struct Taken {
+    clock: f64,
+    processors: f64,
+}
+
+impl Display for Taken {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:.2} ({:.2})", self.clock, self.processors)
+    }
+}
+
+/// Seconds that this process has used so far.
+fn processors() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name, which may hold blanks; in hundredths.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+}
+
+fn seconds<T>(work: impl FnOnce() -> T) -> (Taken, T) {
+    let (begun, before) = (Instant::now(), processors());
     let result = work();
-    (begun.elapsed().as_secs_f64(), result)
+    let clock = begun.elapsed().as_secs_f64();
+    (Taken { clock, processors: processors() - before }, result)
 }
 
 /// How many picks both have in common before they part.
@@ -163,8 +187,8 @@ fn common(a: &[usize], b: &[usize]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Bytes a second that all threads read, and operations a second of matrix products: here, in numpy.
-fn machine(python: &mut Python) -> (f64, f64) {
+/// Says how fast memory is read and matrices are multiplied; 10⁹ operations a second of one processor.
+fn machine(python: &mut Python) -> f64 {
     let memory = vec![1.0_f32; 256 << 20];
     let read = || {
         let sum = |part: &[f32]| {
@@ -177,13 +201,12 @@ fn machine(python: &mut Python) -> (f64, f64) {
         memory.par_chunks(1 << 20).map(sum).sum::<f32>()
     };
     black_box(read());
-    let bandwidth = 5.0 * 1e-9 * (4 * memory.len()) as f64
-        / seconds(|| {
-            for _ in 0..5 {
-                black_box(read());
-            }
-        })
-        .0;
+    let five = || {
+        for _ in 0..5 {
+            black_box(read());
+        }
+    };
+    let bandwidth = 5e-9 * (4 * memory.len()) as f64 / seconds(five).0.clock;
 
     // As here: blocks of 256 rows, 512 columns, all in the cache.
     let threads = rayon::current_num_threads();
@@ -200,13 +223,18 @@ fn machine(python: &mut Python) -> (f64, f64) {
     };
     products();
     let operations = (threads * 200 * 2 * 256 * 576 * 512) as f64;
-    let peak = 1e-9 * operations / seconds(products).0;
-    let other = 1e-9 * 2.0 * 4096_f64.powi(3) / python.work(&json!({ "work": "product" })).0;
+    let taken = seconds(products).0;
+    let (peak, alone) = (1e-9 * operations / taken.clock, 1e-9 * operations / taken.processors);
+    let numpy = python.work(&json!({ "work": "product" })).0;
+    let operations = 1e-9 * 5.0 * 2.0 * 4096_f64.powi(3);
     println!(
-        "{threads} threads read {bandwidth:.1} GB/s from memory, multiply matrices in f32 at {peak:.0} GFLOP/s \
-         (numpy: {other:.0})\n"
+        "{threads} threads read {bandwidth:.1} GB/s from memory and multiply matrices in f32 at {peak:.0} GFLOP/s; \
+         numpy at {:.0}. Per second of one processor: {alone:.0}, numpy {:.0} GFLOP.\n\n\
+         Times are seconds on the clock (of all processors together).\n",
+        operations / numpy.clock,
+        operations / numpy.processors,
     );
-    (bandwidth, peak)
+    alone
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -246,17 +274,17 @@ fn k_center(
     let (products, theirs) = python.work(&job("products", budget));
     let part = (budget / SHARE).max(3);
     let (differences, exact) = python.work(&job("differences", part));
-    let differences = differences * budget as f64 / part as f64;
-    here.sort_by(f64::total_cmp);
-    let middle = here[1];
-    let pace = 2e-9 * (rows * columns * budget) as f64 / middle;
+    let share = budget as f64 / part as f64;
+    let differences =
+        Taken { clock: differences.clock * share, processors: differences.processors * share };
+    here.sort_by(|a, b| a.clock.total_cmp(&b.clock));
+    let here = here[1];
+    let pace = 2e-9 * (rows * columns * budget) as f64 / here.processors;
     println!(
-        "| {title} | {middle:.2} ({:.2} … {:.2}) | {pace:.0} ({:.0} %) | {products:.1} | {differences:.0} | {:.1} | {:.0} | {} of {budget}, {} of {part} |",
-        here[0],
-        here[2],
+        "| {title} | {here} | {:.0} % | {products} | {:.1} | {differences} | {:.0} | {} of {budget}, {} of {part} |",
         100.0 * pace / peak,
-        products / middle,
-        differences / middle,
+        products.clock / here.clock,
+        differences.clock / here.clock,
         common(&picks, &theirs),
         common(&picks, &exact),
     );
@@ -268,13 +296,13 @@ fn facility(python: &mut Python, file: &Path, rows: usize, columns: usize, title
     for budget in [100, 1000] {
         let facility = FacilityParams { budget, similarity: Similarity::Cosine }.check().unwrap();
         let (here, found) = seconds(|| facility.pick(&view, &[]).unwrap());
-        print!("| {title}, {budget} picks | {here:.2} |");
+        print!("| {title}, {budget} picks | {here} |");
         for form in ["default", "lazy"] {
             let job = json!({ "work": "facility", "file": file, "rows": rows, "columns": columns,
                               "picks": budget, "form": form, "mapped": false });
             let (there, theirs) = python.work(&job);
             let same = common(&found.indices(), &theirs);
-            print!(" {there:.1} | {:.1} | {same} |", there / here);
+            print!(" {there} | {:.1} | {same} |", there.clock / here.clock);
         }
         println!();
     }
@@ -287,9 +315,9 @@ fn main() {
     let mut python = Python::start(python);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.f32");
-    let (_, peak) = machine(&mut python);
+    let peak = machine(&mut python);
     println!(
-        "| k-center | here, s (least … most of 3) | GFLOP/s (of products) | numpy, products, s | numpy, differences, s | ÷ | ÷ | same picks from the start |\n\
+        "| k-center | here | of the rate of products | numpy, products | ÷ | numpy, differences | ÷ | same picks from the start |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     );
     for kind in Kind::ALL {
@@ -305,7 +333,7 @@ fn main() {
     }
     if wants("facility") {
         println!(
-            "\n| facility location | here, s | apricot, s | ÷ | same picks | apricot, lazy, s | ÷ | same picks |\n\
+            "\n| facility location | here | apricot | ÷ | same picks | apricot, lazy | ÷ | same picks |\n\
              | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
         );
         for kind in Kind::ALL {

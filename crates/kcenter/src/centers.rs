@@ -5,10 +5,10 @@
 //! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
 //! almost all of the arithmetic is matrix products.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, s};
 
 use crate::Rows;
+use crate::panel::{Panel, multiply};
 use crate::points::{BLOCK, Points, in_one_piece};
 
 /// Half the distance from 1 to the next f32: the greatest relative error of one operation.
@@ -17,13 +17,16 @@ pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 /// Centres per matrix product.
 const COLUMNS: usize = 512;
 
+/// So few centres are not worth a product: turning a row round costs more than they do in f64.
+const FEW: usize = 4;
+
 /// The rows chosen so far.
 pub(crate) struct Centers {
     /// Row by row as given.
     given: Vec<f32>,
     scales: Vec<f64>,
-    /// The points worked in, with room for all to come.
-    points: Array2<f32>,
+    /// The points worked in, so many a panel.
+    panels: Vec<Panel>,
     /// Half their squared lengths.
     halves: Vec<f32>,
     longest: f64,
@@ -31,7 +34,7 @@ pub(crate) struct Centers {
 
 /// Room to work in, one for each thread.
 pub(crate) struct Scratch {
-    points: Array2<f32>,
+    points: Panel,
     dots: Array2<f32>,
     given: Vec<f32>,
 }
@@ -40,7 +43,7 @@ impl Scratch {
     /// For as many centres at a time.
     pub(crate) fn new(width: usize, centers: usize) -> Self {
         Self {
-            points: Array2::zeros((BLOCK, width)),
+            points: Panel::new(width, BLOCK),
             dots: Array2::zeros((BLOCK, centers.min(COLUMNS))),
             given: Vec::new(),
         }
@@ -48,14 +51,9 @@ impl Scratch {
 }
 
 impl Centers {
-    pub(crate) fn with_capacity(capacity: usize, width: usize) -> Self {
-        Self {
-            given: Vec::new(),
-            scales: Vec::new(),
-            points: Array2::zeros((capacity, width)),
-            halves: Vec::new(),
-            longest: 0.0,
-        }
+    pub(crate) fn new() -> Self {
+        let (given, scales, panels, halves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { given, scales, panels, halves, longest: 0.0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -64,10 +62,13 @@ impl Centers {
 
     /// Adds a row.
     pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
-        let mut scratch = Vec::new();
-        let given = points.given(row, &mut scratch);
-        points.place(row, given, self.points.row_mut(self.len()));
-        self.given.extend_from_slice(given);
+        if self.len().is_multiple_of(COLUMNS) {
+            self.panels.push(Panel::new(points.width(), COLUMNS));
+        }
+        if let Some(panel) = self.panels.last_mut() {
+            panel.add(points, &[row]);
+        }
+        self.given.extend_from_slice(points.given(row, &mut Vec::new()));
         self.scales.push(points.scale(row));
         self.halves.push((points.square(row) / 2.0) as f32);
         self.longest = self.longest.max(points.square(row).sqrt());
@@ -113,13 +114,22 @@ impl Centers {
         scratch: &mut Scratch,
     ) {
         let Scratch { points: block, dots, given } = scratch;
+        if self.len() - from <= FEW {
+            for (&row, nearest) in rows.iter().zip(nearest) {
+                let row = (points.given(row, given), points.scale(row));
+                for center in from..self.len() {
+                    *nearest = nearest.min(self.half_square(points, row, center));
+                }
+            }
+            return;
+        }
         for (rows, nearest) in rows.chunks(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
-            points.gather(rows, block, given);
-            let block = block.slice(s![..rows.len(), ..]);
-            for first in (from..self.len()).step_by(COLUMNS) {
-                let last = self.len().min(first + COLUMNS);
+            block.fill(points, rows);
+            let panels = self.panels.iter().zip((0..).step_by(COLUMNS));
+            for (panel, start) in panels.skip(from / COLUMNS) {
+                let (first, last) = (from.max(start), start + panel.len());
                 let mut dots = dots.slice_mut(s![..rows.len(), ..last - first]);
-                multiply(block, self.points.slice(s![first..last, ..]), &mut dots);
+                multiply(block.view(), panel.part(first - start, last - start), &mut dots);
                 let halves = &self.halves[first..last];
                 for ((dots, &row), nearest) in dots.rows().into_iter().zip(rows).zip(&mut *nearest)
                 {
@@ -153,15 +163,6 @@ impl Centers {
 pub(crate) fn product_error(terms: usize) -> f64 {
     let error = terms as f64 * ROUNDING;
     if error < 0.5 { error / (1.0 - error) } else { f64::INFINITY }
-}
-
-/// a bᵀ.
-pub(crate) fn multiply(
-    a: ArrayView2<'_, f32>,
-    b: ArrayView2<'_, f32>,
-    into: &mut ndarray::ArrayViewMut2<'_, f32>,
-) {
-    general_mat_mul(1.0, &a, &b.t(), 0.0, into);
 }
 
 /// The lowest of ½|c|² − x·c, in lanes for vector instructions.

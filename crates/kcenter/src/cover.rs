@@ -6,7 +6,8 @@
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
-use crate::centers::{ROUNDING, multiply, product_error};
+use crate::centers::{ROUNDING, product_error};
+use crate::panel::{Panel, multiply};
 use crate::points::{BLOCK, Points, in_one_piece, sum_in_lanes};
 use crate::{KCenterError, Metric, Rows};
 
@@ -65,21 +66,16 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
         let (count, width) = (self.len(), self.points.width());
         let bars: Vec<f32> = self.best.iter().map(|&best| best as f32).collect();
         let mut gains = vec![0.0; count];
-        let mut own = Array2::zeros((WAVE.min(count), width));
-        let mut given = Vec::new();
+        let mut own = Panel::new(width, WAVE.min(count));
         for first in (0..count).step_by(WAVE) {
             let rows: Vec<usize> = (first..count.min(first + WAVE)).collect();
-            self.points.gather(&rows, &mut own, &mut given);
-            let own = own.slice(s![..rows.len(), ..]);
-            let scratch =
-                || (Array2::zeros((BLOCK, width)), Array2::zeros((BLOCK, BLOCK)), Vec::new());
-            let meet = |scratch: &mut (Array2<f32>, Array2<f32>, Vec<f32>),
-                        (block, gains): (usize, &mut [f64])| {
-                let (points, dots, given) = scratch;
+            own.fill(&self.points, &rows);
+            let scratch = || (Panel::new(width, BLOCK), Array2::zeros((BLOCK, BLOCK)));
+            let meet = |scratch: &mut (Panel, Array2<f32>), (block, gains): (usize, &mut [f64])| {
+                let (points, dots) = scratch;
                 let start = first + block * BLOCK;
                 let others: Vec<usize> = (start..start + gains.len()).collect();
-                self.points.gather(&others, points, given);
-                let points = points.slice(s![..others.len(), ..]);
+                points.fill(&self.points, &others);
                 let mut part = vec![0.0; rows.len()];
                 // Cosines are the same both ways: every pair of blocks meets once.
                 for (sub, part) in part.chunks_mut(BLOCK).enumerate() {
@@ -87,9 +83,9 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                     if at > start {
                         break;
                     }
-                    let own = own.slice(s![sub * BLOCK..sub * BLOCK + part.len(), ..]);
+                    let own = own.part(sub * BLOCK, sub * BLOCK + part.len());
                     let mut dots = dots.slice_mut(s![..others.len(), ..part.len()]);
-                    multiply(points, own, &mut dots);
+                    multiply(points.view(), own, &mut dots);
                     let mut sums = vec![0.0; part.len()];
                     let own_bars = &bars[at..at + part.len()];
                     for ((dots, &bar), gain) in
@@ -119,20 +115,18 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
     /// What some candidates would win.
     pub(crate) fn wins(&self, candidates: &[usize]) -> Vec<Wins> {
         let width = self.points.width();
-        let mut own = Array2::zeros((candidates.len(), width));
-        self.points.gather(candidates, &mut own, &mut Vec::new());
+        let own = Panel::of(&self.points, candidates);
         let scratch = || {
             let dots = Array2::zeros((candidates.len(), BLOCK));
-            (Array2::zeros((BLOCK, width)), dots, Vec::new())
+            (Panel::new(width, BLOCK), dots)
         };
-        let meet = |scratch: &mut (Array2<f32>, Array2<f32>, Vec<f32>),
-                    (block, best): (usize, &[f64])| {
-            let (points, dots, given) = scratch;
+        let meet = |scratch: &mut (Panel, Array2<f32>), (block, best): (usize, &[f64])| {
+            let (points, dots) = scratch;
             let start = block * BLOCK;
             let rows: Vec<usize> = (start..start + best.len()).collect();
-            self.points.gather(&rows, points, given);
+            points.fill(&self.points, &rows);
             let mut dots = dots.slice_mut(s![.., ..rows.len()]);
-            multiply(own.view(), points.slice(s![..rows.len(), ..]), &mut dots);
+            multiply(own.view(), points.view(), &mut dots);
             let bars: Vec<f32> = best.iter().map(|best| (best - 2.0 * self.error) as f32).collect();
             let win = |dots| {
                 let mut wins = Wins::default();

@@ -6,7 +6,7 @@ use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use crate::Rows;
-use crate::centers::multiply;
+use crate::panel::{Panel, multiply};
 use crate::points::{BLOCK, Points, in_one_piece};
 
 /// How many of the chosen rows repeat one before them.
@@ -45,18 +45,16 @@ fn repeats_nearly<R: Rows + ?Sized>(
     near: f64,
 ) -> Vec<bool> {
     let limit = (1.0 - near - 1e-6) as f32;
-    let room = || Array2::<f32>::zeros((BLOCK, points.width()));
-    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)), Vec::new());
-    let repeats = |scratch: &mut (Array2<f32>, Array2<f32>, Array2<f32>, Vec<f32>),
-                   (block, rows): (usize, &[usize])| {
-        let (own, others, dots, given) = scratch;
-        points.gather(rows, own, given);
-        let own = own.slice(s![..rows.len(), ..]);
+    let room = || Panel::new(points.width(), BLOCK);
+    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)));
+    let repeats = |scratch: &mut (Panel, Panel, Array2<f32>), (block, rows): (usize, &[usize])| {
+        let (own, others, dots) = scratch;
+        own.fill(points, rows);
         let mut found = vec![false; rows.len()];
         for (before, earlier) in chosen.chunks(BLOCK).take(block + 1).enumerate() {
-            points.gather(earlier, others, given);
+            others.fill(points, earlier);
             let mut dots = dots.slice_mut(s![..rows.len(), ..earlier.len()]);
-            multiply(own, others.slice(s![..earlier.len(), ..]), &mut dots);
+            multiply(own.view(), others.view(), &mut dots);
             for (place, (found, dots)) in found.iter_mut().zip(dots.rows()).enumerate() {
                 let until = if before == block { place } else { earlier.len() };
                 *found |= in_one_piece(dots)[..until].iter().any(|&dot| dot >= limit);

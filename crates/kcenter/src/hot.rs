@@ -2,10 +2,10 @@
 //!
 //! One product of the rows with themselves tells what each pick does to the others.
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
-use crate::centers::multiply;
+use crate::panel::{Panel, multiply};
 use crate::search::{Far, Search, farthest};
 use crate::{Pick, Rows};
 
@@ -32,13 +32,12 @@ impl Hot {
         top: &[Far],
     ) -> Self {
         let rows: Vec<usize> = top.iter().map(|far| far.row).collect();
-        let mut points = Array2::zeros((rows.len(), search.points.width()));
-        search.points.gather(&rows, &mut points, &mut Vec::new());
+        let panel = Panel::of(&search.points, &rows);
         let mut dots = Array2::zeros((rows.len(), rows.len()));
         let tasks: Vec<_> = dots.axis_chunks_iter_mut(Axis(0), TASK).enumerate().collect();
         tasks.into_par_iter().for_each(|(task, mut dots)| {
-            let some = points.slice(s![task * TASK..task * TASK + dots.nrows(), ..]);
-            multiply(some, points.view(), &mut dots);
+            let some = panel.part(task * TASK, task * TASK + dots.nrows());
+            multiply(some, panel.view(), &mut dots);
         });
         let live = top.iter().enumerate().map(|(place, &far)| Live { far, place }).collect();
         Self { live, dots }

@@ -10,6 +10,7 @@ mod hot;
 mod kcenter;
 mod lazy;
 mod named;
+mod panel;
 mod params;
 mod points;
 mod rows;

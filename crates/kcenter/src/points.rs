@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, ArrayView1, ArrayViewMut1, Zip, s};
+use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::{KCenterError, Metric, Rows};
@@ -89,32 +89,34 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
         self.rows.block(row, 1, scratch)
     }
 
-    /// Writes the point of a row given. Its numbers are off by two roundings at most.
-    pub(crate) fn place(&self, row: usize, given: &[f32], mut into: ArrayViewMut1<'_, f32>) {
-        let scale = self.scale.get(row).copied();
-        if self.width > given.len() {
-            into[given.len()] = f32::from(u8::from(scale == Some(0.0)));
-        }
-        let zip = Zip::from(into.slice_mut(s![..given.len()])).and(ArrayView1::from(given));
-        match scale {
-            Some(scale) if (scale as f32).is_normal() => {
+    /// Turns numbers of a row as given, from column `start` on, into those of its point. Each is off by two
+    /// roundings at most.
+    pub(crate) fn place(&self, row: usize, start: usize, numbers: &mut [f32]) {
+        match self.scale.get(row) {
+            Some(&scale) if (scale as f32).is_normal() => {
                 let scale = scale as f32;
-                zip.for_each(|into, &x| *into = x * scale);
+                for x in numbers {
+                    *x *= scale;
+                }
             }
-            // Rows as short or as long as f32 can hold.
-            Some(scale) => zip.for_each(|into, &x| *into = (f64::from(x) * scale) as f32),
-            None if self.shift.is_empty() => zip.for_each(|into, &x| *into = x),
+            // Rows as short or as long as f32 can hold, and rows of zeros.
+            Some(&scale) => {
+                for x in numbers {
+                    *x = (f64::from(*x) * scale) as f32;
+                }
+            }
+            None if self.shift.is_empty() => {}
             None => {
-                zip.and(ArrayView1::from(&self.shift)).for_each(|into, x, shift| *into = x - shift);
+                for (x, shift) in numbers.iter_mut().zip(&self.shift[start..]) {
+                    *x -= shift;
+                }
             }
         }
     }
 
-    /// Writes the points of some rows into the first rows of `into`.
-    pub(crate) fn gather(&self, rows: &[usize], into: &mut Array2<f32>, scratch: &mut Vec<f32>) {
-        for (into, &row) in into.rows_mut().into_iter().zip(rows) {
-            self.place(row, self.rows.block(row, 1, scratch), into);
-        }
+    /// The number that a point has beyond those of its row.
+    pub(crate) fn own_number(&self, row: usize) -> f32 {
+        f32::from(u8::from(self.scale.get(row) == Some(&0.0)))
     }
 
     /// Half the squared distance of two rows as given with their scales, in f64 from the differences of

@@ -22,6 +22,12 @@ const SAMPLE: usize = 4096;
 /// Rows per task when all are looked through.
 const SEGMENT: usize = 1 << 14;
 
+/// Rows per task at least when some are brought up to date.
+const LEAST: usize = 64;
+
+/// Rows that a round begins with at least.
+const TOP: usize = 256;
+
 /// Least and greatest number of rows among which a round picks.
 const HOT: (usize, usize) = (32, 1024);
 
@@ -76,15 +82,15 @@ impl<'a, R: Rows + ?Sized, W: FnMut(&Pick)> Search<'a, R, W> {
         watch: W,
     ) -> Result<Self, KCenterError> {
         let points = Points::new(rows, metric)?;
-        let (count, width) = (points.len(), points.width());
+        let count = points.len();
         let mut search = Self {
             points,
-            centers: Centers::with_capacity(initial.len() + budget, width),
+            centers: Centers::new(),
             nearest: vec![f64::INFINITY; count],
             seen: vec![0; count],
             picks: Vec::with_capacity(budget),
             budget,
-            top: HOT.0,
+            top: TOP,
             hot: HOT.0,
             watch,
         };
@@ -116,7 +122,7 @@ impl<'a, R: Rows + ?Sized, W: FnMut(&Pick)> Search<'a, R, W> {
             } else if 16 * picked < hot {
                 self.hot = HOT.0.max(self.hot / 2);
             }
-            self.top = self.top.max(2 * self.hot);
+            self.top = self.top.max(2 * self.hot).max(TOP);
         }
     }
 
@@ -214,7 +220,10 @@ impl<'a, R: Rows + ?Sized, W: FnMut(&Pick)> Search<'a, R, W> {
             lowered
         };
         let scratch = || Scratch::new(points.width(), centers.len());
-        let lowered: Vec<_> = rows.par_chunks(BLOCK).map_init(scratch, lower).collect();
+        // What comes out does not depend on how the rows are divided.
+        let share = rows.len().div_ceil(2 * rayon::current_num_threads());
+        let lowered: Vec<_> =
+            rows.par_chunks(share.clamp(LEAST, BLOCK)).map_init(scratch, lower).collect();
         let late = centers.len() as u32;
         for (&row, value) in rows.iter().zip(lowered.into_iter().flatten()) {
             self.nearest[row] = value;
