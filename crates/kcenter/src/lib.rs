@@ -8,6 +8,7 @@ mod facility;
 mod facility_params;
 mod hot;
 mod kcenter;
+mod kernel;
 mod lazy;
 mod named;
 mod panel;
