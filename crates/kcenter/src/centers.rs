@@ -1,0 +1,177 @@
+//! What was chosen so far, and what it does to the nearest distances of rows.
+//!
+//! Half a squared distance is ½|x − c|² = ½|x|² + (½|c|² − x·c). The bracket, the *score*, comes from
+//! matrix products in f32; its rounding is bounded, and a distance that may be less than the one known
+//! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
+//! almost all of the arithmetic is matrix products.
+
+use crate::Rows;
+use crate::panel::{Left, Products, Right};
+use crate::points::{BLOCK, Points};
+
+/// Half the distance from 1 to the next f32: the greatest relative error of one operation.
+pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Centres per matrix product.
+const COLUMNS: usize = 512;
+
+/// So few centres are not worth a product: turning a row round costs more than they do in f64.
+const FEW: usize = 4;
+
+/// The rows chosen so far.
+pub(crate) struct Centers {
+    /// Row by row as given.
+    given: Vec<f32>,
+    scales: Vec<f64>,
+    /// The points worked in, so many a panel.
+    panels: Vec<Right>,
+    /// Half their squared lengths.
+    halves: Vec<f32>,
+    longest: f64,
+}
+
+/// Room to work in, one for each thread.
+pub(crate) struct Scratch {
+    points: Left,
+    dots: Products,
+    given: Vec<f32>,
+}
+
+impl Scratch {
+    /// For as many centres at a time.
+    pub(crate) fn new(width: usize, centers: usize) -> Self {
+        Self {
+            points: Left::new(width, BLOCK),
+            dots: Products::new(BLOCK, centers.min(COLUMNS)),
+            given: Vec::new(),
+        }
+    }
+}
+
+impl Centers {
+    pub(crate) fn new() -> Self {
+        let (given, scales, panels, halves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { given, scales, panels, halves, longest: 0.0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.halves.len()
+    }
+
+    /// Adds a row.
+    pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
+        if self.len().is_multiple_of(COLUMNS) {
+            self.panels.push(Right::new(points.width(), COLUMNS));
+        }
+        if let Some(panel) = self.panels.last_mut() {
+            panel.add(points, &[row]);
+        }
+        self.given.extend_from_slice(points.given(row, &mut Vec::new()));
+        self.scales.push(points.scale(row));
+        self.halves.push((points.square(row) / 2.0) as f32);
+        self.longest = self.longest.max(points.square(row).sqrt());
+    }
+
+    /// Half a squared distance of a row in f64.
+    pub(crate) fn half_square<R: Rows + ?Sized>(
+        &self,
+        points: &Points<'_, R>,
+        row: (&[f32], f64),
+        center: usize,
+    ) -> f64 {
+        let columns = points.columns();
+        let given = &self.given[center * columns..(center + 1) * columns];
+        points.half_square(row, (given, self.scales[center]))
+    }
+
+    /// Most that ½|x|² + score can be off for a point x of this squared length.
+    ///
+    /// Beside the [product](product_error): coordinates are
+    /// rounded at most twice, which moves half a squared distance by at most 2 u (|x| + |c|)²; rounding
+    /// ½|c|² and the difference costs less than as much again. Products that vanish in f32 are the last term.
+    pub(crate) fn error(&self, width: usize, square: f64) -> f64 {
+        let length = square.sqrt();
+        product_error(width) * length * self.longest
+            + 4.0 * ROUNDING * (length + self.longest).powi(2)
+            + width as f64 * f64::from(f32::MIN_POSITIVE)
+    }
+
+    /// The score of a centre, given x·c.
+    pub(crate) fn score(&self, center: usize, dot: f32) -> f32 {
+        self.halves[center] - dot
+    }
+
+    /// Lowers half the squared nearest distances of some rows to what the centres from `from` on make of
+    /// them.
+    pub(crate) fn lower<R: Rows + ?Sized>(
+        &self,
+        points: &Points<'_, R>,
+        from: usize,
+        rows: &[usize],
+        nearest: &mut [f64],
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { points: block, dots, given } = scratch;
+        if self.len() - from <= FEW {
+            for (&row, nearest) in rows.iter().zip(nearest) {
+                let row = (points.given(row, given), points.scale(row));
+                for center in from..self.len() {
+                    *nearest = nearest.min(self.half_square(points, row, center));
+                }
+            }
+            return;
+        }
+        for (rows, nearest) in rows.chunks(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
+            block.fill(points, rows);
+            let panels = self.panels.iter().zip((0..).step_by(COLUMNS));
+            for (panel, start) in panels.skip(from / COLUMNS) {
+                let (first, last) = (from.max(start), start + panel.len());
+                dots.fill((block, 0..rows.len()), (panel, first - start..last - start));
+                let halves = &self.halves[first..last];
+                for ((dots, &row), nearest) in dots.rows().zip(rows).zip(&mut *nearest) {
+                    let lowest = lowest_score(halves, dots);
+                    let half = points.square(row) / 2.0;
+                    let error = self.error(points.width(), points.square(row));
+                    let may_be_nearer =
+                        |score: f32, nearest: f64| f64::from(score) < nearest - half + error;
+                    if !may_be_nearer(lowest, *nearest) {
+                        continue;
+                    }
+                    let row = (points.given(row, given), points.scale(row));
+                    let scores = || halves.iter().zip(dots).map(|(half, dot)| half - dot);
+                    // The likely nearest first, so that hardly another one passes.
+                    let likely = scores().position(|score| score <= lowest).unwrap_or(0);
+                    *nearest = nearest.min(self.half_square(points, row, first + likely));
+                    for (center, score) in scores().enumerate() {
+                        if center != likely && may_be_nearer(score, *nearest) {
+                            *nearest = nearest.min(self.half_square(points, row, first + center));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Most that a product x·c of n terms in f32 can be off, in any order of the additions, as a share of
+/// |x| |c|: n u / (1 − n u).
+pub(crate) fn product_error(terms: usize) -> f64 {
+    let error = terms as f64 * ROUNDING;
+    if error < 0.5 { error / (1.0 - error) } else { f64::INFINITY }
+}
+
+/// The lowest of ½|c|² − x·c, in lanes for vector instructions.
+fn lowest_score(halves: &[f32], dots: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let lower = |a: f32, b: f32| if a < b { a } else { b };
+    let (halves, dots) = (halves.chunks_exact(LANES), dots.chunks_exact(LANES));
+    let rest = halves.remainder().iter().zip(dots.remainder()).map(|(half, dot)| half - dot);
+    let rest = rest.fold(f32::INFINITY, lower);
+    let mut lanes = [f32::INFINITY; LANES];
+    for (halves, dots) in halves.zip(dots) {
+        for lane in 0..LANES {
+            lanes[lane] = lower(halves[lane] - dots[lane], lanes[lane]);
+        }
+    }
+    lanes.into_iter().fold(rest, lower)
+}
