@@ -13,6 +13,7 @@ mod npy;
 mod parquet_file;
 mod piece;
 mod read;
+mod rows;
 mod safetensors_file;
 mod write;
 

@@ -8,6 +8,7 @@ mod model;
 mod published;
 mod readers;
 mod refusals;
+mod selection;
 
 use std::path::{Path, PathBuf};
 
