@@ -1,6 +1,6 @@
 //! Samples that cannot be embedded, and settings that cannot be honoured.
 
-use tamis_dataset::{EncodeOptions, Outcome, Truncation, Unscorable};
+use tamis_dataset::{EncodeOptions, Encoder, Outcome, Truncation, Unscorable};
 use tamis_embeddings::{EmbedParams, Embedder};
 use tamis_model::{DType, Pool};
 
@@ -64,7 +64,7 @@ fn numbers_that_are_not_finite_are_a_reason() {
 fn settings_are_checked() {
     let (model, good) = (model("begins", DType::F32), EmbedParams::default());
     assert_eq!(good.clone().check().unwrap(), good);
-    let refused = |params: &EmbedParams, encoder| {
+    let refused = |params: &EmbedParams, encoder: &Encoder| {
         Embedder::new(model.as_ref(), encoder, params).unwrap_err().to_string()
     };
     for (bad, name) in [

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
-use tamis_dataset::{Content, Dataset, EncodeOptions, ReadOptions, Truncation};
+use tamis_dataset::{Content, Dataset, EncodeOptions, Encoder, ReadOptions, Truncation};
 use tamis_embeddings::{EmbedParams, Embedder, EmbeddingStore, Embeddings};
 use tamis_model::{DType, Pool};
 
@@ -89,11 +89,12 @@ fn what_differs_is_named() {
     let (dataset, model, encoder) = (open(), model("begins", DType::F32), encoder("begins"));
     let dir = folder.path().join("embeddings");
     let good = params(Pool::All, 200);
-    let fields = |params: &EmbedParams, encoder, dataset, further: Option<&str>| {
-        let further = further.map(|text| ("config".to_owned(), json!(text)));
-        let embedder = Embedder::new(model.as_ref(), encoder, params).unwrap();
-        embedder.fields(dataset, further.into_iter().collect()).unwrap()
-    };
+    let fields =
+        |params: &EmbedParams, encoder: &Encoder, dataset: &Dataset, further: Option<&str>| {
+            let further = further.map(|text| ("config".to_owned(), json!(text)));
+            let embedder = Embedder::new(model.as_ref(), encoder, params).unwrap();
+            embedder.fields(dataset, further.into_iter().collect()).unwrap()
+        };
     let own = fields(&good, &encoder, &dataset, Some("abc"));
     drop(EmbeddingStore::create_or_resume(&dir, own).unwrap());
     let refused = |fields: Map<String, Value>, field: &str| {
