@@ -12,6 +12,7 @@ pub mod judge;
 mod outputs;
 mod progress;
 pub mod reflect;
+pub mod select;
 pub mod study;
 mod teacher;
 mod text;

@@ -86,11 +86,18 @@ impl KCenter {
     }
 }
 
-/// Distance of every row to the nearest of some chosen rows.
-pub(crate) fn nearest_distances<R: Rows + ?Sized>(
+/// Distance of every row to the nearest of some chosen rows, at least one.
+///
+/// # Errors
+/// No chosen rows, numbers that do not exist or occur twice, and rows that [`KCenter::pick`] refuses.
+pub fn nearest_distances<R: Rows + ?Sized>(
     rows: &R,
     metric: crate::Metric,
     chosen: &[usize],
 ) -> Result<Vec<f64>, KCenterError> {
+    if chosen.is_empty() {
+        return Err(KCenterError::NothingChosen);
+    }
+    check_numbers("chosen rows", chosen, rows.len())?;
     Ok(Search::new(rows, metric, chosen, 0, |_| ())?.finish().nearest)
 }

@@ -22,7 +22,7 @@ mod vendi;
 pub use error::KCenterError;
 pub use facility::{FacilityLocation, FacilityPick, FacilityPicks, Qdit};
 pub use facility_params::{FacilityParams, QditParams, Similarity};
-pub use kcenter::{KCenter, Pick, Picks};
+pub use kcenter::{KCenter, Pick, Picks, nearest_distances};
 pub use params::{KCenterParams, Metric};
 pub use rows::Rows;
 pub use statistics::{SetStatistics, Statistics, StatisticsParams};

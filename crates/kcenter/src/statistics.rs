@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duplicates::Duplicates;
 use crate::kcenter::nearest_distances;
-use crate::points::{Points, check_numbers};
+use crate::points::Points;
 use crate::vendi::{VendiForm, vendi_of};
 use crate::{KCenterError, Metric, Rows};
 
@@ -86,10 +86,6 @@ impl Statistics {
         chosen: &[usize],
     ) -> Result<SetStatistics, KCenterError> {
         let StatisticsParams { metric, near } = self.params;
-        if chosen.is_empty() {
-            return Err(KCenterError::NothingChosen);
-        }
-        check_numbers("chosen rows", chosen, rows.len())?;
         let cosine = nearest_distances(rows, Metric::Cosine, chosen)?;
         let distances = match metric {
             Metric::Cosine => None,

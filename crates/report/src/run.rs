@@ -36,6 +36,9 @@ pub struct RunRecord {
     pub stages: Vec<Stage>,
     /// How many rows were read, rejected, scored, selected, ...
     pub counts: Ordered<u64>,
+    /// What the run found, in figures, by name; left out of the file if there is nothing.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    pub results: Ordered<Value>,
     /// Rules that had to be relaxed to fill the budget; empty if none.
     pub relaxations: Vec<String>,
     /// Whatever else a reader must know.
@@ -64,6 +67,7 @@ impl RunRecord {
             seeds: Ordered::new(),
             stages: Vec::new(),
             counts: Ordered::new(),
+            results: Ordered::new(),
             relaxations: Vec::new(),
             notes: Vec::new(),
             environment: Environment::detect(),

@@ -23,4 +23,5 @@ mod pools;
 mod program;
 mod reflect;
 mod rerun;
+mod select;
 mod study;

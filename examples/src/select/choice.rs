@@ -1,0 +1,171 @@
+//! The strategies: which rows, in which order, and why.
+
+use anyhow::{Context, Result, ensure};
+use ndarray::ArrayView2;
+use tamis::artifact::Progress;
+use tamis::clustering::{self, KMeansParams, Resample, Within};
+use tamis::embeddings::Embeddings;
+use tamis::kcenter::{FacilityParams, KCenterParams, Metric, QditParams};
+
+use super::random::draw;
+use super::{Candidates, Flags, Strategy, read_quality};
+use crate::Bars;
+
+/// A row that was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picked {
+    /// Its row in the embeddings.
+    pub row: usize,
+    /// k-center: its distance to what was chosen before, if anything was.
+    pub radius: Option<f64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a strategy chose.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Rows of the embeddings that were there already.
+    pub initial: Vec<usize>,
+    /// The rows chosen, in order.
+    pub picks: Vec<Picked>,
+    /// k-means: cluster of every row of the embeddings.
+    pub clusters: Option<Vec<usize>>,
+    /// k-center: after every pick, the largest distance of any row to the nearest one chosen.
+    pub coverage: Vec<f64>,
+    /// qdit: quality of every row of the embeddings.
+    pub quality: Option<Vec<f64>>,
+}
+
+impl Choice {
+    /// Chooses as the flags say.
+    ///
+    /// # Errors
+    /// A budget beyond what can be chosen, initial rows that do not exist or are named twice,
+    /// qualities that do not fit, and what the methods refuse.
+    pub fn make(flags: &Flags, candidates: &Candidates, embeddings: &Embeddings) -> Result<Self> {
+        let initial = candidates.rows("--initial", &flags.initial)?;
+        let (budget, rows) = (flags.budget, embeddings.len());
+        let left = rows - initial.len();
+        ensure!(
+            (1..=left).contains(&budget),
+            "--budget is {budget}, but must be between 1 and {left}: {} rows, {} of them initial, \
+             {} without an embedding",
+            candidates.all().len(),
+            initial.len(),
+            candidates.without()
+        );
+        let mut choice = Self { initial, ..Self::default() };
+        match flags.strategy {
+            Strategy::KCenter => choice.k_center(flags, embeddings)?,
+            Strategy::FacilityLocation => choice.facility_location(flags, embeddings)?,
+            Strategy::Qdit => choice.qdit(flags, candidates, embeddings)?,
+            Strategy::KMeans => choice.k_means(flags, embeddings)?,
+            Strategy::Random => choice.random(flags, embeddings.len()),
+        }
+        Ok(choice)
+    }
+
+    /// All rows that are there in the end: the initial ones and those chosen.
+    pub fn rows(&self) -> Vec<usize> {
+        self.initial.iter().copied().chain(self.picks.iter().map(|pick| pick.row)).collect()
+    }
+
+    /// Rows of the embeddings that were not there already, in order.
+    pub fn left(&self, rows: usize) -> Vec<usize> {
+        let mut there = vec![false; rows];
+        self.initial.iter().for_each(|&row| there[row] = true);
+        (0..rows).filter(|&row| !there[row]).collect()
+    }
+
+    fn k_center(&mut self, flags: &Flags, embeddings: &Embeddings) -> Result<()> {
+        let params = KCenterParams { budget: flags.budget, metric: flags.metric };
+        let mut bars = begin(flags);
+        let found = params.check()?.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
+        bars.finish();
+        let pick = |pick: &tamis::kcenter::Pick| {
+            let reason = match pick.radius {
+                Some(_) => "farthest from all chosen before",
+                None => "the first row, with nothing chosen before",
+            };
+            Picked { row: pick.index, radius: pick.radius, reason: reason.to_owned() }
+        };
+        self.picks = found.picks.iter().map(pick).collect();
+        self.coverage = found.coverage;
+        Ok(())
+    }
+
+    fn facility_location(&mut self, flags: &Flags, embeddings: &Embeddings) -> Result<()> {
+        let params = FacilityParams { budget: flags.budget, similarity: flags.similarity };
+        let mut bars = begin(flags);
+        let found = params.check()?.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
+        bars.finish();
+        self.picks = for_one_reason(found.indices(), "makes the choice most like the whole pool");
+        Ok(())
+    }
+
+    fn qdit(
+        &mut self,
+        flags: &Flags,
+        candidates: &Candidates,
+        embeddings: &Embeddings,
+    ) -> Result<()> {
+        let path = flags.quality.as_ref().context("--strategy qdit needs --quality")?;
+        let quality = read_quality(path, flags.quality_field.as_deref(), candidates)?;
+        let defaults = QditParams::default();
+        let alpha = flags.alpha.unwrap_or(defaults.alpha);
+        let params = QditParams { budget: flags.budget, similarity: flags.similarity, alpha };
+        let mut bars = begin(flags);
+        let found =
+            params.check()?.pick_with(embeddings, &quality, &self.initial, |_| bars.advance(1))?;
+        bars.finish();
+        let reason = format!("best of coverage and quality, weighed {} to {alpha}", 1.0 - alpha);
+        self.picks = for_one_reason(found.indices(), &reason);
+        self.quality = Some(quality);
+        Ok(())
+    }
+
+    fn k_means(&mut self, flags: &Flags, embeddings: &Embeddings) -> Result<()> {
+        let (rows, seed) = (embeddings.len(), flags.seed);
+        let k = flags.clusters.map_or((rows as f64).sqrt() as usize, std::num::NonZero::get);
+        let metric = match flags.metric {
+            Metric::Euclidean => clustering::Metric::Euclidean,
+            Metric::Cosine => clustering::Metric::Cosine,
+        };
+        let all = embeddings.contiguous();
+        let view = ArrayView2::from_shape((rows, embeddings.columns()), &all)?;
+        let params = KMeansParams { k, metric, seed, ..KMeansParams::default() };
+        let fit = params.check()?.fit(view)?;
+        // Initial rows took part in the clustering, but are not drawn.
+        let left = self.left(rows);
+        let labels: Vec<usize> = left.iter().map(|&row| fit.labels[row]).collect();
+        let distances: Vec<f32> = left.iter().map(|&row| fit.distances[row]).collect();
+        let within = flags.within.unwrap_or(Within::Random);
+        let resample = Resample { budget: flags.budget, within, seed };
+        let drawn = resample.draw(&labels, None, Some(&distances))?;
+        let pick = |place: usize| Picked {
+            row: left[place],
+            radius: None,
+            reason: format!("drawn from cluster {}", labels[place]),
+        };
+        self.picks = drawn.into_iter().map(pick).collect();
+        self.clusters = Some(fit.labels);
+        Ok(())
+    }
+
+    fn random(&mut self, flags: &Flags, rows: usize) {
+        let drawn = draw(&self.left(rows), flags.budget, flags.seed, "choice");
+        self.picks = for_one_reason(drawn, "drawn at random");
+    }
+}
+
+fn begin(flags: &Flags) -> Bars {
+    let mut bars = Bars::default();
+    bars.start(flags.strategy.name(), flags.budget as u64, 0);
+    bars
+}
+
+fn for_one_reason(rows: Vec<usize>, reason: &str) -> Vec<Picked> {
+    let pick = |row| Picked { row, radius: None, reason: reason.to_owned() };
+    rows.into_iter().map(pick).collect()
+}

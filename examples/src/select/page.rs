@@ -1,0 +1,176 @@
+//! `report.html` of `select`.
+
+use anyhow::Result;
+use tamis::dataset::Dataset;
+use tamis::report::{
+    Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, Score,
+    SelectionReport, Table, format_number, principal_plane,
+};
+
+use super::{Found, Line, Strategy};
+use crate::outputs::examples;
+
+/// Rows that are brought into two dimensions, at most: a plot shows fewer still.
+const PICTURED: usize = 20_000;
+/// Rows of a group of examples.
+const SHOWN: usize = 8;
+
+impl Found<'_> {
+    /// The page, from `lines` and the finished record of the run.
+    ///
+    /// # Errors
+    /// A row of the data that can no longer be read.
+    pub fn page(&self, lines: &[Line], record: &RunRecord) -> Result<Report> {
+        let from = self.data.map_or(self.embeddings.path(), Dataset::path);
+        let page = SelectionReport {
+            title: "Selection by embeddings".to_owned(),
+            lead: format!(
+                "{} rows chosen from {} by {}, from embeddings of {} numbers a row.",
+                self.choice.picks.len(),
+                from.display(),
+                self.flags.strategy.name(),
+                self.embeddings.columns()
+            ),
+            tiles: Vec::new(),
+            selected: lines.iter().map(|line| line.selected).collect(),
+            reasons: lines.iter().map(|line| line.reason.clone()).collect(),
+            scores: self.scores(lines),
+            lengths: self.lengths(),
+            map: None,
+            examples: self.examples(lines)?,
+        };
+        let mut page = page.build(record)?;
+        self.coverage(&mut page);
+        self.picture(&mut page)?;
+        page.move_section("Coverage", 1).move_section("In two dimensions", 2);
+        Ok(page)
+    }
+
+    fn scores(&self, lines: &[Line]) -> Vec<Score> {
+        if self.choice.quality.is_none() {
+            return Vec::new();
+        }
+        vec![Score {
+            name: "quality".to_owned(),
+            meaning: "Quality as it was given; higher is better.".to_owned(),
+            values: lines.iter().map(|line| line.quality).collect(),
+        }]
+    }
+
+    fn lengths(&self) -> Option<Lengths> {
+        let all = self.candidates.all().iter();
+        let values = all.map(|candidate| candidate.length).collect::<Option<Vec<_>>>()?;
+        Some(Lengths { unit: "characters".to_owned(), values })
+    }
+
+    fn examples(&self, lines: &[Line]) -> Result<Vec<Examples>> {
+        let Some(data) = self.data else { return Ok(Vec::new()) };
+        let mut first: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
+        first.sort_by_key(|&n| lines[n].order);
+        let mut far: Vec<usize> =
+            (0..lines.len()).filter(|&n| lines[n].nearest.is_some()).collect();
+        let distance = |n: usize| lines[n].nearest.unwrap_or(0.0);
+        far.sort_by(|&a, &b| distance(b).total_cmp(&distance(a)).then(a.cmp(&b)));
+        far.retain(|&n| distance(n) > 0.0);
+        first.truncate(SHOWN);
+        far.truncate(SHOWN);
+        Ok(vec![
+            examples(data, "First picks", &first)?,
+            examples(data, "Farthest from all that was chosen", &far)?,
+        ])
+    }
+
+    /// How well the pool is covered, beside random choices.
+    fn coverage(&self, page: &mut Report) {
+        let compared = self.compared;
+        let mut table = Table::new()
+            .column("figure", Align::Left)
+            .column("this choice", Align::Right)
+            .column("random, mean", Align::Right)
+            .column("lowest", Align::Right)
+            .column("highest", Align::Right)
+            .column("", Align::Left);
+        for row in compared.figures() {
+            let random =
+                row.random.map_or([const { String::new() }; 3], |all| all.map(format_number));
+            let [mean, low, high] = random;
+            let cells = [row.name.to_owned(), format_number(row.choice), mean, low, high];
+            table.row(cells.into_iter().chain([row.meaning.to_owned()]));
+        }
+        let initial = match self.choice.initial.len() {
+            0 => String::new(),
+            count => format!(" The {count} initial rows count as chosen everywhere."),
+        };
+        let section = page.section("Coverage");
+        section.paragraph(format!(
+            "Distances are {}. {} random choices of as many rows are what to compare with.{initial}",
+            self.flags.metric, self.flags.comparisons
+        ));
+        section.table("The set of chosen rows", table);
+        let mut nearest = Histogram::new(
+            "Distance of each row to the nearest one chosen",
+            format!("{} distance", self.flags.metric),
+        )
+        .unit("rows")
+        .caption("Rows that are chosen or initial are left out: they are at 0.");
+        if let Some(random) = &compared.nearest_random {
+            nearest = nearest.series("a random choice", random.iter().copied());
+        }
+        let there = self.choice.rows();
+        let mut out = vec![true; self.embeddings.len()];
+        there.iter().for_each(|&row| out[row] = false);
+        let own = compared.nearest.iter().zip(out).filter(|(_, out)| *out).map(|(d, _)| *d);
+        section.plot(nearest.series(self.flags.strategy.name(), own));
+        if self.flags.strategy == Strategy::KCenter {
+            let points = |values: Vec<Option<f64>>| {
+                let all = (1u32..).zip(values);
+                all.filter_map(|(pick, value)| Some([f64::from(pick), value?])).collect::<Vec<_>>()
+            };
+            let radius = self.choice.picks.iter().map(|pick| pick.radius).collect();
+            let left = self.choice.coverage.iter().copied().map(Some).collect();
+            section.plot(
+                LinePlot::new("Distance over the picks", "pick", "distance")
+                    .series("of the pick to those before it", points(radius))
+                    .series("of the farthest row, with the pick", points(left)),
+            );
+        }
+    }
+
+    /// The rows along their two principal axes; of many rows, those chosen and some of the others.
+    fn picture(&self, page: &mut Report) -> Result<()> {
+        let (rows, columns) = (self.embeddings.len(), self.embeddings.columns());
+        let mut strong = vec![false; rows];
+        self.choice.picks.iter().for_each(|pick| strong[pick.row] = true);
+        let count = strong.iter().filter(|&&strong| strong).count();
+        let room = PICTURED.saturating_sub(count).max(PICTURED / 2);
+        // Evenly over the pool, so that every run shows the same.
+        let step = (rows - count).div_ceil(room).max(1);
+        let (mut shown, mut others) = (Vec::new(), 0);
+        for (row, &strong) in strong.iter().enumerate() {
+            if strong || others % step == 0 {
+                shown.push(row);
+            }
+            others += usize::from(!strong);
+        }
+        let (mut flat, mut scratch) = (Vec::with_capacity(shown.len() * columns), Vec::new());
+        for &row in &shown {
+            flat.extend_from_slice(self.embeddings.block(row, 1, &mut scratch));
+        }
+        let plane = principal_plane(&flat, columns)?;
+        let [first, second] = plane.explained.map(|share| format!("{:.1} %", 100.0 * share));
+        let mut scatter = Scatter::new("Rows in two dimensions", plane.points)
+            .labels(
+                format!("first principal component ({first} of variance)"),
+                format!("second ({second})"),
+            )
+            .emphasised("chosen", shown.iter().map(|&row| strong[row]).collect());
+        if let Some(labels) = &self.choice.clusters {
+            scatter = scatter.classes("cluster", shown.iter().map(|&row| labels[row]).collect());
+        }
+        if shown.len() < rows {
+            scatter = scatter.caption(format!("The axes are those of {} rows.", shown.len()));
+        }
+        page.section("In two dimensions").plot(scatter);
+        Ok(())
+    }
+}
