@@ -1,0 +1,181 @@
+//! What was chosen so far, and what it does to the nearest distances of rows.
+//!
+//! Half a squared distance is ½|x − c|² = ½|x|² + (½|c|² − x·c). The bracket, the *score*, comes from
+//! matrix products in f32; its rounding is bounded, and a distance that may be less than the one known
+//! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
+//! almost all of the arithmetic is matrix products.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2, s};
+
+use crate::Rows;
+use crate::points::{BLOCK, Points, in_one_piece};
+
+/// Half the distance from 1 to the next f32: the greatest relative error of one operation.
+pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Centres per matrix product.
+const COLUMNS: usize = 512;
+
+/// The rows chosen so far.
+pub(crate) struct Centers {
+    /// Row by row as given.
+    given: Vec<f32>,
+    scales: Vec<f64>,
+    /// The points worked in, with room for all to come.
+    points: Array2<f32>,
+    /// Half their squared lengths.
+    halves: Vec<f32>,
+    longest: f64,
+}
+
+/// Room to work in, one for each thread.
+pub(crate) struct Scratch {
+    points: Array2<f32>,
+    dots: Array2<f32>,
+    given: Vec<f32>,
+}
+
+impl Scratch {
+    /// For as many centres at a time.
+    pub(crate) fn new(width: usize, centers: usize) -> Self {
+        Self {
+            points: Array2::zeros((BLOCK, width)),
+            dots: Array2::zeros((BLOCK, centers.min(COLUMNS))),
+            given: Vec::new(),
+        }
+    }
+}
+
+impl Centers {
+    pub(crate) fn with_capacity(capacity: usize, width: usize) -> Self {
+        Self {
+            given: Vec::new(),
+            scales: Vec::new(),
+            points: Array2::zeros((capacity, width)),
+            halves: Vec::new(),
+            longest: 0.0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.halves.len()
+    }
+
+    /// Adds a row.
+    pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
+        let mut scratch = Vec::new();
+        let given = points.given(row, &mut scratch);
+        points.place(row, given, self.points.row_mut(self.len()));
+        self.given.extend_from_slice(given);
+        self.scales.push(points.scale(row));
+        self.halves.push((points.square(row) / 2.0) as f32);
+        self.longest = self.longest.max(points.square(row).sqrt());
+    }
+
+    /// Half a squared distance of a row in f64.
+    pub(crate) fn half_square<R: Rows + ?Sized>(
+        &self,
+        points: &Points<'_, R>,
+        row: (&[f32], f64),
+        center: usize,
+    ) -> f64 {
+        let columns = points.columns();
+        let given = &self.given[center * columns..(center + 1) * columns];
+        points.half_square(row, (given, self.scales[center]))
+    }
+
+    /// Most that ½|x|² + score can be off for a point x of this squared length.
+    ///
+    /// Beside the [product](product_error): coordinates are
+    /// rounded at most twice, which moves half a squared distance by at most 2 u (|x| + |c|)²; rounding
+    /// ½|c|² and the difference costs less than as much again. Products that vanish in f32 are the last term.
+    pub(crate) fn error(&self, width: usize, square: f64) -> f64 {
+        let length = square.sqrt();
+        product_error(width) * length * self.longest
+            + 4.0 * ROUNDING * (length + self.longest).powi(2)
+            + width as f64 * f64::from(f32::MIN_POSITIVE)
+    }
+
+    /// The score of a centre, given x·c.
+    pub(crate) fn score(&self, center: usize, dot: f32) -> f32 {
+        self.halves[center] - dot
+    }
+
+    /// Lowers half the squared nearest distances of some rows to what the centres from `from` on make of
+    /// them.
+    pub(crate) fn lower<R: Rows + ?Sized>(
+        &self,
+        points: &Points<'_, R>,
+        from: usize,
+        rows: &[usize],
+        nearest: &mut [f64],
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { points: block, dots, given } = scratch;
+        for (rows, nearest) in rows.chunks(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
+            points.gather(rows, block, given);
+            let block = block.slice(s![..rows.len(), ..]);
+            for first in (from..self.len()).step_by(COLUMNS) {
+                let last = self.len().min(first + COLUMNS);
+                let mut dots = dots.slice_mut(s![..rows.len(), ..last - first]);
+                multiply(block, self.points.slice(s![first..last, ..]), &mut dots);
+                let halves = &self.halves[first..last];
+                for ((dots, &row), nearest) in dots.rows().into_iter().zip(rows).zip(&mut *nearest)
+                {
+                    let dots = in_one_piece(dots);
+                    let lowest = lowest_score(halves, &dots);
+                    let half = points.square(row) / 2.0;
+                    let error = self.error(points.width(), points.square(row));
+                    let may_be_nearer =
+                        |score: f32, nearest: f64| f64::from(score) < nearest - half + error;
+                    if !may_be_nearer(lowest, *nearest) {
+                        continue;
+                    }
+                    let row = (points.given(row, given), points.scale(row));
+                    let scores = || halves.iter().zip(&*dots).map(|(half, dot)| half - dot);
+                    // The likely nearest first, so that hardly another one passes.
+                    let likely = scores().position(|score| score <= lowest).unwrap_or(0);
+                    *nearest = nearest.min(self.half_square(points, row, first + likely));
+                    for (center, score) in scores().enumerate() {
+                        if center != likely && may_be_nearer(score, *nearest) {
+                            *nearest = nearest.min(self.half_square(points, row, first + center));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Most that a product x·c of n terms in f32 can be off, in any order of the additions, as a share of
+/// |x| |c|: n u / (1 − n u).
+pub(crate) fn product_error(terms: usize) -> f64 {
+    let error = terms as f64 * ROUNDING;
+    if error < 0.5 { error / (1.0 - error) } else { f64::INFINITY }
+}
+
+/// a bᵀ.
+pub(crate) fn multiply(
+    a: ArrayView2<'_, f32>,
+    b: ArrayView2<'_, f32>,
+    into: &mut ndarray::ArrayViewMut2<'_, f32>,
+) {
+    general_mat_mul(1.0, &a, &b.t(), 0.0, into);
+}
+
+/// The lowest of ½|c|² − x·c, in lanes for vector instructions.
+fn lowest_score(halves: &[f32], dots: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let lower = |a: f32, b: f32| if a < b { a } else { b };
+    let (halves, dots) = (halves.chunks_exact(LANES), dots.chunks_exact(LANES));
+    let rest = halves.remainder().iter().zip(dots.remainder()).map(|(half, dot)| half - dot);
+    let rest = rest.fold(f32::INFINITY, lower);
+    let mut lanes = [f32::INFINITY; LANES];
+    for (halves, dots) in halves.zip(dots) {
+        for lane in 0..LANES {
+            lanes[lane] = lower(halves[lane] - dots[lane], lanes[lane]);
+        }
+    }
+    lanes.into_iter().fold(rest, lower)
+}

@@ -1,0 +1,232 @@
+//! How well rows are covered by what is chosen, as cosines, and what further rows would add.
+//!
+//! Cosines come from products in f32 whose rounding is bounded, so that gains made of them are bounds
+//! from above; where it matters they are computed again in f64.
+
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+
+use crate::centers::{ROUNDING, multiply, product_error};
+use crate::points::{BLOCK, Points, in_one_piece, sum_in_lanes};
+use crate::{KCenterError, Metric, Rows};
+
+/// Rows that all others are multiplied with before the next ones are.
+const WAVE: usize = 8 * BLOCK;
+
+/// The cosine of every row to the row chosen that is most like it.
+pub(crate) struct Cover<'a, R: ?Sized> {
+    points: Points<'a, R>,
+    best: Vec<f64>,
+    /// Most that a cosine from a product in f32 can be off.
+    error: f64,
+}
+
+/// The rows that a candidate is more like than what is chosen, ascending, and its cosines with them.
+#[derive(Default)]
+pub(crate) struct Wins {
+    rows: Vec<u32>,
+    cosines: Vec<f64>,
+    exact: bool,
+}
+
+impl Wins {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the cosines are those of f64.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
+    }
+}
+
+impl<'a, R: Rows + ?Sized> Cover<'a, R> {
+    /// With nothing chosen, when every cosine is held to be as low as said.
+    pub(crate) fn new(rows: &'a R, lowest: f64) -> Result<Self, KCenterError> {
+        let points = Points::new(rows, Metric::Cosine)?;
+        let best = vec![lowest; points.len()];
+        // Beside the product: coordinates of both are rounded twice, and bars below once.
+        let error = product_error(points.width())
+            + 8.0 * ROUNDING
+            + points.width() as f64 * f64::from(f32::MIN_POSITIVE);
+        Ok(Self { points, best, error })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.best.len()
+    }
+
+    pub(crate) fn into_best(self) -> Vec<f64> {
+        self.best
+    }
+
+    /// Bounds from above of what each row would add.
+    pub(crate) fn bounds(&self) -> Vec<f64> {
+        let (count, width) = (self.len(), self.points.width());
+        let bars: Vec<f32> = self.best.iter().map(|&best| best as f32).collect();
+        let mut gains = vec![0.0; count];
+        let mut own = Array2::zeros((WAVE.min(count), width));
+        let mut given = Vec::new();
+        for first in (0..count).step_by(WAVE) {
+            let rows: Vec<usize> = (first..count.min(first + WAVE)).collect();
+            self.points.gather(&rows, &mut own, &mut given);
+            let own = own.slice(s![..rows.len(), ..]);
+            let scratch =
+                || (Array2::zeros((BLOCK, width)), Array2::zeros((BLOCK, BLOCK)), Vec::new());
+            let meet = |scratch: &mut (Array2<f32>, Array2<f32>, Vec<f32>),
+                        (block, gains): (usize, &mut [f64])| {
+                let (points, dots, given) = scratch;
+                let start = first + block * BLOCK;
+                let others: Vec<usize> = (start..start + gains.len()).collect();
+                self.points.gather(&others, points, given);
+                let points = points.slice(s![..others.len(), ..]);
+                let mut part = vec![0.0; rows.len()];
+                // Cosines are the same both ways: every pair of blocks meets once.
+                for (sub, part) in part.chunks_mut(BLOCK).enumerate() {
+                    let at = first + sub * BLOCK;
+                    if at > start {
+                        break;
+                    }
+                    let own = own.slice(s![sub * BLOCK..sub * BLOCK + part.len(), ..]);
+                    let mut dots = dots.slice_mut(s![..others.len(), ..part.len()]);
+                    multiply(points, own, &mut dots);
+                    let mut sums = vec![0.0; part.len()];
+                    let own_bars = &bars[at..at + part.len()];
+                    for ((dots, &bar), gain) in
+                        dots.rows().into_iter().zip(&bars[start..]).zip(&mut *gains)
+                    {
+                        let dots = in_one_piece(dots);
+                        *gain += sum_above(&dots, own_bars);
+                        if at < start {
+                            add_above(&mut sums, &dots, bar);
+                        }
+                    }
+                    part.iter_mut().zip(sums).for_each(|(part, sum)| *part += f64::from(sum));
+                }
+                part
+            };
+            let blocks = gains[first..].par_chunks_mut(BLOCK).enumerate();
+            let parts: Vec<Vec<f64>> = blocks.map_init(scratch, meet).collect();
+            for part in parts {
+                gains[first..].iter_mut().zip(part).for_each(|(gain, part)| *gain += part);
+            }
+        }
+        // Up to a block of numbers were added in f32.
+        let (share, least) = (1.0 + 2.0 * BLOCK as f64 * ROUNDING, self.error * count as f64);
+        gains.into_iter().map(|gain| gain * share + least).collect()
+    }
+
+    /// What some candidates would win.
+    pub(crate) fn wins(&self, candidates: &[usize]) -> Vec<Wins> {
+        let width = self.points.width();
+        let mut own = Array2::zeros((candidates.len(), width));
+        self.points.gather(candidates, &mut own, &mut Vec::new());
+        let scratch = || {
+            let dots = Array2::zeros((candidates.len(), BLOCK));
+            (Array2::zeros((BLOCK, width)), dots, Vec::new())
+        };
+        let meet = |scratch: &mut (Array2<f32>, Array2<f32>, Vec<f32>),
+                    (block, best): (usize, &[f64])| {
+            let (points, dots, given) = scratch;
+            let start = block * BLOCK;
+            let rows: Vec<usize> = (start..start + best.len()).collect();
+            self.points.gather(&rows, points, given);
+            let mut dots = dots.slice_mut(s![.., ..rows.len()]);
+            multiply(own.view(), points.slice(s![..rows.len(), ..]), &mut dots);
+            let bars: Vec<f32> = best.iter().map(|best| (best - 2.0 * self.error) as f32).collect();
+            let win = |dots| {
+                let mut wins = Wins::default();
+                for ((row, &dot), &bar) in (start..).zip(&*in_one_piece(dots)).zip(&bars) {
+                    if dot > bar {
+                        wins.rows.push(row as u32);
+                        wins.cosines.push(f64::from(dot));
+                    }
+                }
+                wins
+            };
+            dots.rows().into_iter().map(win).collect::<Vec<_>>()
+        };
+        let blocks = self.best.par_chunks(BLOCK).enumerate();
+        let parts: Vec<Vec<Wins>> = blocks.map_init(scratch, meet).collect();
+        let join = |candidate: usize| {
+            let mut all = Wins::default();
+            for part in &parts {
+                all.rows.extend_from_slice(&part[candidate].rows);
+                all.cosines.extend_from_slice(&part[candidate].cosines);
+            }
+            all
+        };
+        (0..candidates.len()).into_par_iter().map(join).collect()
+    }
+
+    /// What a candidate would add: exactly if its wins are exact, otherwise a bound from above. Forgets rows
+    /// that it no longer wins.
+    pub(crate) fn gain(&self, wins: &mut Wins) -> f64 {
+        let error = if wins.exact { 0.0 } else { self.error };
+        let (mut kept, mut gain) = (0, 0.0);
+        for place in 0..wins.len() {
+            let (row, cosine) = (wins.rows[place], wins.cosines[place]);
+            let more = cosine + error - self.best[row as usize];
+            if more > 0.0 {
+                (wins.rows[kept], wins.cosines[kept]) = (row, cosine);
+                kept += 1;
+                gain += more;
+            }
+        }
+        wins.rows.truncate(kept);
+        wins.cosines.truncate(kept);
+        gain
+    }
+
+    /// Computes the cosines of a candidate in f64.
+    pub(crate) fn make_exact(&self, candidate: usize, wins: &mut Wins) {
+        let mut scratch = Vec::new();
+        let own = (self.points.given(candidate, &mut scratch), self.points.scale(candidate));
+        let exact = |scratch: &mut Vec<f32>, (row, cosine): (&u32, &mut f64)| {
+            let row = *row as usize;
+            *cosine = cosine_of((self.points.given(row, scratch), self.points.scale(row)), own);
+        };
+        let rows = wins.rows.par_iter().with_min_len(BLOCK);
+        rows.zip(&mut wins.cosines).for_each_init(Vec::new, exact);
+        wins.exact = true;
+    }
+
+    /// Chooses a row with these wins, which are exact.
+    pub(crate) fn choose(&mut self, wins: &Wins) {
+        for (&row, &cosine) in wins.rows.iter().zip(&wins.cosines) {
+            let best = &mut self.best[row as usize];
+            *best = best.max(cosine);
+        }
+    }
+}
+
+/// Cosine of two rows as given with their scales, in f64.
+fn cosine_of(a: (&[f32], f64), b: (&[f32], f64)) -> f64 {
+    if a.1 == 0.0 && b.1 == 0.0 {
+        return 1.0;
+    }
+    sum_in_lanes(a.0, b.0, |x, y| (x * a.1) * (y * b.1))
+}
+
+/// Sum of what lies above the bars, in lanes for vector instructions.
+fn sum_above(dots: &[f32], bars: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    let above = |dot: f32, bar: f32| if dot > bar { dot - bar } else { 0.0 };
+    let (dots, bars) = (dots.chunks_exact(LANES), bars.chunks_exact(LANES));
+    let rest = dots.remainder().iter().zip(bars.remainder());
+    let rest: f32 = rest.map(|(&dot, &bar)| above(dot, bar)).sum();
+    let mut lanes = [0.0; LANES];
+    for (dots, bars) in dots.zip(bars) {
+        for lane in 0..LANES {
+            lanes[lane] += above(dots[lane], bars[lane]);
+        }
+    }
+    f64::from(lanes.into_iter().sum::<f32>() + rest)
+}
+
+/// Adds what lies above one bar to a sum for each.
+fn add_above(sums: &mut [f32], dots: &[f32], bar: f32) {
+    for (sum, &dot) in sums.iter_mut().zip(dots) {
+        *sum += if dot > bar { dot - bar } else { 0.0 };
+    }
+}

@@ -1,0 +1,70 @@
+//! Rows that say again what another one said.
+
+use std::collections::HashSet;
+
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+
+use crate::Rows;
+use crate::centers::multiply;
+use crate::points::{BLOCK, Points, in_one_piece};
+
+/// How many of the chosen rows repeat one before them.
+pub(crate) struct Duplicates {
+    pub(crate) exact: usize,
+    pub(crate) near: usize,
+}
+
+impl Duplicates {
+    /// `near` is the largest distance, one minus the cosine, of near-duplicates.
+    pub(crate) fn count<R: Rows + ?Sized>(
+        points: &Points<'_, R>,
+        chosen: &[usize],
+        near: f64,
+    ) -> Self {
+        let mut scratch = Vec::new();
+        let mut seen = HashSet::new();
+        // Adding zero makes -0.0 equal to 0.0.
+        let bits = |row: &usize| -> Vec<u32> {
+            points.given(*row, &mut scratch).iter().map(|x| (x + 0.0).to_bits()).collect()
+        };
+        let repeats: Vec<bool> = chosen.iter().map(bits).map(|bits| !seen.insert(bits)).collect();
+        let near = repeats_nearly(points, chosen, near);
+        Self {
+            exact: repeats.iter().filter(|&&repeat| repeat).count(),
+            near: repeats.iter().zip(near).filter(|&(&repeat, near)| repeat || near).count(),
+        }
+    }
+}
+
+/// For each chosen row: whether its cosine to a row before it is so high. Products are in f32: within
+/// some 10⁻⁶ of the limit either may be said.
+fn repeats_nearly<R: Rows + ?Sized>(
+    points: &Points<'_, R>,
+    chosen: &[usize],
+    near: f64,
+) -> Vec<bool> {
+    let limit = (1.0 - near - 1e-6) as f32;
+    let room = || Array2::<f32>::zeros((BLOCK, points.width()));
+    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)), Vec::new());
+    let repeats = |scratch: &mut (Array2<f32>, Array2<f32>, Array2<f32>, Vec<f32>),
+                   (block, rows): (usize, &[usize])| {
+        let (own, others, dots, given) = scratch;
+        points.gather(rows, own, given);
+        let own = own.slice(s![..rows.len(), ..]);
+        let mut found = vec![false; rows.len()];
+        for (before, earlier) in chosen.chunks(BLOCK).take(block + 1).enumerate() {
+            points.gather(earlier, others, given);
+            let mut dots = dots.slice_mut(s![..rows.len(), ..earlier.len()]);
+            multiply(own, others.slice(s![..earlier.len(), ..]), &mut dots);
+            for (place, (found, dots)) in found.iter_mut().zip(dots.rows()).enumerate() {
+                let until = if before == block { place } else { earlier.len() };
+                *found |= in_one_piece(dots)[..until].iter().any(|&dot| dot >= limit);
+            }
+        }
+        found
+    };
+    let blocks = chosen.par_chunks(BLOCK).enumerate();
+    let parts: Vec<Vec<bool>> = blocks.map_init(scratch, repeats).collect();
+    parts.into_iter().flatten().collect()
+}

@@ -1,0 +1,95 @@
+//! Picks among a few rows that are up to date, as long as these are provably the farthest of all.
+//!
+//! One product of the rows with themselves tells what each pick does to the others.
+
+use ndarray::{Array2, Axis, s};
+use rayon::prelude::*;
+
+use crate::centers::multiply;
+use crate::search::{Far, Search, farthest};
+use crate::{Pick, Rows};
+
+/// Rows of a product per task.
+const TASK: usize = 64;
+
+/// Rows to pick from.
+pub(crate) struct Hot {
+    live: Vec<Live>,
+    /// Products of all with all.
+    dots: Array2<f32>,
+}
+
+/// A row that may still be picked.
+struct Live {
+    far: Far,
+    /// Its row and column in the products.
+    place: usize,
+}
+
+impl Hot {
+    pub(crate) fn new<R: Rows + ?Sized, W: FnMut(&Pick)>(
+        search: &Search<'_, R, W>,
+        top: &[Far],
+    ) -> Self {
+        let rows: Vec<usize> = top.iter().map(|far| far.row).collect();
+        let mut points = Array2::zeros((rows.len(), search.points.width()));
+        search.points.gather(&rows, &mut points, &mut Vec::new());
+        let mut dots = Array2::zeros((rows.len(), rows.len()));
+        let tasks: Vec<_> = dots.axis_chunks_iter_mut(Axis(0), TASK).enumerate().collect();
+        tasks.into_par_iter().for_each(|(task, mut dots)| {
+            let some = points.slice(s![task * TASK..task * TASK + dots.nrows(), ..]);
+            multiply(some, points.view(), &mut dots);
+        });
+        let live = top.iter().enumerate().map(|(place, &far)| Live { far, place }).collect();
+        Self { live, dots }
+    }
+
+    /// Picks until another row might be farther or the budget is full; how many were picked.
+    pub(crate) fn run<R: Rows + ?Sized, W: FnMut(&Pick)>(
+        mut self,
+        search: &mut Search<'_, R, W>,
+        outside: Option<Far>,
+    ) -> usize {
+        let mut picked = 0;
+        let mut scratch = Vec::new();
+        while search.left() > 0 {
+            let Some(best) = farthest(self.live.iter().map(|live| live.far)) else { break };
+            if !best.beats(outside.as_ref()) {
+                break;
+            }
+            let Some(at) = self.live.iter().position(|live| live.far.row == best.row) else {
+                break;
+            };
+            let place = self.live.swap_remove(at).place;
+            let center = search.centers.len();
+            search.pick(best);
+            picked += 1;
+
+            let dots = self.dots.row(place);
+            for live in &mut self.live {
+                let Far { value, row } = live.far;
+                let square = search.points.square(row);
+                let score = search.centers.score(center, dots[live.place]);
+                let error = search.centers.error(search.points.width(), square);
+                if f64::from(score) < value - square / 2.0 + error {
+                    let given = search.points.given(row, &mut scratch);
+                    let given = (given, search.points.scale(row));
+                    let half_square = search.centers.half_square(&search.points, given, center);
+                    live.far.value = value.min(half_square);
+                }
+            }
+            // Those that cannot be picked in this round any more miss the picks from here on.
+            self.live.retain(|live| {
+                let stays = live.far.beats(outside.as_ref());
+                if !stays {
+                    search.note(live.far);
+                }
+                stays
+            });
+        }
+        for live in &self.live {
+            search.note(live.far);
+        }
+        picked
+    }
+}

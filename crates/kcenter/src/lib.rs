@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod centers;
+mod cover;
+mod duplicates;
+mod error;
+mod facility;
+mod facility_params;
+mod hot;
+mod kcenter;
+mod lazy;
+mod named;
+mod params;
+mod points;
+mod rows;
+mod search;
+mod statistics;
+mod vendi;
+
+pub use error::KCenterError;
+pub use facility::{FacilityLocation, FacilityPick, FacilityPicks, Qdit};
+pub use facility_params::{FacilityParams, QditParams, Similarity};
+pub use kcenter::{KCenter, Pick, Picks};
+pub use params::{KCenterParams, Metric};
+pub use rows::Rows;
+pub use statistics::{SetStatistics, Statistics, StatisticsParams};
+pub use vendi::{VendiForm, vendi_score, vendi_score_by};
+
+/// The release of ndarray whose views are [`Rows`].
+pub use ndarray;

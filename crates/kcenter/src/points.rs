@@ -1,0 +1,242 @@
+//! The rows as the algorithms see them: checked, near the origin (Euclidean) or of length one (cosine).
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, ArrayView1, ArrayViewMut1, Zip, s};
+use rayon::prelude::*;
+
+use crate::{KCenterError, Metric, Rows};
+
+/// Rows per block of a matrix product: enough to keep the kernel busy, few enough for the cache.
+pub(crate) const BLOCK: usize = 256;
+
+/// Greatest length of a row: the square of twice as much is finite in f32.
+const LONGEST: f64 = 4e18;
+
+/// Rows from which the middle is estimated.
+const SAMPLE: usize = 1024;
+
+/// Rows with what turns them into the points worked in.
+pub(crate) struct Points<'a, R: ?Sized> {
+    rows: &'a R,
+    metric: Metric,
+    /// Subtracted from every row: about their mean if they lie farther from the origin than from it (the
+    /// rounding of products grows with the distance from the origin), otherwise nothing at all.
+    shift: Vec<f32>,
+    /// One over the length of each row, 0 for rows of zeros; for cosine only.
+    scale: Vec<f64>,
+    /// Squared length of every point worked in.
+    squares: Vec<f64>,
+    /// Numbers of a point: for cosine one more than a row has if some rows are zeros. That number is 1 in
+    /// those rows and 0 in the others: a direction of their own.
+    width: usize,
+}
+
+impl<'a, R: Rows + ?Sized> Points<'a, R> {
+    /// Reads all rows once: checks them and measures their lengths.
+    pub(crate) fn new(rows: &'a R, metric: Metric) -> Result<Self, KCenterError> {
+        let (count, columns) = (rows.len(), rows.columns());
+        if count == 0 {
+            return Err(KCenterError::NoRows);
+        }
+        if columns == 0 {
+            return Err(KCenterError::NoColumns { rows: count });
+        }
+        let limit = u32::MAX as usize;
+        if count > limit {
+            return Err(KCenterError::TooManyRows { found: count, limit });
+        }
+        let shift = match metric {
+            Metric::Euclidean => middle(rows),
+            Metric::Cosine => Vec::new(),
+        };
+        let (scale, squares) = (Vec::new(), Vec::new());
+        let mut points = Self { rows, metric, shift, scale, squares, width: columns };
+        points.measure()?;
+        Ok(points)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Numbers of a row as given.
+    pub(crate) fn columns(&self) -> usize {
+        self.rows.columns()
+    }
+
+    /// Numbers of a point.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Squared length of a point.
+    pub(crate) fn square(&self, row: usize) -> f64 {
+        self.squares[row]
+    }
+
+    /// One over the length of a row as given, 0 for a row of zeros; 1 if the metric is not cosine.
+    pub(crate) fn scale(&self, row: usize) -> f64 {
+        self.scale.get(row).copied().unwrap_or(1.0)
+    }
+
+    /// A row as given.
+    pub(crate) fn given<'s>(&'s self, row: usize, scratch: &'s mut Vec<f32>) -> &'s [f32] {
+        self.rows.block(row, 1, scratch)
+    }
+
+    /// Writes the point of a row given. Its numbers are off by two roundings at most.
+    pub(crate) fn place(&self, row: usize, given: &[f32], mut into: ArrayViewMut1<'_, f32>) {
+        let scale = self.scale.get(row).copied();
+        if self.width > given.len() {
+            into[given.len()] = f32::from(u8::from(scale == Some(0.0)));
+        }
+        let zip = Zip::from(into.slice_mut(s![..given.len()])).and(ArrayView1::from(given));
+        match scale {
+            Some(scale) if (scale as f32).is_normal() => {
+                let scale = scale as f32;
+                zip.for_each(|into, &x| *into = x * scale);
+            }
+            // Rows as short or as long as f32 can hold.
+            Some(scale) => zip.for_each(|into, &x| *into = (f64::from(x) * scale) as f32),
+            None if self.shift.is_empty() => zip.for_each(|into, &x| *into = x),
+            None => {
+                zip.and(ArrayView1::from(&self.shift)).for_each(|into, x, shift| *into = x - shift);
+            }
+        }
+    }
+
+    /// Writes the points of some rows into the first rows of `into`.
+    pub(crate) fn gather(&self, rows: &[usize], into: &mut Array2<f32>, scratch: &mut Vec<f32>) {
+        for (into, &row) in into.rows_mut().into_iter().zip(rows) {
+            self.place(row, self.rows.block(row, 1, scratch), into);
+        }
+    }
+
+    /// Half the squared distance of two rows as given with their scales, in f64 from the differences of
+    /// the coordinates: never negative, and exactly 0 for equal rows.
+    pub(crate) fn half_square(&self, a: (&[f32], f64), b: (&[f32], f64)) -> f64 {
+        let ((a, by_a), (b, by_b)) = (a, b);
+        match self.metric {
+            Metric::Euclidean => sum_in_lanes(a, b, |a, b| (a - b) * (a - b)) / 2.0,
+            Metric::Cosine if (by_a == 0.0) != (by_b == 0.0) => 1.0,
+            Metric::Cosine => {
+                let term = |a, b| {
+                    let apart = a * by_a - b * by_b;
+                    apart * apart
+                };
+                sum_in_lanes(a, b, term) / 2.0
+            }
+        }
+    }
+
+    fn measure(&mut self) -> Result<(), KCenterError> {
+        let (rows, columns) = (self.rows, self.columns());
+        let shift = &self.shift;
+        let mut squares = vec![0.0; rows.len()];
+        squares.par_chunks_mut(BLOCK).enumerate().for_each_init(
+            Vec::new,
+            |scratch, (block, squares)| {
+                let numbers = rows.block(block * BLOCK, squares.len(), scratch);
+                for (square, row) in squares.iter_mut().zip(numbers.chunks_exact(columns)) {
+                    *square = if shift.is_empty() {
+                        sum_in_lanes(row, row, |a, _| a * a)
+                    } else {
+                        // As the points have it: rounded to f32.
+                        sum_in_lanes(row, shift, |a, b| f64::from((a - b) as f32).powi(2))
+                    };
+                }
+            },
+        );
+        // Neither squares of finite f32 nor sums of them overflow in f64. Points off the middle might,
+        // in f32, but then they are too long.
+        for (row, &square) in squares.iter().enumerate() {
+            if !square.is_finite() {
+                let mut scratch = Vec::new();
+                let given = rows.block(row, 1, &mut scratch);
+                if let Some(column) = given.iter().position(|x| !x.is_finite()) {
+                    return Err(KCenterError::NonFinite { row, column, value: given[column] });
+                }
+            }
+            let (norm, limit) = (square.sqrt(), LONGEST);
+            if self.metric == Metric::Euclidean && norm > limit {
+                return Err(KCenterError::TooLong { row, norm, limit });
+            }
+        }
+        self.squares = squares;
+        if self.metric == Metric::Cosine {
+            let scale = |square: &mut f64| {
+                let length = square.sqrt();
+                *square = 1.0;
+                if length == 0.0 { 0.0 } else { length.recip() }
+            };
+            self.scale = self.squares.par_iter_mut().map(scale).collect();
+            self.width += usize::from(self.scale.contains(&0.0));
+        }
+        Ok(())
+    }
+}
+
+/// About the mean of the rows if it is farther from the origin than the rows are from it, otherwise
+/// nothing. Any value would be right; a good one makes products exact enough to decide by.
+fn middle<R: Rows + ?Sized>(rows: &R) -> Vec<f32> {
+    let mut sums = vec![0.0; rows.columns()];
+    let (mut square, mut count, mut scratch) = (0.0, 0.0, Vec::new());
+    for row in (0..rows.len()).step_by(rows.len().div_ceil(SAMPLE)) {
+        for (sum, &x) in sums.iter_mut().zip(rows.block(row, 1, &mut scratch)) {
+            *sum += f64::from(x);
+            square += f64::from(x).powi(2);
+        }
+        count += 1.0;
+    }
+    let mean_square: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum();
+    // |mean|² above the mean of |x − mean|² = mean of |x|² − |mean|².
+    if mean_square.is_finite() && 2.0 * mean_square > square / count {
+        sums.iter().map(|sum| (sum / count) as f32).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Sums terms of two rows of the same width in eight running sums: lets the compiler use vector
+/// instructions, and fixes the order.
+pub(crate) fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    const LANES: usize = 8;
+    let term = |a: f32, b: f32| term(f64::from(a), f64::from(b));
+    let (heads, tails) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = heads.remainder().iter().zip(tails.remainder());
+    let rest: f64 = rest.map(|(&a, &b)| term(a, b)).sum();
+    let mut sums = [0.0; LANES];
+    for (a, b) in heads.zip(tails) {
+        for lane in 0..LANES {
+            sums[lane] += term(a[lane], b[lane]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// The items of a row; copied only if they do not lie side by side.
+pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
+    row.to_slice().map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
+}
+
+/// Checks row numbers: within the rows, and none twice.
+pub(crate) fn check_numbers(
+    what: &'static str,
+    numbers: &[usize],
+    rows: usize,
+) -> Result<(), KCenterError> {
+    if let Some(position) = numbers.iter().position(|&index| index >= rows) {
+        return Err(KCenterError::OutOfRange { what, position, index: numbers[position], rows });
+    }
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(KCenterError::Twice { what, index: pair[0] }),
+        None => Ok(()),
+    }
+}

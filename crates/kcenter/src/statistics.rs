@@ -1,0 +1,114 @@
+//! What any chosen rows can be compared by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::duplicates::Duplicates;
+use crate::kcenter::nearest_distances;
+use crate::points::{Points, check_numbers};
+use crate::vendi::{VendiForm, vendi_of};
+use crate::{KCenterError, Metric, Rows};
+
+/// Settings of the statistics of a set, to be [checked](Self::check).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsParams {
+    /// What distances are measured by. Vendi score, facility value and near-duplicates go by the cosine.
+    pub metric: Metric,
+    /// One minus the cosine up to which two rows are near-duplicates.
+    pub near: f64,
+}
+
+impl Default for StatisticsParams {
+    /// Euclidean; near-duplicates have a cosine of at least 0.99.
+    fn default() -> Self {
+        Self { metric: Metric::Euclidean, near: 0.01 }
+    }
+}
+
+/// The measurement with checked settings; made by [`StatisticsParams::check`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistics {
+    params: StatisticsParams,
+}
+
+/// Numbers that describe a set of chosen rows and how it covers the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetStatistics {
+    /// Rows of the pool.
+    pub rows: usize,
+    /// Rows chosen.
+    pub chosen: usize,
+    /// What distances are measured by.
+    pub metric: Metric,
+    /// Largest distance of any row to the nearest row chosen. Lower covers better.
+    pub coverage_radius: f64,
+    /// Mean over all rows of the distance to the nearest row chosen. Lower covers better.
+    pub mean_nearest: f64,
+    /// [Vendi score](crate::vendi_score) of the rows chosen. Higher is more diverse; at most their number.
+    pub vendi: f64,
+    /// Σ over all rows of the largest cosine to a row chosen, 0 where negative: d of
+    /// [`FacilityLocation`](crate::FacilityLocation). Higher covers better; at most the number of rows.
+    pub facility_value: f64,
+    /// Rows chosen that equal a row before them in the list, number by number.
+    pub exact_duplicates: usize,
+    /// Rows chosen that are near-duplicates, or duplicates, of a row before them in the list.
+    pub near_duplicates: usize,
+}
+
+impl StatisticsParams {
+    /// The measurement with these settings.
+    ///
+    /// # Errors
+    /// [`KCenterError::Parameter`] if `near` is not in 0 to 2.
+    pub fn check(self) -> Result<Statistics, KCenterError> {
+        if !(0.0..=2.0).contains(&self.near) {
+            let (found, expected) = (self.near.to_string(), "a number from 0 to 2");
+            return Err(KCenterError::Parameter { name: "near", found, expected });
+        }
+        Ok(Statistics { params: self })
+    }
+}
+
+impl Statistics {
+    /// The settings.
+    pub fn params(&self) -> &StatisticsParams {
+        &self.params
+    }
+
+    /// Measures a set of chosen rows.
+    ///
+    /// # Errors
+    /// No chosen rows; numbers that do not exist or occur twice; no columns, values that are not finite and,
+    /// for Euclidean distances, rows too long for f32, by row.
+    pub fn measure<R: Rows + ?Sized>(
+        &self,
+        rows: &R,
+        chosen: &[usize],
+    ) -> Result<SetStatistics, KCenterError> {
+        let StatisticsParams { metric, near } = self.params;
+        if chosen.is_empty() {
+            return Err(KCenterError::NothingChosen);
+        }
+        check_numbers("chosen rows", chosen, rows.len())?;
+        let cosine = nearest_distances(rows, Metric::Cosine, chosen)?;
+        let distances = match metric {
+            Metric::Cosine => None,
+            Metric::Euclidean => Some(nearest_distances(rows, metric, chosen)?),
+        };
+        let distances = distances.as_ref().unwrap_or(&cosine);
+        let points = Points::new(rows, Metric::Cosine)?;
+        let form = if chosen.len() <= rows.columns() { VendiForm::Primal } else { VendiForm::Dual };
+        let duplicates = Duplicates::count(&points, chosen, near);
+        Ok(SetStatistics {
+            rows: rows.len(),
+            chosen: chosen.len(),
+            metric,
+            coverage_radius: distances.iter().copied().fold(0.0, f64::max),
+            mean_nearest: distances.iter().sum::<f64>() / rows.len() as f64,
+            vendi: vendi_of(&points, chosen, form)?,
+            facility_value: cosine.iter().map(|distance| (1.0 - distance).max(0.0)).sum(),
+            exact_duplicates: duplicates.exact,
+            near_duplicates: duplicates.near,
+        })
+    }
+}
