@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod artefact;
+mod convert;
+mod embeddings;
+mod error;
+mod ids;
+mod mapped;
+#[cfg(feature = "model")]
+mod model;
+mod npy;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+mod piece;
+mod read;
+mod safetensors_file;
+mod write;
+
+pub use artefact::{EmbeddingStore, Shard, Skipped};
+pub use embeddings::Embeddings;
+pub use error::EmbeddingsError;
+#[cfg(feature = "model")]
+pub use model::{EmbedParams, Embedder, Embedding, Estimate, PassReport};
+pub use read::ReadOptions;

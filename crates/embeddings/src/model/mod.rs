@@ -1,0 +1,11 @@
+//! Embeddings from a language model: the only part that needs LibTorch.
+
+mod embedder;
+mod estimate;
+mod params;
+mod pass;
+
+pub use embedder::{Embedder, Embedding};
+pub use estimate::Estimate;
+pub use params::EmbedParams;
+pub use pass::PassReport;

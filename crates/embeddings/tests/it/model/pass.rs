@@ -1,0 +1,142 @@
+//! A whole data set into a store.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tamis_artifact::{NoProgress, Progress};
+use tamis_dataset::{Content, Dataset, EncodeOptions, ReadOptions, Truncation};
+use tamis_embeddings::{EmbedParams, Embedder, EmbeddingStore, Embeddings};
+use tamis_model::{DType, Pool};
+
+use super::{difference, encoder, encoder_with, model, params, samples};
+
+/// A file with the rows of [`samples`], every ninth without an answer.
+pub(super) fn write_pool(path: &Path, count: usize) {
+    let mut text = String::new();
+    for sample in samples(count) {
+        let Content::Instruction { instruction, output, .. } = sample.content else { continue };
+        let output = if sample.index % 9 == 4 { String::new() } else { output };
+        let row =
+            json!({ "id": sample.id, "instruction": instruction, "input": "", "output": output });
+        text.push_str(&row.to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+#[derive(Default)]
+struct Told(u64, u64, u64);
+
+impl Progress for Told {
+    fn start(&mut self, stage: &str, total: u64, done: u64) {
+        assert_eq!(stage, "embeddings");
+        (self.0, self.1) = (total, done);
+    }
+    fn advance(&mut self, by: u64) {
+        self.2 += by;
+    }
+}
+
+#[test]
+fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 20);
+    let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let (model, encoder, params) =
+        (model("begins", DType::F32), encoder("begins"), params(Pool::All, 200));
+    let embedder = Embedder::new(model.as_ref(), &encoder, &params).unwrap();
+    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
+    let fields = embedder.fields(&dataset, further.clone()).unwrap();
+    let dir = folder.path().join("embeddings");
+
+    let mut store = EmbeddingStore::create_or_resume(&dir, fields.clone()).unwrap();
+    assert!(Embeddings::open(&dir).unwrap_err().to_string().contains("incomplete"));
+    let mut told = Told::default();
+    let report = embedder.run(&dataset, &mut store, &mut told).unwrap();
+    assert_eq!((report.samples, report.resumed), (20, 0));
+    assert_eq!((report.embedded, report.skipped), (18, 2));
+    assert_eq!((told.0, told.1, told.2), (20, 0, 20));
+    drop(store);
+
+    let stored = Embeddings::open(&dir).unwrap();
+    assert!(stored.is_mapped());
+    assert_eq!((stored.len(), stored.columns()), (18, 16));
+    let held = embedder.embed(&dataset.read(0..20).unwrap()).unwrap();
+    let held: Vec<_> = held.into_iter().filter_map(tamis_dataset::Outcome::scored).collect();
+    assert_eq!(held.len(), 18);
+    for (row, held) in held.iter().enumerate() {
+        assert_eq!(stored.ids().unwrap()[row], held.id.as_str());
+        assert_eq!(stored.indices().unwrap()[row], held.index);
+        let mut scratch = Vec::new();
+        assert!(difference(&held.values, stored.block(row, 1, &mut scratch)) < 3e-6);
+    }
+    let skipped: Vec<_> =
+        stored.skipped().iter().map(|s| (s.id.as_str(), s.index, s.reason.as_str())).collect();
+    assert_eq!(skipped, [("s4", 4, "empty_target"), ("s13", 13, "empty_target")]);
+
+    let mut store = EmbeddingStore::create_or_resume(&dir, fields).unwrap();
+    let report = embedder.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    assert_eq!((report.resumed, report.embedded, report.tokens), (20, 0, 0));
+}
+
+#[test]
+fn what_differs_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 8);
+    let open = || Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let (dataset, model, encoder) = (open(), model("begins", DType::F32), encoder("begins"));
+    let dir = folder.path().join("embeddings");
+    let good = params(Pool::All, 200);
+    let fields = |params: &EmbedParams, encoder, dataset, further: Option<&str>| {
+        let further = further.map(|text| ("config".to_owned(), json!(text)));
+        let embedder = Embedder::new(model.as_ref(), encoder, params).unwrap();
+        embedder.fields(dataset, further.into_iter().collect()).unwrap()
+    };
+    let own = fields(&good, &encoder, &dataset, Some("abc"));
+    drop(EmbeddingStore::create_or_resume(&dir, own).unwrap());
+    let refused = |fields: Map<String, Value>, field: &str| {
+        let message = EmbeddingStore::create_or_resume(&dir, fields).unwrap_err().to_string();
+        assert!(message.contains(&format!("`{field}`")), "{message}");
+    };
+    refused(fields(&params(Pool::Targets, 200), &encoder, &dataset, Some("abc")), "pool");
+    refused(fields(&params(Pool::All, 201), &encoder, &dataset, Some("abc")), "token_budget");
+    let shards = EmbedParams { shard_rows: 7, ..good.clone() };
+    refused(fields(&shards, &encoder, &dataset, Some("abc")), "shard_rows");
+    refused(fields(&good, &encoder, &dataset, Some("abd")), "config");
+    let cut = EncodeOptions {
+        max_length: 320,
+        truncation: Truncation::KeepPrefix,
+        ..EncodeOptions::default()
+    };
+    let other = encoder_with("begins", cut);
+    refused(fields(&good, &other, &dataset, Some("abc")), "encoder.truncation");
+    write_pool(&file, 7);
+    refused(fields(&good, &encoder, &open(), Some("abc")), "data");
+    write_pool(&file, 8);
+    let weight = model.parameters().get("model.norm.weight").unwrap();
+    let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
+    refused(fields(&good, &encoder, &open(), Some("abc")), "model");
+}
+
+#[test]
+fn an_estimate_counts_what_will_be_read() {
+    let (model, encoder, params) =
+        (model("begins", DType::F32), encoder("begins"), params(Pool::All, 200));
+    let embedder = Embedder::new(model.as_ref(), &encoder, &params).unwrap();
+    let samples = samples(12);
+    let tokens: usize = encoder
+        .encode_all(&samples)
+        .unwrap()
+        .iter()
+        .filter_map(|outcome| outcome.as_scored().map(tamis_dataset::Encoded::len))
+        .sum();
+    let estimate = embedder.estimate(&samples, 24).unwrap();
+    assert!((estimate.tokens - 2.0 * tokens as f64).abs() < 1e-9);
+    // Two blocks of width 16, inner 24, two query heads and one of keys and values of 8 each.
+    let weights = 2 * (16 * 16 + 2 * 8 * 16 + 16 * 16 + 3 * 16 * 24);
+    assert!((estimate.flops - 2.0 * estimate.tokens * f64::from(weights)).abs() < 1e-6);
+    assert_eq!(estimate.disk, 24 * 16 * 4);
+    assert!(estimate.to_string().starts_with("24 samples, about "), "{estimate}");
+}
