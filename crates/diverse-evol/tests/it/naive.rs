@@ -90,7 +90,9 @@ proptest! {
         prop_assert_eq!(selection.decisions.len(), RECORDS);
         let selected: BTreeSet<usize> = selection.selected().map(|d| d.index).collect();
         prop_assert_eq!(selected, chosen);
-        let again = World { params: world.params.clone(), ..World::new() }.run("out");
+        let mut fresh = World::new();
+        fresh.params = world.params.clone();
+        let again = fresh.run("out");
         prop_assert_eq!(
             again.picks().collect::<Vec<_>>(), grown.picks().collect::<Vec<_>>()
         );
