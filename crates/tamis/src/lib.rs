@@ -3,6 +3,8 @@
 pub use tamis_artifact as artifact;
 pub use tamis_clustering as clustering;
 pub use tamis_dataset as dataset;
+pub use tamis_diverse_evol as diverse_evol;
+pub use tamis_embeddings as embeddings;
 #[cfg(feature = "torch")]
 pub use tamis_finetune as finetune;
 #[cfg(feature = "torch")]
@@ -11,6 +13,7 @@ pub use tamis_gradients as gradients;
 pub use tamis_ifd_scoring as ifd_scoring;
 #[cfg(feature = "torch")]
 pub use tamis_influence as influence;
+pub use tamis_kcenter as kcenter;
 #[cfg(feature = "torch")]
 pub use tamis_kfac as kfac;
 pub use tamis_metrics as metrics;
