@@ -15,14 +15,14 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use tamis::artifact::Progress;
 use tamis::finetune::{Checkpoints, Job, Lora, MetricsFile, TrainReport};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::finetune::{Flags, page, read};
-use tamis_examples::{Bars, begin_results, end_results, refuse_overwriting};
+use tamis_examples::{Bars, begin_results, end_results, refuse_inside, refuse_overwriting};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -151,16 +151,4 @@ fn trained(lora: Option<&Lora>, model: &dyn CausalLm) -> String {
         }
         None => format!("all {all} weights"),
     }
-}
-
-/// Refuses a model that lies where the program writes: its folder would change under it.
-fn refuse_inside(model: &Path, out: &Path) -> Result<()> {
-    if let (Ok(model_at), Ok(out_at)) = (model.canonicalize(), out.canonicalize()) {
-        ensure!(
-            !model_at.starts_with(&out_at),
-            "{} lies in --out and would be overwritten: choose another --out",
-            model.display()
-        );
-    }
-    Ok(())
 }

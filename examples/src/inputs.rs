@@ -69,6 +69,22 @@ pub fn refuse_overwriting(input: &Path, out: &Path, written: &[&str]) -> Result<
     Ok(())
 }
 
+/// Refuses an input that lies anywhere in the folder of the results, whose content may change while
+/// the program runs.
+///
+/// # Errors
+/// The input.
+pub fn refuse_inside(input: &Path, out: &Path) -> Result<()> {
+    if let (Ok(input_at), Ok(out_at)) = (input.canonicalize(), out.canonicalize()) {
+        ensure!(
+            !input_at.starts_with(&out_at),
+            "{} lies in --out and would be overwritten: choose another --out",
+            input.display()
+        );
+    }
+    Ok(())
+}
+
 /// Whether two paths name the same file, whether it exists or not.
 pub fn same_file(a: &Path, b: &Path) -> bool {
     let whole = |path: &Path| {

@@ -2,6 +2,7 @@
 //! and the files every selecting program writes.
 
 mod adapt;
+pub mod diverse_evol;
 pub mod evaluate;
 pub mod finetune;
 mod flags;
@@ -19,7 +20,7 @@ mod text;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
-pub use inputs::{check_lengths, refuse_overwriting, same_file};
+pub use inputs::{check_lengths, refuse_inside, refuse_overwriting, same_file};
 pub use outputs::{begin_results, end_results, examples, write_outputs};
 pub use progress::Bars;
 pub use teacher::TeacherFlags;

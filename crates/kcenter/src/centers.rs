@@ -5,9 +5,11 @@
 //! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
 //! almost all of the arithmetic is matrix products.
 
+use ndarray::{Array2, s};
+
 use crate::Rows;
-use crate::panel::{Left, Products, Right};
-use crate::points::{BLOCK, Points};
+use crate::panel::{Panel, multiply};
+use crate::points::{BLOCK, Points, in_one_piece};
 
 /// Half the distance from 1 to the next f32: the greatest relative error of one operation.
 pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
@@ -24,7 +26,7 @@ pub(crate) struct Centers {
     given: Vec<f32>,
     scales: Vec<f64>,
     /// The points worked in, so many a panel.
-    panels: Vec<Right>,
+    panels: Vec<Panel>,
     /// Half their squared lengths.
     halves: Vec<f32>,
     longest: f64,
@@ -32,8 +34,8 @@ pub(crate) struct Centers {
 
 /// Room to work in, one for each thread.
 pub(crate) struct Scratch {
-    points: Left,
-    dots: Products,
+    points: Panel,
+    dots: Array2<f32>,
     given: Vec<f32>,
 }
 
@@ -41,8 +43,8 @@ impl Scratch {
     /// For as many centres at a time.
     pub(crate) fn new(width: usize, centers: usize) -> Self {
         Self {
-            points: Left::new(width, BLOCK),
-            dots: Products::new(BLOCK, centers.min(COLUMNS)),
+            points: Panel::new(width, BLOCK),
+            dots: Array2::zeros((BLOCK, centers.min(COLUMNS))),
             given: Vec::new(),
         }
     }
@@ -61,7 +63,7 @@ impl Centers {
     /// Adds a row.
     pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
         if self.len().is_multiple_of(COLUMNS) {
-            self.panels.push(Right::new(points.width(), COLUMNS));
+            self.panels.push(Panel::new(points.width(), COLUMNS));
         }
         if let Some(panel) = self.panels.last_mut() {
             panel.add(points, &[row]);
@@ -126,10 +128,13 @@ impl Centers {
             let panels = self.panels.iter().zip((0..).step_by(COLUMNS));
             for (panel, start) in panels.skip(from / COLUMNS) {
                 let (first, last) = (from.max(start), start + panel.len());
-                dots.fill((block, 0..rows.len()), (panel, first - start..last - start));
+                let mut dots = dots.slice_mut(s![..rows.len(), ..last - first]);
+                multiply(block.view(), panel.part(first - start, last - start), &mut dots);
                 let halves = &self.halves[first..last];
-                for ((dots, &row), nearest) in dots.rows().zip(rows).zip(&mut *nearest) {
-                    let lowest = lowest_score(halves, dots);
+                for ((dots, &row), nearest) in dots.rows().into_iter().zip(rows).zip(&mut *nearest)
+                {
+                    let dots = in_one_piece(dots);
+                    let lowest = lowest_score(halves, &dots);
                     let half = points.square(row) / 2.0;
                     let error = self.error(points.width(), points.square(row));
                     let may_be_nearer =
@@ -138,7 +143,7 @@ impl Centers {
                         continue;
                     }
                     let row = (points.given(row, given), points.scale(row));
-                    let scores = || halves.iter().zip(dots).map(|(half, dot)| half - dot);
+                    let scores = || halves.iter().zip(&*dots).map(|(half, dot)| half - dot);
                     // The likely nearest first, so that hardly another one passes.
                     let likely = scores().position(|score| score <= lowest).unwrap_or(0);
                     *nearest = nearest.min(self.half_square(points, row, first + likely));

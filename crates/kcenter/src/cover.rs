@@ -3,11 +3,12 @@
 //! Cosines come from products in f32 whose rounding is bounded, so that gains made of them are bounds
 //! from above; where it matters they are computed again in f64.
 
+use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use crate::centers::{ROUNDING, product_error};
-use crate::panel::{Left, Products, Right};
-use crate::points::{BLOCK, Points, sum_in_lanes};
+use crate::panel::{Panel, multiply};
+use crate::points::{BLOCK, Points, in_one_piece, sum_in_lanes};
 use crate::{KCenterError, Metric, Rows};
 
 /// Rows that all others are multiplied with before the next ones are.
@@ -65,12 +66,12 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
         let (count, width) = (self.len(), self.points.width());
         let bars: Vec<f32> = self.best.iter().map(|&best| best as f32).collect();
         let mut gains = vec![0.0; count];
-        let mut own = Right::new(width, WAVE.min(count));
+        let mut own = Panel::new(width, WAVE.min(count));
         for first in (0..count).step_by(WAVE) {
             let rows: Vec<usize> = (first..count.min(first + WAVE)).collect();
             own.fill(&self.points, &rows);
-            let scratch = || (Left::new(width, BLOCK), Products::new(BLOCK, BLOCK));
-            let meet = |scratch: &mut (Left, Products), (block, gains): (usize, &mut [f64])| {
+            let scratch = || (Panel::new(width, BLOCK), Array2::zeros((BLOCK, BLOCK)));
+            let meet = |scratch: &mut (Panel, Array2<f32>), (block, gains): (usize, &mut [f64])| {
                 let (points, dots) = scratch;
                 let start = first + block * BLOCK;
                 let others: Vec<usize> = (start..start + gains.len()).collect();
@@ -82,14 +83,18 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                     if at > start {
                         break;
                     }
-                    let own = (&own, sub * BLOCK..sub * BLOCK + part.len());
-                    dots.fill((points, 0..others.len()), own);
+                    let own = own.part(sub * BLOCK, sub * BLOCK + part.len());
+                    let mut dots = dots.slice_mut(s![..others.len(), ..part.len()]);
+                    multiply(points.view(), own, &mut dots);
                     let mut sums = vec![0.0; part.len()];
                     let own_bars = &bars[at..at + part.len()];
-                    for ((dots, &bar), gain) in dots.rows().zip(&bars[start..]).zip(&mut *gains) {
-                        *gain += sum_above(dots, own_bars);
+                    for ((dots, &bar), gain) in
+                        dots.rows().into_iter().zip(&bars[start..]).zip(&mut *gains)
+                    {
+                        let dots = in_one_piece(dots);
+                        *gain += sum_above(&dots, own_bars);
                         if at < start {
-                            add_above(&mut sums, dots, bar);
+                            add_above(&mut sums, &dots, bar);
                         }
                     }
                     part.iter_mut().zip(sums).for_each(|(part, sum)| *part += f64::from(sum));
@@ -110,18 +115,22 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
     /// What some candidates would win.
     pub(crate) fn wins(&self, candidates: &[usize]) -> Vec<Wins> {
         let width = self.points.width();
-        let own = Left::of(&self.points, candidates);
-        let scratch = || (Right::new(width, BLOCK), Products::new(candidates.len(), BLOCK));
-        let meet = |scratch: &mut (Right, Products), (block, best): (usize, &[f64])| {
+        let own = Panel::of(&self.points, candidates);
+        let scratch = || {
+            let dots = Array2::zeros((candidates.len(), BLOCK));
+            (Panel::new(width, BLOCK), dots)
+        };
+        let meet = |scratch: &mut (Panel, Array2<f32>), (block, best): (usize, &[f64])| {
             let (points, dots) = scratch;
             let start = block * BLOCK;
             let rows: Vec<usize> = (start..start + best.len()).collect();
             points.fill(&self.points, &rows);
-            dots.fill((&own, 0..candidates.len()), (points, 0..rows.len()));
+            let mut dots = dots.slice_mut(s![.., ..rows.len()]);
+            multiply(own.view(), points.view(), &mut dots);
             let bars: Vec<f32> = best.iter().map(|best| (best - 2.0 * self.error) as f32).collect();
-            let win = |dots: &[f32]| {
+            let win = |dots| {
                 let mut wins = Wins::default();
-                for ((row, &dot), &bar) in (start..).zip(dots).zip(&bars) {
+                for ((row, &dot), &bar) in (start..).zip(&*in_one_piece(dots)).zip(&bars) {
                     if dot > bar {
                         wins.rows.push(row as u32);
                         wins.cosines.push(f64::from(dot));
@@ -129,7 +138,7 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                 }
                 wins
             };
-            dots.rows().take(candidates.len()).map(win).collect::<Vec<_>>()
+            dots.rows().into_iter().map(win).collect::<Vec<_>>()
         };
         let blocks = self.best.par_chunks(BLOCK).enumerate();
         let parts: Vec<Vec<Wins>> = blocks.map_init(scratch, meet).collect();

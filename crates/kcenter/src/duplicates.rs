@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use crate::Rows;
-use crate::panel::{Left, Products, Right};
-use crate::points::{BLOCK, Points};
+use crate::panel::{Panel, multiply};
+use crate::points::{BLOCK, Points, in_one_piece};
 
 /// How many of the chosen rows repeat one before them.
 pub(crate) struct Duplicates {
@@ -44,19 +45,19 @@ fn repeats_nearly<R: Rows + ?Sized>(
     near: f64,
 ) -> Vec<bool> {
     let limit = (1.0 - near - 1e-6) as f32;
-    let width = points.width();
-    let scratch =
-        || (Left::new(width, BLOCK), Right::new(width, BLOCK), Products::new(BLOCK, BLOCK));
-    let repeats = |scratch: &mut (Left, Right, Products), (block, rows): (usize, &[usize])| {
+    let room = || Panel::new(points.width(), BLOCK);
+    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)));
+    let repeats = |scratch: &mut (Panel, Panel, Array2<f32>), (block, rows): (usize, &[usize])| {
         let (own, others, dots) = scratch;
         own.fill(points, rows);
         let mut found = vec![false; rows.len()];
         for (before, earlier) in chosen.chunks(BLOCK).take(block + 1).enumerate() {
             others.fill(points, earlier);
-            dots.fill((own, 0..rows.len()), (others, 0..earlier.len()));
+            let mut dots = dots.slice_mut(s![..rows.len(), ..earlier.len()]);
+            multiply(own.view(), others.view(), &mut dots);
             for (place, (found, dots)) in found.iter_mut().zip(dots.rows()).enumerate() {
                 let until = if before == block { place } else { earlier.len() };
-                *found |= dots[..until].iter().any(|&dot| dot >= limit);
+                *found |= in_one_piece(dots)[..until].iter().any(|&dot| dot >= limit);
             }
         }
         found

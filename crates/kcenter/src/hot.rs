@@ -2,21 +2,21 @@
 //!
 //! One product of the rows with themselves tells what each pick does to the others.
 
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
-use crate::kernel::LEFT;
-use crate::panel::{Left, Products, Right};
+use crate::panel::{Panel, multiply};
 use crate::search::{Far, Search, farthest};
 use crate::{Pick, Rows};
 
-/// Rows of a product per task; a multiple of the strips of its left side.
-const TASK: usize = 8 * LEFT;
+/// Rows of a product per task.
+const TASK: usize = 64;
 
 /// Rows to pick from.
 pub(crate) struct Hot {
     live: Vec<Live>,
-    /// Products of all with all, so many rows each.
-    dots: Vec<Products>,
+    /// Products of all with all.
+    dots: Array2<f32>,
 }
 
 /// A row that may still be picked.
@@ -32,18 +32,13 @@ impl Hot {
         top: &[Far],
     ) -> Self {
         let rows: Vec<usize> = top.iter().map(|far| far.row).collect();
-        let left = Left::of(&search.points, &rows);
-        let right = Right::of(&search.points, &rows);
-        let multiply = |first: usize| {
-            let last = rows.len().min(first + TASK);
-            let mut dots = Products::new(TASK, rows.len());
-            dots.fill((&left, first..last), (&right, 0..rows.len()));
-            dots
-        };
-        let dots = (0..rows.len().div_ceil(TASK))
-            .into_par_iter()
-            .map(|task| multiply(task * TASK))
-            .collect();
+        let panel = Panel::of(&search.points, &rows);
+        let mut dots = Array2::zeros((rows.len(), rows.len()));
+        let tasks: Vec<_> = dots.axis_chunks_iter_mut(Axis(0), TASK).enumerate().collect();
+        tasks.into_par_iter().for_each(|(task, mut dots)| {
+            let some = panel.part(task * TASK, task * TASK + dots.nrows());
+            multiply(some, panel.view(), &mut dots);
+        });
         let live = top.iter().enumerate().map(|(place, &far)| Live { far, place }).collect();
         Self { live, dots }
     }
@@ -69,7 +64,7 @@ impl Hot {
             search.pick(best);
             picked += 1;
 
-            let dots = self.dots[place / TASK].row(place % TASK);
+            let dots = self.dots.row(place);
             for live in &mut self.live {
                 let Far { value, row } = live.far;
                 let square = search.points.square(row);

@@ -8,7 +8,6 @@ mod facility;
 mod facility_params;
 mod hot;
 mod kcenter;
-mod kernel;
 mod lazy;
 mod named;
 mod panel;

@@ -1,12 +1,14 @@
 //! The rows as the algorithms see them: checked, near the origin (Euclidean) or of length one (cosine).
 
+use std::borrow::Cow;
+
+use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::{KCenterError, Metric, Rows};
 
-/// Rows per block of a product: enough to keep the kernel busy, few enough for the cache. A multiple of
-/// the strips of both sides of products.
-pub(crate) const BLOCK: usize = 192;
+/// Rows per block of a matrix product: enough to keep the kernel busy, few enough for the cache.
+pub(crate) const BLOCK: usize = 256;
 
 /// Greatest length of a row: the square of twice as much is finite in f32.
 const LONGEST: f64 = 4e18;
@@ -217,6 +219,11 @@ pub(crate) fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64)
         }
     }
     sums.iter().sum::<f64>() + rest
+}
+
+/// The items of a row; copied only if they do not lie side by side.
+pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
+    row.to_slice().map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
 }
 
 /// Checks row numbers: within the rows, and none twice.

@@ -3,6 +3,7 @@
 pub use tamis_artifact as artifact;
 pub use tamis_clustering as clustering;
 pub use tamis_dataset as dataset;
+pub use tamis_diverse_evol as diverse_evol;
 pub use tamis_embeddings as embeddings;
 #[cfg(feature = "torch")]
 pub use tamis_finetune as finetune;

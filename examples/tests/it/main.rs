@@ -12,6 +12,7 @@ mod bad_model;
 mod chat_server;
 mod choices;
 mod disk;
+mod diverse_evol;
 mod evaluate;
 mod finetune;
 mod generate;

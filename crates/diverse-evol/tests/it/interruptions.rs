@@ -1,0 +1,123 @@
+//! Interrupted anywhere, a run goes on and ends with the same bytes.
+
+use std::fs;
+
+use tamis_diverse_evol::{EvolParams, Models, Strategy};
+
+use crate::fakes::{World, contents};
+
+fn world(strategy: Strategy, keep: bool) -> World {
+    let mut world = World::new();
+    world.params = EvolParams {
+        strategy,
+        models: Models::Every,
+        keep_models: keep,
+        keep_views: keep,
+        ..world.params
+    };
+    world
+}
+
+#[test]
+fn broken_off_after_every_single_thing_it_ends_with_the_same_bytes() {
+    for strategy in [Strategy::KCenter, Strategy::Entropy, Strategy::OneShotKCenter] {
+        for keep in [true, false] {
+            let mut calm = world(strategy, keep);
+            let expected = calm.run("out");
+            let bytes = contents(&calm.out("out"));
+            // Three steps a training, the model, a measurement, a look of two things (and of one, the
+            // first, if it is broken off): each time it comes two things further, or three.
+            let mut stormy = world(strategy, keep);
+            let mut broken = 0;
+            let found = loop {
+                stormy.limit(Some(2 + broken % 2));
+                match stormy.try_run("out") {
+                    Ok(found) => break found,
+                    Err(error) => {
+                        assert!(error.to_string().contains("the fuse is burnt"), "{error}");
+                    }
+                }
+                broken += 1;
+                assert!(broken < 200);
+            };
+            assert!(broken >= 10, "{broken}");
+            assert_eq!(found.picks().collect::<Vec<_>>(), expected.picks().collect::<Vec<_>>());
+            assert!(contents(&stormy.out("out")) == bytes, "{strategy}");
+            // Nothing was done twice: three steps for each of five models.
+            assert_eq!(stormy.trainer.steps, 15);
+            assert_eq!(stormy.trainer.finished, [0, 1, 2, 3, 4]);
+            assert_eq!(stormy.viewer.measured.len(), 5);
+        }
+    }
+}
+
+#[test]
+fn a_finished_run_does_nothing_again() {
+    let mut world = world(Strategy::KCenter, true);
+    let first = world.run("out");
+    let bytes = contents(&world.out("out"));
+    world.limit(Some(0));
+    let again = world.run("out");
+    assert_eq!(again.picks().collect::<Vec<_>>(), first.picks().collect::<Vec<_>>());
+    assert!(contents(&world.out("out")) == bytes);
+    // Files that are only there to be looked at come back.
+    fs::remove_file(world.out("out/round-02/picks.jsonl")).unwrap();
+    fs::write(world.out("out/round-03/selected.jsonl"), "overwritten").unwrap();
+    fs::remove_file(world.out("out/times.jsonl")).unwrap();
+    world.run("out");
+    assert!(contents(&world.out("out")) == bytes);
+}
+
+#[test]
+fn a_model_that_the_journal_knows_but_was_not_moved_is_moved() {
+    let mut calm = world(Strategy::KCenter, true);
+    calm.run("out");
+    let bytes = contents(&calm.out("out"));
+    let mut stormy = world(Strategy::KCenter, true);
+    // Three steps, the model: round 0 is trained, and the measurement breaks off.
+    stormy.limit(Some(4));
+    stormy.try_run("out").unwrap_err();
+    let round = stormy.out("out/round-00");
+    fs::rename(round.join("model"), round.join("model.unfinished")).unwrap();
+    stormy.limit(None);
+    stormy.run("out");
+    assert!(contents(&stormy.out("out")) == bytes);
+    assert_eq!(stormy.trainer.finished, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn half_a_model_is_removed_and_made_again() {
+    let mut world = world(Strategy::KCenter, true);
+    // The fourth thing is the weights: the folder and a file in it are there before.
+    world.limit(Some(3));
+    world.try_run("out").unwrap_err();
+    assert!(world.out("out/round-00/model.unfinished/config").is_file());
+    assert!(!world.out("out/round-00/model").exists());
+    world.limit(None);
+    world.run("out"); // the trainer asserts that its folder does not exist
+    assert_eq!(world.trainer.steps, 15);
+    assert!(!world.out("out/round-00/model.unfinished").exists());
+    assert!(!world.out("out/round-00/training").exists());
+}
+
+#[test]
+fn more_rounds_go_on_and_fewer_look_back() {
+    for keep in [true, false] {
+        let mut long = world(Strategy::KCenter, keep);
+        let expected = long.run("out");
+        let bytes = contents(&long.out("out"));
+        let mut grown = world(Strategy::KCenter, keep);
+        grown.params.rounds = 2;
+        grown.run("out");
+        grown.params.rounds = 4;
+        let found = grown.run("out");
+        assert_eq!(found.picks().collect::<Vec<_>>(), expected.picks().collect::<Vec<_>>());
+        assert!(contents(&grown.out("out")) == bytes);
+        assert_eq!(grown.trainer.finished, [0, 1, 2, 3, 4]);
+        grown.params.rounds = 1;
+        let back = grown.run("out");
+        assert_eq!(back.rounds.len(), 2);
+        assert_eq!(back.rounds[1].picks, expected.rounds[1].picks);
+        assert_eq!(grown.trainer.finished, [0, 1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,31 @@
+//! What happens, in words on standard error.
+
+use tamis::diverse_evol::{Observer, Stage};
+
+/// Tells each stage as it begins; stages of an earlier run are counted.
+#[derive(Debug, Default)]
+pub struct Telling {
+    /// Stages that an earlier run had finished.
+    pub before: usize,
+    told: bool,
+}
+
+impl Observer for Telling {
+    fn begin(&mut self, round: usize, stage: Stage, records: usize) {
+        if self.before > 0 && !self.told {
+            eprintln!("{} stages were done before", self.before);
+        }
+        self.told = true;
+        match stage {
+            Stage::View => eprintln!("round {round}: looking at all rows"),
+            Stage::Pick if round == 0 => eprintln!("round 0: drawing"),
+            Stage::Pick => eprintln!("round {round}: choosing beside {records} rows"),
+            Stage::Train => eprintln!("round {round}: training on {records} rows"),
+            Stage::Measure => {}
+        }
+    }
+
+    fn done_before(&mut self, _round: usize, _stage: Stage) {
+        self.before += 1;
+    }
+}

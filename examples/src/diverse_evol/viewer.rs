@@ -1,0 +1,143 @@
+//! Looking at the pool with a model: embeddings, uncertainty, and the loss on held-out rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Map, Value, json};
+use tamis::artifact::hash_file;
+use tamis::dataset::Encoded;
+use tamis::diverse_evol::{
+    Failure, Metrics, Need, Rows, Sight, Uncertainties, Uncertainty, View, Viewer,
+};
+use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
+use tamis::finetune::evaluate;
+use tamis::model::{CausalLm, NoTap};
+
+use super::{Candidates, Flags};
+use crate::{Bars, ModelFlags};
+
+/// Looks with models in this process.
+#[derive(Debug)]
+pub struct ModelViewer<'a> {
+    flags: &'a Flags,
+    pool: &'a Candidates<'a>,
+    /// Held-out rows, and the hash of their file.
+    held_out: Option<(&'a [Encoded], &'a str)>,
+    /// What was seen last, and where it is kept: a strategy may look with one model all the time.
+    last: Option<(PathBuf, Shared)>,
+}
+
+/// Embeddings that several looks share.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Embeddings>);
+
+impl Rows for Shared {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn columns(&self) -> usize {
+        self.0.columns()
+    }
+
+    fn block<'b>(&'b self, first: usize, count: usize, scratch: &'b mut Vec<f32>) -> &'b [f32] {
+        self.0.block(first, count, scratch)
+    }
+}
+
+impl<'a> ModelViewer<'a> {
+    /// Puts settings and rows together; `held_out` rows come with the hash of their file.
+    pub fn new(
+        flags: &'a Flags,
+        pool: &'a Candidates<'a>,
+        held_out: Option<(&'a [Encoded], &'a str)>,
+    ) -> Self {
+        Self { flags, pool, held_out, last: None }
+    }
+
+    fn load(&self, folder: &Path) -> Result<Box<dyn CausalLm>> {
+        ModelFlags { model: folder.to_owned(), ..self.flags.model.clone() }.load()
+    }
+
+    fn embeddings(&mut self, sight: &Sight<'_>) -> Result<Shared> {
+        if let Some((_, seen)) = self.last.as_ref().filter(|(place, _)| place == sight.place) {
+            return Ok(seen.clone());
+        }
+        let (model, params) = (self.load(sight.model)?, self.flags.embedding());
+        let embedder = Embedder::new(model.as_ref(), self.pool.encoder, &params)?;
+        // What a model computes depends on its configuration as well as its weights.
+        let config = hash_file(sight.model.join("config.json"))?;
+        let further = Map::from_iter([("config".to_owned(), json!(config))]);
+        let fields = embedder.fields(self.pool.dataset, further)?;
+        let mut store = EmbeddingStore::create_or_resume(sight.place, fields)?;
+        if !store.artifact().is_complete() {
+            embedder.run(self.pool.dataset, &mut store, &mut Bars::default())?;
+        }
+        drop(store);
+        let seen = Embeddings::open(sight.place)?;
+        self.check(&seen)?;
+        let seen = Shared(Arc::new(seen));
+        self.last = Some((sight.place.to_owned(), seen.clone()));
+        Ok(seen)
+    }
+
+    /// Every candidate must have its row, in its place.
+    fn check(&self, seen: &Embeddings) -> Result<()> {
+        let found = seen.ids().unwrap_or_default();
+        let other = (0..self.pool.ids.len())
+            .find(|&n| found.get(n).map(String::as_str) != Some(self.pool.ids[n].as_ref()));
+        if let Some(id) = other.map(|n| &self.pool.ids[n]) {
+            bail!(
+                "row {id} has no embedding: the model's hidden states of it are not finite; leave the \
+                 row out, or lower --lr"
+            );
+        }
+        ensure!(found.len() == self.pool.ids.len(), "more embeddings than rows");
+        Ok(())
+    }
+
+    fn uncertainty(&self, sight: &Sight<'_>, kind: Uncertainty) -> Result<Vec<f64>> {
+        let (model, pass) = (self.load(sight.model)?, self.flags.uncertainty().check()?);
+        let (samples, bars) = (&self.pool.samples, &mut Bars::default());
+        let all: Vec<Uncertainties> =
+            pass.run(model.as_ref(), sight.model, samples, sight.place, bars)?;
+        Ok(all.iter().map(|values| values.of(kind)).collect())
+    }
+
+    fn held_out_loss(&self, sight: &Sight<'_>) -> Result<Metrics> {
+        let mut metrics = Metrics::new();
+        if let Some((rows, _)) = self.held_out {
+            let model = self.load(sight.model)?;
+            let found = evaluate(model.as_ref(), rows, self.flags.token_budget, &mut NoTap)?;
+            metrics.insert("held_out_loss".to_owned(), found.loss);
+        }
+        Ok(metrics)
+    }
+}
+
+impl Viewer for ModelViewer<'_> {
+    type Rows = Shared;
+
+    fn description(&self) -> Value {
+        json!({
+            "encoder": self.pool.encoder.description(),
+            "dtype": self.flags.model.dtype.to_string(),
+            "token_budget": self.flags.token_budget,
+            "shard_rows": self.flags.shard_rows,
+            "held_out": self.held_out.map(|(_, hash)| hash),
+        })
+    }
+
+    fn view(&mut self, sight: &Sight<'_>, need: Need) -> Result<View<Shared>, Failure> {
+        let seen = match need {
+            Need::Embeddings => self.embeddings(sight).map(View::Embeddings),
+            Need::Uncertainty(kind) => self.uncertainty(sight, kind).map(View::Uncertainty),
+        };
+        seen.map_err(|error| format!("{error:#}").into())
+    }
+
+    fn measure(&mut self, sight: &Sight<'_>) -> Result<Metrics, Failure> {
+        self.held_out_loss(sight).map_err(|error| format!("{error:#}").into())
+    }
+}
