@@ -2,6 +2,7 @@
 //! and the files every selecting program writes.
 
 mod adapt;
+pub mod compare;
 pub mod diverse_evol;
 pub mod evaluate;
 pub mod finetune;

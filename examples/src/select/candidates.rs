@@ -53,6 +53,20 @@ impl Candidates {
         Ok(Self { all, of_row })
     }
 
+    /// The rows of the data alone.
+    ///
+    /// # Errors
+    /// Data that cannot be read any more.
+    pub fn without_embeddings(data: &Dataset) -> Result<Self> {
+        let mut all = Vec::with_capacity(data.len());
+        each(data, |sample| {
+            all.push(candidate(sample, Err("there are no embeddings".to_owned())));
+            Ok(())
+        })?;
+        all.sort_by_key(|candidate| candidate.index);
+        Ok(Self { all, of_row: Vec::new() })
+    }
+
     /// All of them.
     pub fn all(&self) -> &[Candidate] {
         &self.all

@@ -11,6 +11,7 @@ mod bad_flags;
 mod bad_model;
 mod chat_server;
 mod choices;
+mod compare;
 mod disk;
 mod diverse_evol;
 mod evaluate;

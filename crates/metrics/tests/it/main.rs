@@ -9,6 +9,7 @@ mod judgements;
 mod reading;
 mod sacrebleu;
 mod scipy;
+mod sets;
 mod witnesses;
 
 use tamis_metrics::{Bleu, BleuParams, Chrf, ChrfParams, Ter, TerParams};
