@@ -14,10 +14,13 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 6] = [
+const WITHOUT_LIBTORCH: [&str; 9] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
+    "tamis-diverse-evol",
+    "tamis-embeddings",
+    "tamis-kcenter",
     "tamis-metrics",
     "tamis-reflection",
     "tamis-report",
