@@ -12,7 +12,7 @@
 //! You should see a line for each stage with bars for the long ones, and in `--out`:
 //! `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when and why each was chosen),
 //! `rounds.jsonl` (size, losses, coverage radius), `run.json`, `report.html`, and a folder for each
-//! round with its model and embeddings. Run the same command again after an interruption and it goes
+//! round with its training set, model and embeddings. Run the same command again after an interruption and it goes
 //! on where it was.
 
 use std::num::NonZeroUsize;
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
     let evol = flags.evolution().check()?;
     let mut record = RunRecord::start("diverse_evol", env!("CARGO_PKG_VERSION"));
-    record.set_parameters(&flags)?;
+    record.set_parameters(&flags.parameters()?)?;
     record.seeds.set("seed", flags.seed);
     for input in [&flags.model.model, &flags.pool].into_iter().chain(&flags.eval_data) {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     record.environment.threads = Some(threads.per_operation);
     record.environment.device = Some(DeviceSpec::from(base.shape().device).to_string());
     let mut trainer = AnyTrainer::new(&flags, &pool, base.as_ref())?;
-    let mut viewer = ModelViewer::new(&flags, &pool, held_out);
+    let mut viewer = ModelViewer::new(&flags, &pool, held_out, base.as_ref())?;
     drop(base); // One model at a time.
 
     // The rounds.
@@ -74,6 +74,7 @@ fn main() -> Result<()> {
     record.stages.push(timer.finish());
 
     // What was found.
+    pool.write_sets(&grown)?;
     let found = Found { flags: &flags, pool: &pool, grown: &grown };
     let mut chosen: Vec<usize> = grown.picks().map(|pick| pool.positions[pick.index]).collect();
     chosen.sort_unstable();

@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
 use crate::EvolError;
+use crate::folder::remove;
 
 /// Bytes from the end of a failed command's output that its error shows.
 const TAIL: usize = 2000;
@@ -17,10 +18,12 @@ const TAIL: usize = 2000;
 /// The command line of an external trainer.
 ///
 /// Words are separated by spaces; single and double quotes and the backslash keep spaces in a word, as
-/// in a shell. No shell is started: for pipes and variables give `sh -c '…'`. In every word the names
-/// in braces are replaced by paths: `{data}`, the training rows; `{out}`, the folder to write the model
-/// to, which does not exist yet; `{model}`, the base model; `{work}`, a folder that stays over
-/// interruptions, for checkpoints. Other braces stay as they are.
+/// in a shell. In every word the names in braces are replaced by absolute paths: `{data}`, the training
+/// rows; `{out}`, the folder to write the model to, which does not exist yet; `{model}`, the base model;
+/// `{work}`, a folder that stays over interruptions, for checkpoints. Other braces stay as they are.
+///
+/// No shell is started. Where pipes or variables are wanted, give the paths to a shell as arguments, so
+/// that it does not split them: `sh -c 'cd ~/trainer && ./train "$1" "$2"' sh {data} {out}`.
 ///
 /// ```
 /// use tamis_diverse_evol::TrainCommand;
@@ -57,25 +60,22 @@ impl Places<'_> {
         let paths = [self.data, self.out, self.model, self.work];
         std::array::from_fn(|i| (Self::NAMES[i], paths[i]))
     }
+}
 
-    /// A word with the paths in it.
-    fn fill(&self, word: &str) -> OsString {
-        let (mut filled, mut rest) = (OsString::new(), word);
-        let next = |rest: &str| {
-            let found = self
-                .all()
-                .into_iter()
-                .filter_map(|(name, path)| Some((rest.find(name)?, name, path)));
-            found.min_by_key(|found| found.0)
-        };
-        while let Some((at, name, path)) = next(rest) {
-            filled.push(&rest[..at]);
-            filled.push(path);
-            rest = &rest[at + name.len()..];
-        }
-        filled.push(rest);
-        filled
+/// A word with the paths in it.
+fn fill(word: &str, places: &[(&'static str, PathBuf)]) -> OsString {
+    let (mut filled, mut rest) = (OsString::new(), word);
+    let next = |rest: &str| {
+        let found = places.iter().filter_map(|(name, path)| Some((rest.find(name)?, name, path)));
+        found.min_by_key(|found| found.0)
+    };
+    while let Some((at, name, path)) = next(rest) {
+        filled.push(&rest[..at]);
+        filled.push(path);
+        rest = &rest[at + name.len()..];
     }
+    filled.push(rest);
+    filled
 }
 
 impl FromStr for TrainCommand {
@@ -113,7 +113,8 @@ impl TrainCommand {
     /// Runs the command and waits for its end; what it says goes to `log`.
     ///
     /// The log is locked for as long as the command lives: if this process is killed and the command is
-    /// not, another start is refused until it has ended.
+    /// not, another start is refused until it has ended. Only then is what an interrupted command left
+    /// in [`Places::out`] removed.
     ///
     /// # Errors
     /// [`EvolError::CommandFailed`] if it cannot be started, ends with another status than 0 or is
@@ -129,7 +130,12 @@ impl TrainCommand {
             Err(TryLockError::Error(error)) => return Err(EvolError::io("lock", log)(error)),
         }
         file.set_len(0).map_err(EvolError::io("empty", log))?;
-        let words: Vec<OsString> = self.words.iter().map(|word| places.fill(word)).collect();
+        remove(places.out)?;
+        let places = places
+            .all()
+            .map(|(name, path)| Ok((name, absolute(path).map_err(EvolError::io("find", path))?)));
+        let places = places.into_iter().collect::<Result<Vec<_>, EvolError>>()?;
+        let words: Vec<OsString> = self.words.iter().map(|word| fill(word, &places)).collect();
         let copy = |file: &fs::File| file.try_clone().map_err(EvolError::io("open", log));
         // Both share the lock, and keep it as long as the command has them.
         let (output, errors) = (copy(&file)?, copy(&file)?);

@@ -64,14 +64,14 @@ pub enum EvolError {
     },
 
     /// The trainer failed.
-    #[error("training on the {records} records of round {round} failed: {source}")]
+    #[error("training on the {records} records of round {round} failed: {reason}")]
     Training {
         /// The round.
         round: usize,
         /// Its training set.
         records: usize,
         /// The trainer's reason.
-        source: Failure,
+        reason: Failure,
     },
 
     /// The trainer says it is done, but there is no model.
@@ -89,21 +89,21 @@ pub enum EvolError {
     },
 
     /// The viewer failed.
-    #[error("looking at the pool with {} failed: {source}", model.display())]
+    #[error("looking at the pool with {} failed: {reason}", model.display())]
     Viewing {
         /// The model.
         model: PathBuf,
         /// The viewer's reason.
-        source: Failure,
+        reason: Failure,
     },
 
     /// The model could not be measured.
-    #[error("measuring {} failed: {source}", model.display())]
+    #[error("measuring {} failed: {reason}", model.display())]
     Measuring {
         /// The model.
         model: PathBuf,
         /// The viewer's reason.
-        source: Failure,
+        reason: Failure,
     },
 
     /// A metric that cannot be written down.

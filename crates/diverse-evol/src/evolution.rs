@@ -21,6 +21,8 @@ pub struct Evolution {
 pub struct Round {
     /// Its number, from 0.
     pub round: usize,
+    /// Its own folder.
+    pub dir: PathBuf,
     /// Records in the training set now.
     pub size: usize,
     /// The records that it added, in the order of the choice.
@@ -83,9 +85,19 @@ impl Evolution {
         self.rounds.iter().flat_map(|round| &round.picks)
     }
 
+    /// Numbers of the records in the training set of a round, ascending.
+    pub fn set(&self, round: usize) -> Vec<usize> {
+        let rounds = self.rounds.iter().filter(|one| one.round <= round);
+        let mut set: Vec<usize> =
+            rounds.flat_map(|round| &round.picks).map(|pick| pick.index).collect();
+        set.sort_unstable();
+        set
+    }
+
     /// A decision about each record of the pool, whose ids these are.
     pub fn selection(&self, ids: &[SampleId]) -> Selection {
-        let left = format!("not chosen in {} rounds", self.rounds.len());
+        let last = self.rounds.len().saturating_sub(1);
+        let left = format!("not chosen in rounds 0 to {last}");
         let decision = |(index, id): (usize, &SampleId)| Decision {
             id: id.clone(),
             index,

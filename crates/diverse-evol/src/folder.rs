@@ -77,9 +77,16 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>, EvolError> {
     Ok(files)
 }
 
-/// Makes the files of a folder outlive a power cut: an external trainer may not have.
+/// Makes a folder with its files outlive a power cut: an external trainer may not have.
 pub(crate) fn flush(dir: &Path) -> Result<(), EvolError> {
-    for path in files(dir)? {
+    let mut paths = files(dir)?;
+    if cfg!(unix) {
+        // Names are kept by the folder, and its own by the one above. Other systems do not open
+        // folders as files.
+        paths.push(dir.to_owned());
+        paths.extend(dir.parent().map(Path::to_owned));
+    }
+    for path in paths {
         let flushed = File::open(&path).and_then(|file| file.sync_all());
         flushed.map_err(EvolError::io("flush", path))?;
     }

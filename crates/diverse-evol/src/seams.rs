@@ -55,7 +55,7 @@ pub trait Viewer {
     fn description(&self) -> Value;
 
     /// What is needed of *every* record of the pool, in its order: [`View::Embeddings`] or
-    /// [`View::Uncertainty`] as [`Sight::need`] says.
+    /// [`View::Uncertainty`], as `need` says.
     ///
     /// Called again after an interruption; it may then go on from what it finds in [`Sight::place`].
     ///
@@ -100,6 +100,11 @@ pub trait Observer {
     /// A stage begins; `records` are those of the training set at this time.
     fn begin(&mut self, round: usize, stage: Stage, records: usize) {
         let _ = (round, stage, records);
+    }
+
+    /// A model was trained and measured; these are the metrics of both.
+    fn measured(&mut self, round: usize, metrics: &Metrics) {
+        let _ = (round, metrics);
     }
 
     /// A stage was finished by an earlier run and is not done again.

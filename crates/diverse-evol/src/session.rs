@@ -197,7 +197,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         };
         let sight = Sight { round: before, model: &model, place: &place };
         let seen = self.viewer.view(&sight, need);
-        seen.map_err(|source| EvolError::Viewing { model, source })
+        seen.map_err(|reason| EvolError::Viewing { model, reason })
     }
 
     /// Refuses a model that is not what training wrote.
@@ -237,7 +237,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             let trained = self.trainer.train(&task);
             let count = records.len();
             let metrics =
-                trained.map_err(|source| EvolError::Training { round, records: count, source })?;
+                trained.map_err(|reason| EvolError::Training { round, records: count, reason })?;
             let hash = self.hash_of_new(round, &unfinished)?;
             remove(&model)?;
             // The journal first: what it knows is never trained again.
@@ -277,9 +277,12 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         let (model, place) = (self.folder.model(round), self.folder.view(round));
         let sight = Sight { round: Some(round), model: &model, place: &place };
         let metrics = self.viewer.measure(&sight);
-        let metrics = metrics.map_err(|source| EvolError::Measuring { model, source })?;
+        let metrics = metrics.map_err(|reason| EvolError::Measuring { model, reason })?;
         self.journal.add_measured(round, metrics)?;
-        self.times.add(round, Stage::Measure, begun.elapsed().as_secs_f64())
+        self.times.add(round, Stage::Measure, begun.elapsed().as_secs_f64())?;
+        let metrics = self.metrics(round);
+        self.observer.measured(round, &metrics);
+        Ok(())
     }
 
     /// Removes what is not needed any more now that `round` is as far as it is.
@@ -352,6 +355,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             let model = self.folder.model(round);
             Round {
                 round,
+                dir: self.folder.round(round),
                 size,
                 picks,
                 radius_before: entry.radius_before,

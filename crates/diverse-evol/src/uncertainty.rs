@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, Progress, Store, hash_file};
+use tamis_artifact::{Manifest, Progress, Store, hash_bytes, hash_file};
 use tamis_dataset::{Encoded, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap};
 use tch::{Kind, Tensor, no_grad};
@@ -18,7 +18,7 @@ use crate::{EvolError, Uncertainty};
 /// What the store is called in its manifest.
 const KIND: &str = "uncertainty";
 /// Version of its layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Logits held at once, so that they and what is made of them stay in the cache: 16 MiB in f32.
 const LOGITS_AT_ONCE: usize = 1 << 22;
 /// But never fewer rows than this: each piece reads the whole head.
@@ -238,18 +238,20 @@ impl UncertaintyPass {
     }
 }
 
-/// A hash over tokens and masks of all samples, and their ids.
+/// A hash over tokens and masks of all samples, and their ids: of the hashes of each, so that no second
+/// copy of all tokens is made.
 fn fingerprint(samples: &[Encoded]) -> String {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut hashes) = (Vec::new(), String::new());
     for sample in samples {
         let id: &str = sample.id.as_ref();
+        bytes.clear();
         bytes.extend((id.len() as u64).to_le_bytes());
         bytes.extend(id.as_bytes());
-        bytes.extend((sample.ids.len() as u64).to_le_bytes());
         bytes.extend(sample.ids.iter().flat_map(|id| id.to_le_bytes()));
         bytes.extend(sample.supervised.iter().map(|&target| u8::from(target)));
+        hashes.push_str(&hash_bytes(&bytes));
     }
-    tamis_artifact::hash_bytes(&bytes)
+    hash_bytes(hashes.as_bytes())
 }
 
 fn name(shard: usize) -> String {

@@ -5,12 +5,30 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+use serde_json::Value;
 use tamis::diverse_evol::{EvolParams, Metric, Models, Strategy, TrainCommand, UncertaintyParams};
 use tamis::embeddings::EmbedParams;
 use tamis::finetune::{CheckpointParams, Every, LoraParams, TrainParams};
 use tamis::model::LayerPattern;
 
 use crate::{ModelFlags, ScheduleKind, TextFlags};
+
+/// Flags of the built-in training: with another program they would say nothing.
+const BUILT_IN: [&str; 13] = [
+    "epochs",
+    "lr",
+    "batch",
+    "schedule",
+    "warmup_ratio",
+    "weight_decay",
+    "max_grad_norm",
+    "activation_checkpointing",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_target",
+    "checkpoint_every",
+];
 
 /// Let a model grow its own training set, round by round (`DiverseEvol`).
 #[derive(Parser, Clone, Debug, Serialize)]
@@ -81,8 +99,8 @@ pub struct Flags {
     pub drop_old_views: bool,
 
     /// Trains with another program: a command with {data}, {out} and, if it wants them, {model} and
-    /// {work}
-    #[arg(long, value_name = "COMMAND", conflicts_with = "lora_rank")]
+    /// {work}; the flags below, up to --checkpoint-every, are then refused
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = BUILT_IN)]
     pub train_command: Option<TrainCommand>,
     /// Passes over the training set
     #[arg(long, default_value_t = 3)]
@@ -147,6 +165,18 @@ pub enum TrainKind {
 }
 
 impl Flags {
+    /// What was asked for, without the settings of a training that another program does.
+    ///
+    /// # Errors
+    /// None but those of serde.
+    pub fn parameters(&self) -> serde_json::Result<Value> {
+        let mut all = serde_json::to_value(self)?;
+        if let Some(all) = all.as_object_mut().filter(|_| self.train_command.is_some()) {
+            all.retain(|name, _| !BUILT_IN.contains(&name.as_str()));
+        }
+        Ok(all)
+    }
+
     /// How the set grows.
     pub fn evolution(&self) -> EvolParams {
         let train = self.train.unwrap_or(match self.eval_data {

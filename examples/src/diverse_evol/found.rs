@@ -126,11 +126,11 @@ impl Found<'_> {
     pub fn summary(&self) -> String {
         let rounds = self.rounds();
         let mut text = format!(
-            "{} of {} rows chosen in {} rounds by {}",
+            "{} of {} rows chosen by {} in rounds 0 to {}",
             self.grown.picks().count(),
             self.pool.samples.len(),
-            self.grown.rounds.len(),
-            self.flags.strategy
+            self.flags.strategy,
+            self.flags.rounds
         );
         let mut ends = |what: &str, of: fn(&RoundLine) -> Option<f64>| {
             let values: Vec<f64> = rounds.iter().filter_map(of).collect();
@@ -139,7 +139,12 @@ impl Found<'_> {
             }
         };
         ends("held-out loss", |line| line.held_out_loss);
-        ends("coverage radius", |line| line.radius);
+        // Models see other distances, so that these may grow although the set does.
+        let radius = match self.flags.strategy {
+            Strategy::OneShotKCenter => "coverage radius",
+            _ => "coverage radius, each round's seen with its own model",
+        };
+        ends(radius, |line| line.radius);
         text
     }
 
@@ -203,8 +208,16 @@ impl Found<'_> {
             title: "DiverseEvol".to_owned(),
             lead: format!(
                 "{} rows drawn at random, then {} rounds of {} rows chosen by {strategy} out of \
-                 {candidates}; every round's model was trained afresh on all rows chosen before.",
-                self.flags.initial, self.flags.rounds, self.flags.per_round
+                 {candidates}{}.",
+                self.flags.initial,
+                self.flags.rounds,
+                self.flags.per_round,
+                if strategy.needs_training() {
+                    "; every round looked at them with a model trained afresh on all rows chosen \
+                     before it"
+                } else {
+                    ""
+                }
             ),
             tiles,
             selected: selection.decisions.iter().map(|decision| decision.selected).collect(),

@@ -2,12 +2,16 @@
 
 use anyhow::{Context, Result, ensure};
 use tamis::dataset::{Dataset, Encoded, Encoder, Outcome, SampleId};
+use tamis::diverse_evol::Evolution;
 use tamis::report::RunRecord;
 
 /// Rows that are tokenised at a time.
 const CHUNK: usize = 4096;
 /// Rows without use that `run.json` names; the rest are counted.
 const NAMED: usize = 100;
+
+/// What the files with the training set of a round are called.
+pub(super) const SET: &str = "train";
 
 /// The rows of a pool that can be trained on. Everything but the results counts these.
 #[derive(Debug)]
@@ -78,6 +82,18 @@ impl<'a> Candidates<'a> {
         self.dataset
             .write_rows(&positions, dir, stem)
             .with_context(|| format!("writing rows to {}", dir.display()))
+    }
+
+    /// Writes the training set of every round into its folder: also of those that no model was trained
+    /// on.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_sets(&self, grown: &Evolution) -> Result<()> {
+        for round in &grown.rounds {
+            self.write(&grown.set(round.round), &round.dir, SET)?;
+        }
+        Ok(())
     }
 
     /// Puts counts and rows without use into the record of the run.

@@ -1,6 +1,6 @@
 //! What happens, in words on standard error.
 
-use tamis::diverse_evol::{Observer, Stage};
+use tamis::diverse_evol::{Metrics, Observer, Stage};
 
 /// Tells each stage as it begins; stages of an earlier run are counted.
 #[derive(Debug, Default)]
@@ -22,6 +22,18 @@ impl Observer for Telling {
             Stage::Pick => eprintln!("round {round}: choosing beside {records} rows"),
             Stage::Train => eprintln!("round {round}: training on {records} rows"),
             Stage::Measure => {}
+        }
+    }
+
+    fn measured(&mut self, round: usize, metrics: &Metrics) {
+        let told = [("held-out loss", "held_out_loss"), ("training loss", "train_loss")];
+        let told = told.into_iter().filter_map(|(name, key)| {
+            let loss = metrics.get(key)?;
+            Some(format!("{name} {loss:.4}"))
+        });
+        let told: Vec<String> = told.collect();
+        if !told.is_empty() {
+            eprintln!("round {round}: {}", told.join(", "));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Training a fresh model each round: built in, or by another program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use tamis::diverse_evol::{Failure, Metrics, Places, Task, TrainCommand, Trainer}
 use tamis::finetune::{Checkpoints, Job, Lora};
 use tamis::model::{CausalLm, LayerInfo, ModelShape};
 
+use super::pool::SET;
 use super::{Candidates, Flags};
 use crate::{Bars, ModelFlags};
 
@@ -33,6 +34,13 @@ impl<'a> AnyTrainer<'a> {
             flags.adapter().map(|params| Lora::new(params, base)).transpose()?;
         }
         Ok(Self { flags, pool, shape: base.shape(), layers: base.layers().to_vec() })
+    }
+
+    /// The rows of the training set, as they came: for the command, and for whoever wants to repeat it.
+    fn write(&self, task: &Task<'_>) -> Result<PathBuf> {
+        let round = task.work.parent().context("a task has no folder of its round")?;
+        let files = self.pool.write(task.records, round, SET)?;
+        files.into_iter().next().context("no file of training rows was written")
     }
 
     /// All weights, or an adapter that is added to them.
@@ -67,26 +75,30 @@ impl<'a> AnyTrainer<'a> {
     }
 
     /// Any program; what it leaves is looked at before it is believed.
-    fn call(&self, command: &TrainCommand, task: &Task<'_>) -> Result<Metrics> {
-        let files = self.pool.write(task.records, task.work, "train")?;
-        let data = files.first().context("no file of training rows was written")?;
+    fn call(&self, command: &TrainCommand, task: &Task<'_>, data: &Path) -> Result<Metrics> {
         let work = task.work.join("work");
         std::fs::create_dir_all(&work).with_context(|| format!("making {}", work.display()))?;
         let log = task.work.with_file_name("train.log");
         eprintln!("train: {command}, its output goes to {}", log.display());
         let model = &self.flags.model.model;
-        command.run(&Places { data, out: task.model, model, work: &work }, &log)?;
-        // A folder that is not there at all is told by the loop.
-        if task.model.is_dir() {
-            self.check(task.model).with_context(|| {
-                format!("the training command ended well, but see {}", log.display())
-            })?;
-        }
+        // Not yet where the loop wants it, and removes what it finds: the command of an interrupted
+        // run may still be writing here.
+        let out = &task.work.join("model");
+        command.run(&Places { data, out, model, work: &work }, &log)?;
+        let see = || format!("the training command ended well, but see {}", log.display());
+        self.check(out).with_context(see)?;
+        std::fs::rename(out, task.model)
+            .with_context(|| format!("renaming {} to {}", out.display(), task.model.display()))?;
         Ok(Metrics::new())
     }
 
     /// Refuses a folder without a model, or with another kind of model than the base.
     fn check(&self, folder: &Path) -> Result<()> {
+        ensure!(
+            folder.is_dir(),
+            "it left no folder {}; the trained model has to be there",
+            folder.display()
+        );
         let found = ModelFlags { model: folder.to_owned(), ..self.flags.model.clone() }.load()?;
         ensure!(
             found.shape() == self.shape && found.layers() == self.layers,
@@ -123,10 +135,10 @@ impl Trainer for AnyTrainer<'_> {
     }
 
     fn train(&mut self, task: &Task<'_>) -> Result<Metrics, Failure> {
-        let metrics = match &self.flags.train_command {
-            Some(command) => self.call(command, task),
+        let metrics = self.write(task).and_then(|data| match &self.flags.train_command {
+            Some(command) => self.call(command, task, &data),
             None => self.fine_tune(task),
-        };
+        });
         metrics.map_err(|error| format!("{error:#}").into())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use tamis::artifact::hash_file;
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encoder};
 use tamis::diverse_evol::{
     Failure, Metrics, Need, Rows, Sight, Uncertainties, Uncertainty, View, Viewer,
 };
@@ -22,6 +22,8 @@ use crate::{Bars, ModelFlags};
 pub struct ModelViewer<'a> {
     flags: &'a Flags,
     pool: &'a Candidates<'a>,
+    /// The pool's, with a limit that the model can read.
+    encoder: Encoder,
     /// Held-out rows, and the hash of their file.
     held_out: Option<(&'a [Encoded], &'a str)>,
     /// What was seen last, and where it is kept: a strategy may look with one model all the time.
@@ -47,13 +49,27 @@ impl Rows for Shared {
 }
 
 impl<'a> ModelViewer<'a> {
-    /// Puts settings and rows together; `held_out` rows come with the hash of their file.
+    /// Puts settings and rows together, and checks them against the base model; `held_out` rows come
+    /// with the hash of their file. No row of the pool may be longer than the model reads.
+    ///
+    /// # Errors
+    /// Settings outside their range.
     pub fn new(
         flags: &'a Flags,
         pool: &'a Candidates<'a>,
         held_out: Option<(&'a [Encoded], &'a str)>,
-    ) -> Self {
-        Self { flags, pool, held_out, last: None }
+        base: &dyn CausalLm,
+    ) -> Result<Self> {
+        // No row is longer than the lower limit, so the tokens are the same.
+        let mut text = flags.text.clone();
+        text.max_length = text.max_length.min(base.shape().max_positions);
+        let encoder = text.encoder(&flags.model)?;
+        // Now, not after hours of training.
+        if flags.strategy.need() == Some(Need::Embeddings) {
+            Embedder::new(base, &encoder, &flags.embedding())?;
+        }
+        flags.uncertainty().check()?;
+        Ok(Self { flags, pool, encoder, held_out, last: None })
     }
 
     fn load(&self, folder: &Path) -> Result<Box<dyn CausalLm>> {
@@ -65,7 +81,7 @@ impl<'a> ModelViewer<'a> {
             return Ok(seen.clone());
         }
         let (model, params) = (self.load(sight.model)?, self.flags.embedding());
-        let embedder = Embedder::new(model.as_ref(), self.pool.encoder, &params)?;
+        let embedder = Embedder::new(model.as_ref(), &self.encoder, &params)?;
         // What a model computes depends on its configuration as well as its weights.
         let config = hash_file(sight.model.join("config.json"))?;
         let further = Map::from_iter([("config".to_owned(), json!(config))]);

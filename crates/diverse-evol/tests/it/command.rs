@@ -75,9 +75,28 @@ fn a_command_that_outlives_its_run_is_waited_for() {
     run(at, "sh -c 'sleep 1 &' {data} {out}").unwrap();
     let error = run(at, "true {data} {out}").unwrap_err().to_string();
     assert!(error.contains("train.log is still being written"), "{error}");
+    // It may be writing here until then.
+    fs::create_dir(at.join("an out")).unwrap();
+    run(at, "true {data} {out}").unwrap_err();
+    assert!(at.join("an out").is_dir());
     let begun = Instant::now();
     while run(at, "true {data} {out}").is_err() {
         assert!(begun.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(50));
     }
+    assert!(!at.join("an out").exists());
+}
+
+#[test]
+fn a_command_may_go_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out, model, work] = ["a/data", "a/out", "a/model", "a/work"].map(Path::new);
+    let places = Places { data, out, model, work };
+    let log = folder.path().join("train.log");
+    let command: TrainCommand =
+        "sh -c 'cd / && echo \"$@\"' sh {data} {out} {model} {work}".parse().unwrap();
+    command.run(&places, &log).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let expected = [data, out, model, work].map(|path| here.join(path).display().to_string());
+    assert_eq!(fs::read_to_string(&log).unwrap().trim(), expected.join(" "));
 }

@@ -34,6 +34,8 @@ fn every_round_has_its_files() {
             .collect();
         assert_eq!(set.len(), round.size);
         assert!(set.is_sorted());
+        assert_eq!(set, grown.set(round.round).iter().map(|&n| n as u64).collect::<Vec<_>>());
+        assert_eq!(round.dir, folder);
         let about: Value =
             serde_json::from_slice(&fs::read(folder.join("round.json")).unwrap()).unwrap();
         assert_eq!(about["size"], round.size);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tamis_diverse_evol::{EvolParams, Models, Strategy};
+use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, Pool, Stage, Strategy};
 
 use crate::fakes::{World, contents};
 
@@ -66,6 +66,40 @@ fn a_finished_run_does_nothing_again() {
     fs::remove_file(world.out("out/times.jsonl")).unwrap();
     world.run("out");
     assert!(contents(&world.out("out")) == bytes);
+}
+
+#[test]
+fn an_observer_is_told_each_stage_once() {
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+    impl Observer for Notes {
+        fn begin(&mut self, round: usize, stage: Stage, records: usize) {
+            self.0.push(format!("{round} {stage:?} {records}"));
+        }
+        fn measured(&mut self, round: usize, metrics: &Metrics) {
+            let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+            self.0.push(format!("{round} {}", names.join(" ")));
+        }
+        fn done_before(&mut self, round: usize, stage: Stage) {
+            self.0.push(format!("{round} {stage:?} before"));
+        }
+    }
+    let mut world = world(Strategy::KCenter, true);
+    world.params.rounds = 1;
+    let evol = world.params.clone().check().unwrap();
+    let (base, out) = (world.base(), world.out("out"));
+    let pool = Pool { ids: &world.ids, fingerprint: "pool", base: &base };
+    let mut told = || {
+        let mut notes = Notes::default();
+        evol.run(&pool, &out, &mut world.trainer, &mut world.viewer, &mut notes).unwrap();
+        notes.0
+    };
+    let metrics = "held_out_loss train_loss";
+    let calm = ["0 Pick 0", "0 Train 3", "0 Measure 3", &format!("0 {metrics}")].map(str::to_owned);
+    let next = ["1 View 3", "1 Pick 3", "1 Train 5", "1 Measure 5", &format!("1 {metrics}")];
+    assert_eq!(told(), calm.into_iter().chain(next.map(str::to_owned)).collect::<Vec<_>>());
+    let before = ["0 Pick", "0 Train", "0 Measure", "1 Pick", "1 Train", "1 Measure"];
+    assert_eq!(told(), before.map(|stage| format!("{stage} before")));
 }
 
 #[test]

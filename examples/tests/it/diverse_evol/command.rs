@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::Evol;
 use crate::program::{binary, contents, model};
@@ -19,7 +21,7 @@ fn script(folder: &Path, text: &str) -> PathBuf {
 fn with_script(folder: &Path, out: &str) -> Evol {
     let path = folder.join("train.sh");
     let command = format!("'{}' {{data}} {{out}} {{model}} {{work}}", path.display());
-    Evol::new(folder, out).with("train-command", command)
+    Evol::new(folder, out).commanded().with("train-command", command)
 }
 
 /// The program `finetune` with the settings of the tests.
@@ -57,12 +59,11 @@ fn a_command_that_fails_or_lies_is_told_and_nothing_is_lost() {
     let evol = with_script(at, "out");
     let other = model().with_file_name("llama-tied");
     let gpt2 = model().with_file_name("gpt2");
-    let nothing = ["round 0", "train.log"];
     for (text, parts) in [
         ("echo out of memory >&2\nexit 3", &["exit status: 3", "out of memory"][..]),
         ("kill -9 $$", &["signal: 9"]),
-        ("true", &["the trainer ended well in round 0", "is not there"]),
-        ("mkdir \"$2\"", &["config.json"]),
+        ("true", &["ended well", "it left no folder"]),
+        ("mkdir \"$2\"", &["ended well", "config.json"]),
         ("mkdir \"$2\"; echo {} > \"$2/config.json\"", &["train.log", "model_type"]),
         ("mkdir \"$2\"; cp \"$3\"/config.json \"$2\"", &["safetensors"]),
         (
@@ -73,9 +74,11 @@ fn a_command_that_fails_or_lies_is_told_and_nothing_is_lost() {
         (&format!("cp -r '{}' \"$2\"", gpt2.display()), &["of another shape than the base"]),
     ] {
         script(at, text);
-        evol.refuse(parts);
+        let all = [parts, &["on the 4 records of round 0", "round-00/train.log"]].concat();
+        let error = evol.refuse(&all);
+        // What a program said should not be read twice.
+        assert!(!error.contains("Caused by"), "{error}");
         assert!(!evol.out.join("round-00/model").exists(), "{text}");
-        assert!(evol.out.join("round-00").is_dir() || nothing.is_empty());
     }
     // The second round breaks off; the first is not trained again.
     let count = at.join("count");
@@ -93,10 +96,46 @@ fn a_command_that_fails_or_lies_is_told_and_nothing_is_lost() {
 #[test]
 fn commands_are_checked_before_anything_is_done() {
     let folder = tempfile::tempdir().unwrap();
-    let evol = |command: &str| Evol::new(folder.path(), "out").with("train-command", command);
+    let evol =
+        |command: &str| Evol::new(folder.path(), "out").commanded().with("train-command", command);
     evol("train {data}").refuse(&["does not say where {out} goes"]);
     evol("train {out} 'x").refuse(&["quote that is not closed"]);
     evol("train {data} {out}").with("lora-rank", 4).refuse(&["--lora-rank"]);
+    // Settings that another program would not hear of.
+    Evol::new(folder.path(), "out")
+        .with("train-command", "train {data} {out}")
+        .refuse(&["--epochs"]);
     assert!(!folder.path().join("out").exists());
     evol("no-such-program {data} {out}").refuse(&["no-such-program", "cannot be started"]);
+}
+
+#[test]
+fn a_command_that_outlives_the_program_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // Each training waits, after it has begun to write, until somebody lets it go on.
+    let go = at.join("go");
+    let wait = format!("while ! test -e '{}'; do sleep 0.05; done", go.display());
+    let text = format!("mkdir \"$2\"\n{wait}\n{}\nmv \"$4\"/run/model/* \"$2\"", finetune());
+    script(at, &text);
+    let evol = with_script(at, "out");
+    let mut program = evol.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let writing = evol.out.join("round-00/training/model");
+    let begun = Instant::now();
+    while !writing.is_dir() {
+        assert!(
+            program.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(120)
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+    evol.refuse(&["is still being written", "round-00/train.log"]);
+    assert!(writing.is_dir(), "what the command writes was removed under it");
+    fs::write(&go, "").unwrap();
+    // Until it has ended.
+    while !evol.command().output().unwrap().status.success() {
+        assert!(begun.elapsed() < Duration::from_secs(120));
+    }
+    assert_eq!(evol.succeed().result(), Evol::new(at, "built-in").succeed().result());
 }

@@ -65,6 +65,11 @@ impl Evol {
         self
     }
 
+    /// Without what only the built-in training listens to.
+    fn commanded(self) -> Self {
+        self.without("epochs").without("lr").without("batch")
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(program::binary("diverse_evol"));
         for (flag, value) in &self.flags {

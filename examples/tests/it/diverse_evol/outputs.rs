@@ -142,7 +142,7 @@ fn files() {
             assert!(reason.starts_with(&format!("round {}: ", line["round"])), "{reason}");
             assert_eq!(line["radius"].is_f64(), line["round"] != 0);
         } else {
-            assert_eq!(reason, "not chosen in 4 rounds");
+            assert_eq!(reason, "not chosen in rounds 0 to 3");
         }
     }
     assert_eq!(orders, (0..13).collect());
@@ -156,11 +156,15 @@ fn files() {
     for text in ["DiverseEvol", "Coverage radius", "held out", "Rounds", "<svg", "First choices"] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(
-        run.printed.contains("13 of 40 rows chosen in 4 rounds by k-center"),
-        "{}",
-        run.printed
-    );
+    let told = "13 of 40 rows chosen by k-center in rounds 0 to 3";
+    assert!(run.printed.contains(told), "{}", run.printed);
+    // Each round has its training set, as the rows came.
+    for round in 0..=3 {
+        let set = scores.iter().zip(&rows);
+        let set = set.filter(|(line, _)| line["round"].as_u64().is_some_and(|one| one <= round));
+        let found = lines(&run.out.join(format!("round-0{round}/train.jsonl")));
+        assert_eq!(found, set.map(|(_, row)| row.clone()).collect::<Vec<_>>());
+    }
     assert!(run.printed.contains("held-out loss: "), "{}", run.printed);
     // Once more: the same, and nothing is done again.
     let again = Evol::new(folder.path(), "out").succeed();
