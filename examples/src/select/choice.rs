@@ -56,8 +56,9 @@ impl Choice {
             Strategy::KCenter => choice.k_center(flags, embeddings)?,
             Strategy::FacilityLocation => choice.facility_location(flags, embeddings)?,
             Strategy::Qdit => {
-                let quality = request.quality.as_deref().context("--quality is missing")?;
-                choice.qdit(flags, quality_of_rows(quality, candidates)?, embeddings)?;
+                let given = flags.quality.as_ref().zip(request.quality.as_ref());
+                let (path, quality) = given.context("--quality is missing")?;
+                choice.qdit(flags, quality_of_rows(path, quality, candidates)?, embeddings)?;
             }
             Strategy::KMeans => choice.k_means(flags, embeddings)?,
             Strategy::Random => choice.random(flags, embeddings.len()),

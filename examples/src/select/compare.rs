@@ -3,14 +3,12 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tamis::artifact::Progress;
 use tamis::embeddings::Embeddings;
 use tamis::kcenter::{SetStatistics, Statistics, StatisticsParams, nearest_distances};
 use tamis::report::{Ordered, Summary};
 
 use super::random::draw;
 use super::{Candidates, Choice, Flags, Request};
-use crate::Bars;
 
 /// Figures of a set of rows; initial rows are in all of these sets.
 #[derive(Clone, Debug, Serialize)]
@@ -85,8 +83,7 @@ pub fn compare(
     choice: &Choice,
 ) -> Result<Compared> {
     let sets = 1 + flags.comparisons + request.others.len();
-    let mut bars = Bars::default();
-    bars.start("compare", sets as u64, 0);
+    eprintln!("compare: measuring {sets} sets");
     let statistics =
         StatisticsParams { metric: flags.metric, ..StatisticsParams::default() }.check()?;
     let measure = Measure { statistics, embeddings, lengths: candidates.lengths() };
@@ -94,7 +91,6 @@ pub fn compare(
     let own = choice.rows();
     let measured = measure.set(flags.strategy.name(), &own)?;
     let nearest = nearest_distances(embeddings, flags.metric, &own)?;
-    bars.advance(1);
 
     let left = choice.left(embeddings.len());
     let (mut random, mut nearest_random) = (Vec::new(), None);
@@ -109,7 +105,6 @@ pub fn compare(
             let others = all.into_iter().zip(there).filter(|(_, there)| !there);
             nearest_random = Some(others.map(|(distance, _)| distance).collect());
         }
-        bars.advance(1);
     }
 
     let mut others = Vec::new();
@@ -124,9 +119,7 @@ pub fn compare(
             .with_context(|| format!("measuring the selection {}", other.name))?;
         measured.without_embedding = other.chosen.len() - found.len();
         others.push(measured);
-        bars.advance(1);
     }
-    bars.finish();
     let pool = measure.lengths.as_ref().and_then(|all| Characters::of(all.iter().copied()));
     Ok(Compared { choice: measured, random, others, pool, nearest, nearest_random })
 }

@@ -186,6 +186,11 @@ impl Flags {
     pub fn check(&self) -> Result<()> {
         let strategy = self.strategy;
         ensure!(
+            self.out.is_dir() || !self.out.exists(),
+            "--out {} is a file, expected a folder",
+            self.out.display()
+        );
+        ensure!(
             self.similarity.is_none()
                 || matches!(strategy, Strategy::FacilityLocation | Strategy::Qdit),
             "--similarity is for --strategy facility-location and qdit, but the strategy is {}",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tamis::dataset::Dataset;
 use tamis::embeddings::Embeddings;
@@ -151,7 +151,7 @@ impl Found<'_> {
             // Candidates are the rows that could be read, in their order.
             return write_outputs(out, data, &chosen, &lines, record, page);
         }
-        std::fs::create_dir_all(out)?;
+        std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         begin_results(out)?;
         let (selected, scores) = (out.join("selected.jsonl"), out.join("scores.jsonl"));
         let bare = |&n: &usize| Bare { index: lines[n].index, id: &lines[n].id };

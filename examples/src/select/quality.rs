@@ -48,19 +48,26 @@ pub fn read_quality(
     }
 }
 
-/// The quality of every row of the embeddings, from that of every candidate.
+/// The quality of every row of the embeddings, from that of every candidate, read from
+/// `path`.
 ///
 /// # Errors
 /// A row with an embedding but without a finite quality, by its id.
-pub fn quality_of_rows(quality: &[Option<f64>], candidates: &Candidates) -> Result<Vec<f64>> {
+pub fn quality_of_rows(
+    path: &Path,
+    quality: &[Option<f64>],
+    candidates: &Candidates,
+) -> Result<Vec<f64>> {
     let mut of_rows = vec![0.0; candidates.embedded()];
     for (candidate, value) in candidates.all().iter().zip(quality) {
         let Ok(row) = candidate.row else { continue };
         of_rows[row] = value.filter(|value| value.is_finite()).with_context(|| {
             format!(
-                "row {} (`{}`) has no finite quality, so it cannot be weighed: give it one, or \
+                "{}: row {} (`{}`) has no finite quality, so it cannot be weighed: give it one, or \
                  leave it out of data and embeddings",
-                candidate.index, candidate.id
+                path.display(),
+                candidate.index,
+                candidate.id
             )
         })?;
     }

@@ -37,6 +37,8 @@ fn flags_that_do_not_fit() {
     Select::bare(folder.path(), "out").with(&["--model=somewhere"]).refuse(&["--data"]);
     let select = Select::new(folder.path(), "out").without("--data");
     select.with(&["--in-order"]).refuse(&["--data <DATA>"]);
+    write(&folder.path().join("file"), "");
+    Select::new(folder.path(), "file").refuse(&["--out", "file is a file"]);
     assert!(!folder.path().join("out").exists(), "an output folder although nothing was chosen");
 }
 
