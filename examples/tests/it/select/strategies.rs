@@ -260,9 +260,9 @@ fn k_means_draws_evenly() {
 #[test]
 fn directions_or_distances() {
     let folder = tempfile::tempdir().unwrap();
-    // So many that the order is not the same.
+    // A folder each: results are read when they are asked for.
     let by = |metric: &str| {
-        Select::new(folder.path(), "out")
+        Select::new(folder.path(), metric)
             .with(&[metric, "--budget=40", "--comparisons=0"])
             .succeed()
     };
