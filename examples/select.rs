@@ -10,8 +10,8 @@
 //! place of `--embeddings` they are computed first: hidden states of a language model, averaged over
 //! the tokens of each row.
 //!
-//! You should see how far the chosen rows cover the pool, beside random choices of the same size,
-//! and in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when each was
+//! You should see how far the chosen rows cover the pool, beside random choices of the same size and
+//! any other selections (`--compare out/gdig/scores.jsonl`), and in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when each was
 //! picked, and why), `run.json` and `report.html`.
 
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ use clap::Parser;
 use tamis::model::configure_threads;
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::refuse_overwriting;
-use tamis_examples::select::{Candidates, Choice, Flags, Found, compare, embed};
+use tamis_examples::select::{Candidates, Choice, Flags, Found, Request, compare, embed};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
@@ -34,9 +34,8 @@ fn main() -> Result<()> {
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
     record.environment.threads = Some(threads.per_operation);
-    for input in
-        [&flags.embeddings, &flags.data, &flags.model, &flags.quality].into_iter().flatten()
-    {
+    let inputs = [&flags.embeddings, &flags.data, &flags.model, &flags.quality];
+    for input in inputs.into_iter().flatten().chain(&flags.compare) {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
@@ -44,20 +43,25 @@ fn main() -> Result<()> {
     // 1. Rows and their embeddings.
     let data = flags.open()?;
     let embeddings = match (flags.model(), &data) {
-        (Some(model), Some(data)) => embed(&flags, &model, data, &mut record)?,
+        (Some(model), Some(data)) => {
+            // What cannot be chosen is not embedded first.
+            Request::read(&flags, &Candidates::expected(data)?)?;
+            embed(&flags, &model, data, &mut record)?
+        }
         _ => flags.stored()?,
     };
-    let candidates = Candidates::join(data.as_ref(), &embeddings)?;
+    let candidates = Candidates::join(data.as_ref(), &embeddings, flags.in_order)?;
+    let request = Request::read(&flags, &candidates)?;
 
     // 2. The choice.
     let mut timer = StageTimer::start("select");
-    let choice = Choice::make(&flags, &candidates, &embeddings)?;
+    let choice = Choice::make(&flags, &request, &candidates, &embeddings)?;
     timer.rows(embeddings.len() as u64);
     record.stages.push(timer.finish());
 
-    // 3. What it is worth, beside random choices of the same size.
+    // 3. What it is worth, beside random choices of the same size and other selections.
     let timer = StageTimer::start("compare");
-    let compared = compare(&flags, &embeddings, &choice)?;
+    let compared = compare(&flags, &request, &candidates, &embeddings, &choice)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.

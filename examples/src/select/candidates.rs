@@ -27,30 +27,40 @@ pub struct Candidate {
 #[derive(Debug)]
 pub struct Candidates {
     all: Vec<Candidate>,
-    /// Position of the candidate with each row of the embeddings.
-    of_row: Vec<usize>,
+    /// How many have a row of the embeddings.
+    embedded: usize,
 }
 
 impl Candidates {
-    /// Joins data and embeddings: by id where the embeddings have ids, else row by row.
+    /// Joins data and embeddings: by id where the embeddings have ids, unless `in_order` says that
+    /// both have the same rows in the same order; else row by row.
     ///
     /// # Errors
     /// Another number of rows, an id that only one of them has, rows that were left out where there
     /// are no ids to tell which.
-    pub fn join(data: Option<&Dataset>, embeddings: &Embeddings) -> Result<Self> {
+    pub fn join(data: Option<&Dataset>, embeddings: &Embeddings, in_order: bool) -> Result<Self> {
         let mut all = match (data, embeddings.ids()) {
             (None, _) => alone(embeddings),
-            (Some(data), None) => by_row(data, embeddings)?,
-            (Some(data), Some(ids)) => by_id(data, embeddings, ids)?,
+            (Some(data), Some(ids)) if !in_order => by_id(data, embeddings, ids)?,
+            (Some(data), _) => by_row(data, embeddings)?,
         };
         all.sort_by_key(|candidate| candidate.index);
-        let mut of_row = vec![0; embeddings.len()];
-        for (position, candidate) in all.iter().enumerate() {
-            if let Ok(row) = candidate.row {
-                of_row[row] = position;
-            }
-        }
-        Ok(Self { all, of_row })
+        Ok(Self { all, embedded: embeddings.len() })
+    }
+
+    /// The rows of data that is yet to be embedded, as if all of them will have an embedding: at the
+    /// same positions as they will be when joined.
+    ///
+    /// # Errors
+    /// A row that can no longer be read.
+    pub fn expected(data: &Dataset) -> Result<Self> {
+        let mut all = Vec::with_capacity(data.len());
+        each(data, |sample| {
+            let row = Ok(all.len());
+            all.push(candidate(sample, row));
+            Ok(())
+        })?;
+        Ok(Self { all, embedded: data.len() })
     }
 
     /// The rows of the data alone.
@@ -72,14 +82,14 @@ impl Candidates {
         &self.all
     }
 
-    /// The one with this row of the embeddings.
-    pub fn of_row(&self, row: usize) -> &Candidate {
-        &self.all[self.of_row[row]]
+    /// The position in [`all`](Self::all) of the one with this index.
+    pub fn at(&self, index: usize) -> Option<usize> {
+        self.all.binary_search_by_key(&index, |candidate| candidate.index).ok()
     }
 
-    /// The position in [`all`](Self::all) of the one with this row of the embeddings.
-    pub fn position(&self, row: usize) -> usize {
-        self.of_row[row]
+    /// How many have an embedding.
+    pub fn embedded(&self) -> usize {
+        self.embedded
     }
 
     /// Rows of the embeddings of the candidates with these indices.
@@ -90,8 +100,7 @@ impl Candidates {
         let mut seen = HashSet::new();
         let mut rows = Vec::with_capacity(indices.len());
         for &index in indices {
-            let found = self.all.binary_search_by_key(&index, |candidate| candidate.index);
-            let Ok(position) = found else {
+            let Some(position) = self.at(index) else {
                 let last = self.all.last().map_or(0, |candidate| candidate.index);
                 bail!("{flag} names row {index}, but rows go from 0 to {last}");
             };
@@ -104,9 +113,21 @@ impl Candidates {
         Ok(rows)
     }
 
+    /// Characters of every row of the embeddings, if there is data.
+    pub fn lengths(&self) -> Option<Vec<f64>> {
+        let mut lengths = vec![0.0; self.embedded];
+        for candidate in &self.all {
+            let length = candidate.length? as f64;
+            if let Ok(row) = candidate.row {
+                lengths[row] = length;
+            }
+        }
+        Some(lengths)
+    }
+
     /// How many have no embedding.
     pub fn without(&self) -> usize {
-        self.all.len() - self.of_row.len()
+        self.all.len() - self.embedded
     }
 }
 
@@ -135,8 +156,8 @@ fn by_row(data: &Dataset, embeddings: &Embeddings) -> Result<Vec<Candidate>> {
     let (rows, found) = (data.len(), embeddings.len());
     ensure!(
         data.rejects().is_empty(),
-        "{} rows of {} could not be read, and {} has no ids that say which row is which: repair \
-         the rows, or embed the data with ids",
+        "{} rows of {} could not be read, and without the ids of {} nothing says which row is \
+         which: repair the rows, or embed the data with ids",
         data.rejects().len(),
         data.path().display(),
         embeddings.path().display()
@@ -171,7 +192,8 @@ fn by_id(data: &Dataset, embeddings: &Embeddings, ids: &[String]) -> Result<Vec<
             (None, Some(skipped)) => Err(reason(skipped)),
             (None, None) => bail!(
                 "row {} of {data_path} has the id `{}`, for which {path} has no embedding (rows \
-                 without an `id` are named by a hash of their content)",
+                 without an `id` are named by a hash of their content); --in-order joins both row \
+                 by row, whatever their ids",
                 sample.index,
                 sample.id
             ),

@@ -1,14 +1,15 @@
 //! The strategies: which rows, in which order, and why.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ndarray::ArrayView2;
 use tamis::artifact::Progress;
 use tamis::clustering::{self, KMeansParams, Resample, Within};
 use tamis::embeddings::Embeddings;
-use tamis::kcenter::{FacilityParams, KCenterParams, Metric, QditParams};
+use tamis::kcenter::{FacilityPick, FacilityPicks, Metric};
 
+use super::quality::quality_of_rows;
 use super::random::draw;
-use super::{Candidates, Flags, Strategy, read_quality};
+use super::{Candidates, Flags, Request, Strategy};
 use crate::Bars;
 
 /// A row that was chosen.
@@ -18,6 +19,8 @@ pub struct Picked {
     pub row: usize,
     /// k-center: its distance to what was chosen before, if anything was.
     pub radius: Option<f64>,
+    /// facility-location and qdit: by how much it raised the facility value.
+    pub gain: Option<f64>,
     /// Why.
     pub reason: String,
 }
@@ -41,25 +44,22 @@ impl Choice {
     /// Chooses as the flags say.
     ///
     /// # Errors
-    /// A budget beyond what can be chosen, initial rows that do not exist or are named twice,
-    /// qualities that do not fit, and what the methods refuse.
-    pub fn make(flags: &Flags, candidates: &Candidates, embeddings: &Embeddings) -> Result<Self> {
-        let initial = candidates.rows("--initial", &flags.initial)?;
-        let (budget, rows) = (flags.budget, embeddings.len());
-        let left = rows - initial.len();
-        ensure!(
-            (1..=left).contains(&budget),
-            "--budget is {budget}, but must be between 1 and {left}: {} rows, {} of them initial, \
-             {} without an embedding",
-            candidates.all().len(),
-            initial.len(),
-            candidates.without()
-        );
-        let mut choice = Self { initial, ..Self::default() };
+    /// A row without a quality that needs one, and what the methods refuse.
+    pub fn make(
+        flags: &Flags,
+        request: &Request,
+        candidates: &Candidates,
+        embeddings: &Embeddings,
+    ) -> Result<Self> {
+        let mut choice = Self { initial: request.initial.clone(), ..Self::default() };
         match flags.strategy {
             Strategy::KCenter => choice.k_center(flags, embeddings)?,
             Strategy::FacilityLocation => choice.facility_location(flags, embeddings)?,
-            Strategy::Qdit => choice.qdit(flags, candidates, embeddings)?,
+            Strategy::Qdit => {
+                let given = flags.quality.as_ref().zip(request.quality.as_ref());
+                let (path, quality) = given.context("--quality is missing")?;
+                choice.qdit(flags, quality_of_rows(path, quality, candidates)?, embeddings)?;
+            }
             Strategy::KMeans => choice.k_means(flags, embeddings)?,
             Strategy::Random => choice.random(flags, embeddings.len()),
         }
@@ -79,16 +79,17 @@ impl Choice {
     }
 
     fn k_center(&mut self, flags: &Flags, embeddings: &Embeddings) -> Result<()> {
-        let params = KCenterParams { budget: flags.budget, metric: flags.metric };
         let mut bars = begin(flags);
-        let found = params.check()?.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
+        let found =
+            flags.k_center().check()?.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
         bars.finish();
         let pick = |pick: &tamis::kcenter::Pick| {
             let reason = match pick.radius {
                 Some(_) => "farthest from all chosen before",
                 None => "the first row, with nothing chosen before",
             };
-            Picked { row: pick.index, radius: pick.radius, reason: reason.to_owned() }
+            let (row, radius) = (pick.index, pick.radius);
+            Picked { row, radius, gain: None, reason: reason.to_owned() }
         };
         self.picks = found.picks.iter().map(pick).collect();
         self.coverage = found.coverage;
@@ -96,31 +97,21 @@ impl Choice {
     }
 
     fn facility_location(&mut self, flags: &Flags, embeddings: &Embeddings) -> Result<()> {
-        let params = FacilityParams { budget: flags.budget, similarity: flags.similarity };
+        let method = flags.facility_location().check()?;
         let mut bars = begin(flags);
-        let found = params.check()?.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
+        let found = method.pick_with(embeddings, &self.initial, |_| bars.advance(1))?;
         bars.finish();
-        self.picks = for_one_reason(found.indices(), "makes the choice most like the whole pool");
+        self.picks = with_gains(&found, "makes the choice most like the whole pool");
         Ok(())
     }
 
-    fn qdit(
-        &mut self,
-        flags: &Flags,
-        candidates: &Candidates,
-        embeddings: &Embeddings,
-    ) -> Result<()> {
-        let path = flags.quality.as_ref().context("--strategy qdit needs --quality")?;
-        let quality = read_quality(path, flags.quality_field.as_deref(), candidates)?;
-        let defaults = QditParams::default();
-        let alpha = flags.alpha.unwrap_or(defaults.alpha);
-        let params = QditParams { budget: flags.budget, similarity: flags.similarity, alpha };
+    fn qdit(&mut self, flags: &Flags, quality: Vec<f64>, embeddings: &Embeddings) -> Result<()> {
+        let method = flags.qdit().check()?;
         let mut bars = begin(flags);
-        let found =
-            params.check()?.pick_with(embeddings, &quality, &self.initial, |_| bars.advance(1))?;
+        let found = method.pick_with(embeddings, &quality, &self.initial, |_| bars.advance(1))?;
         bars.finish();
-        let reason = format!("best of coverage and quality, weighed {} to {alpha}", 1.0 - alpha);
-        self.picks = for_one_reason(found.indices(), &reason);
+        let reason = format!("best of coverage and quality, alpha {}", method.params().alpha);
+        self.picks = with_gains(&found, &reason);
         self.quality = Some(quality);
         Ok(())
     }
@@ -146,6 +137,7 @@ impl Choice {
         let pick = |place: usize| Picked {
             row: left[place],
             radius: None,
+            gain: None,
             reason: format!("drawn from cluster {}", labels[place]),
         };
         self.picks = drawn.into_iter().map(pick).collect();
@@ -154,8 +146,10 @@ impl Choice {
     }
 
     fn random(&mut self, flags: &Flags, rows: usize) {
+        let reason = "drawn at random";
+        let pick = |row| Picked { row, radius: None, gain: None, reason: reason.to_owned() };
         let drawn = draw(&self.left(rows), flags.budget, flags.seed, "choice");
-        self.picks = for_one_reason(drawn, "drawn at random");
+        self.picks = drawn.into_iter().map(pick).collect();
     }
 }
 
@@ -165,7 +159,10 @@ fn begin(flags: &Flags) -> Bars {
     bars
 }
 
-fn for_one_reason(rows: Vec<usize>, reason: &str) -> Vec<Picked> {
-    let pick = |row| Picked { row, radius: None, reason: reason.to_owned() };
-    rows.into_iter().map(pick).collect()
+fn with_gains(found: &FacilityPicks, reason: &str) -> Vec<Picked> {
+    let pick = |pick: &FacilityPick| {
+        let (row, gain) = (pick.index, Some(pick.gain));
+        Picked { row, radius: None, gain, reason: reason.to_owned() }
+    };
+    found.picks.iter().map(pick).collect()
 }

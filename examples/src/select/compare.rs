@@ -1,21 +1,55 @@
-//! What a choice is worth: figures of the set, beside those of random choices of the same size.
+//! What a choice is worth: figures of the set, beside those of other sets.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tamis::embeddings::Embeddings;
-use tamis::kcenter::{SetStatistics, StatisticsParams, nearest_distances};
-use tamis::report::Ordered;
+use tamis::kcenter::{SetStatistics, Statistics, StatisticsParams, nearest_distances};
+use tamis::report::{Ordered, Summary};
 
 use super::random::draw;
-use super::{Choice, Flags};
+use super::{Candidates, Choice, Flags, Request};
 
-/// Figures of the choice and of random ones; initial rows are in all of these sets.
+/// Figures of a set of rows; initial rows are in all of these sets.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// What it is called.
+    pub name: String,
+    /// How it covers the pool, how diverse it is, and duplicates in it.
+    #[serde(flatten)]
+    pub set: SetStatistics,
+    /// Characters of its rows, if there is data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
+    /// Rows of it that could not be measured, as they have no embedding.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub without_embedding: usize,
+}
+
+/// How long rows are.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Characters {
+    /// Mean.
+    pub mean: f64,
+    /// Half of the rows are shorter.
+    pub median: f64,
+    /// The shortest.
+    pub shortest: f64,
+    /// The longest.
+    pub longest: f64,
+}
+
+/// Figures of the choice and of the sets it is compared with.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// The choice.
-    pub choice: SetStatistics,
-    /// Random ones.
-    pub random: Vec<SetStatistics>,
+    pub choice: Measured,
+    /// Random ones of the same size.
+    pub random: Vec<Measured>,
+    /// Other selections.
+    pub others: Vec<Measured>,
+    /// Characters of all rows, if there is data.
+    pub pool: Option<Characters>,
     /// Distance of every row of the embeddings to the nearest one of the choice.
     pub nearest: Vec<f64>,
     /// The same for the rows that are not in the first random choice, if there is one.
@@ -23,92 +57,174 @@ pub struct Compared {
 }
 
 /// One figure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Figure {
     /// What it is.
     pub name: &'static str,
     /// Which direction is good.
-    pub meaning: &'static str,
+    pub meaning: String,
     /// That of the choice.
     pub choice: f64,
+    /// Those of the other selections.
+    pub others: Vec<f64>,
     /// Mean, lowest and highest of the random choices, if there are any.
     pub random: Option<[f64; 3]>,
 }
 
-/// Measures the choice and as many random ones as the flags say.
+/// Measures the choice, as many random ones as the flags say, and the other selections.
 ///
 /// # Errors
 /// What cannot be measured.
-pub fn compare(flags: &Flags, embeddings: &Embeddings, choice: &Choice) -> Result<Compared> {
+pub fn compare(
+    flags: &Flags,
+    request: &Request,
+    candidates: &Candidates,
+    embeddings: &Embeddings,
+    choice: &Choice,
+) -> Result<Compared> {
+    let sets = 1 + flags.comparisons + request.others.len();
+    eprintln!("compare: measuring {sets} sets");
     let statistics =
         StatisticsParams { metric: flags.metric, ..StatisticsParams::default() }.check()?;
+    let measure = Measure { statistics, embeddings, lengths: candidates.lengths() };
+
     let own = choice.rows();
+    let measured = measure.set(flags.strategy.name(), &own)?;
+    let nearest = nearest_distances(embeddings, flags.metric, &own)?;
+
     let left = choice.left(embeddings.len());
     let (mut random, mut nearest_random) = (Vec::new(), None);
     for number in 0..flags.comparisons {
         let purpose = format!("comparison {number}");
-        let mut other = choice.initial.clone();
-        other.extend(draw(&left, choice.picks.len(), flags.seed, &purpose));
-        random.push(statistics.measure(embeddings, &other)?);
+        let mut rows = choice.initial.clone();
+        rows.extend(draw(&left, choice.picks.len(), flags.seed, &purpose));
+        random.push(measure.set(&format!("random {number}"), &rows)?);
         if number == 0 {
-            let mut there = vec![false; embeddings.len()];
-            other.iter().for_each(|&row| there[row] = true);
-            let all = nearest_distances(embeddings, flags.metric, &other)?;
+            let there = membership(embeddings, &rows);
+            let all = nearest_distances(embeddings, flags.metric, &rows)?;
             let others = all.into_iter().zip(there).filter(|(_, there)| !there);
             nearest_random = Some(others.map(|(distance, _)| distance).collect());
         }
     }
-    Ok(Compared {
-        choice: statistics.measure(embeddings, &own)?,
-        random,
-        nearest: nearest_distances(embeddings, flags.metric, &own)?,
-        nearest_random,
-    })
+
+    let mut others = Vec::new();
+    let initial = membership(embeddings, &choice.initial);
+    for other in &request.others {
+        let embedded = |&n: &usize| candidates.all()[n].row.as_ref().ok().copied();
+        let found: Vec<usize> = other.chosen.iter().filter_map(embedded).collect();
+        let new = found.iter().copied().filter(|&row| !initial[row]);
+        let rows: Vec<usize> = choice.initial.iter().copied().chain(new).collect();
+        let mut measured = measure
+            .set(&other.name, &rows)
+            .with_context(|| format!("measuring the selection {}", other.name))?;
+        measured.without_embedding = other.chosen.len() - found.len();
+        others.push(measured);
+    }
+    let pool = measure.lengths.as_ref().and_then(|all| Characters::of(all.iter().copied()));
+    Ok(Compared { choice: measured, random, others, pool, nearest, nearest_random })
+}
+
+/// Whether each row of the embeddings is one of these.
+fn membership(embeddings: &Embeddings, rows: &[usize]) -> Vec<bool> {
+    let mut there = vec![false; embeddings.len()];
+    rows.iter().for_each(|&row| there[row] = true);
+    there
+}
+
+/// What sets are measured by.
+struct Measure<'a> {
+    statistics: Statistics,
+    embeddings: &'a Embeddings,
+    /// Characters of every row of the embeddings.
+    lengths: Option<Vec<f64>>,
+}
+
+impl Measure<'_> {
+    fn set(&self, name: &str, rows: &[usize]) -> Result<Measured> {
+        let lengths = self.lengths.as_ref();
+        Ok(Measured {
+            name: name.to_owned(),
+            set: self.statistics.measure(self.embeddings, rows)?,
+            characters: lengths.and_then(|all| Characters::of(rows.iter().map(|&row| all[row]))),
+            without_embedding: 0,
+        })
+    }
+}
+
+impl Characters {
+    /// `None` if there is nothing.
+    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let Summary { mean, median, min, max, .. } = Summary::of(values)?;
+        Some(Self { mean, median, shortest: min, longest: max })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Compared {
-    /// Every figure, with those of the random choices.
+    /// Every figure, with those of the sets compared with.
     pub fn figures(&self) -> Vec<Figure> {
-        let figure = |name, meaning, of: fn(&SetStatistics) -> f64| {
+        let figure = |name, meaning: &str, of: &dyn Fn(&Measured) -> f64| {
             let random: Vec<f64> = self.random.iter().map(of).collect();
             let mean = random.iter().sum::<f64>() / random.len() as f64;
             let low = random.iter().copied().fold(f64::INFINITY, f64::min);
             let high = random.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let random = (!random.is_empty()).then_some([mean, low, high]);
-            Figure { name, meaning, choice: of(&self.choice), random }
+            let others = self.others.iter().map(of).collect();
+            Figure { name, meaning: meaning.to_owned(), choice: of(&self.choice), others, random }
         };
-        vec![
+        let mut all = vec![
+            figure("rows", "rows in the set, initial ones with them", &|m| m.set.chosen as f64),
             figure(
                 "coverage radius",
                 "distance of the farthest row to the nearest one chosen; low covers all",
-                |set| set.coverage_radius,
+                &|m| m.set.coverage_radius,
             ),
             figure(
                 "mean nearest distance",
                 "distance of a row to the nearest one chosen; low covers most",
-                |set| set.mean_nearest,
+                &|m| m.set.mean_nearest,
             ),
             figure(
                 "Vendi score",
                 "how many different rows the choice amounts to, by the cosine; high is diverse",
-                |set| set.vendi,
+                &|m| m.set.vendi,
             ),
             figure(
                 "facility value",
                 "sum over all rows of the cosine to the likest one chosen; high stands for the pool",
-                |set| set.facility_value,
+                &|m| m.set.facility_value,
             ),
-            figure("duplicates", "chosen rows equal to another chosen one", |set| {
-                set.exact_duplicates as f64
+            figure("duplicates", "chosen rows equal to another chosen one", &|m| {
+                m.set.exact_duplicates as f64
             }),
-            figure("near-duplicates", "the same, or a cosine of at least 0.99", |set| {
-                set.near_duplicates as f64
+            figure("near-duplicates", "the same, or a cosine of at least 0.99", &|m| {
+                m.set.near_duplicates as f64
             }),
-        ]
+        ];
+        if let Some(pool) = &self.pool {
+            let of = |measured: &Measured, figure: fn(&Characters) -> f64| {
+                measured.characters.as_ref().map_or(f64::NAN, figure)
+            };
+            let mean = format!("characters of a chosen row; {:.1} in the pool", pool.mean);
+            all.push(figure("mean length", &mean, &|m| of(m, |all| all.mean)));
+            let median = format!("the same of the middle one; {:.1} in the pool", pool.median);
+            all.push(figure("median length", &median, &|m| of(m, |all| all.median)));
+        }
+        all
     }
 
     /// Puts all figures into the results of a run.
     pub fn record(&self, results: &mut Ordered<Value>) {
-        results.set("choice", json!(self.choice)).set("random", json!(self.random));
+        results
+            .set("choice", json!(self.choice))
+            .set("random", json!(self.random))
+            .set("others", json!(self.others));
+        if let Some(pool) = &self.pool {
+            results.set("pool", json!({ "characters": pool }));
+        }
     }
 }

@@ -20,7 +20,8 @@ use crate::{ModelFlags, open_rows};
 ///
 /// Rows are named by their `index` in scores.jsonl: their place in the data, from 0; without data,
 /// their place in the embeddings. Embeddings with ids (Parquet with an id column, the folder of an
-/// earlier run) are joined with the data by id; others must have as many rows as the data.
+/// earlier run) are joined with the data by id; others must have as many rows as the data, in the
+/// same order.
 #[derive(Parser, Clone, Debug, Serialize)]
 #[command(version)]
 pub struct Flags {
@@ -49,12 +50,13 @@ pub struct Flags {
     /// not part of the budget and not in selected.jsonl, and have the reason `initial`
     #[arg(long, value_delimiter = ',', value_name = "INDICES")]
     pub initial: Vec<usize>,
-    /// Distance of k-center and k-means, and of the comparison: euclidean or cosine
+    /// Distance of k-center and k-means, and of the figures: euclidean or cosine
     #[arg(long, default_value_t)]
     pub metric: Metric,
-    /// Similarity of facility-location and qdit, and of the comparison: cosine or shifted-cosine
-    #[arg(long, default_value_t)]
-    pub similarity: Similarity,
+    /// For facility-location and qdit: how alike two rows are, cosine (0 where negative) or
+    /// shifted-cosine [default: cosine, by which the figures go in any case]
+    #[arg(long)]
+    pub similarity: Option<Similarity>,
     /// For qdit: the quality of every row, higher is better. A text file of one number a line in
     /// the order of the rows, or .jsonl with `id` and a number (such as the scores.jsonl of ifd)
     #[arg(long, value_name = "FILE")]
@@ -63,7 +65,7 @@ pub struct Flags {
     #[arg(long, requires = "quality")]
     pub quality_field: Option<String>,
     /// For qdit: weight of the quality against the coverage, from 0 to 1 [default: 0.7]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// For k-means: number of clusters that are drawn from evenly [default: square root of the
     /// number of rows]
@@ -81,47 +83,55 @@ pub struct Flags {
     /// Random choices of the same size to compare with
     #[arg(long, default_value_t = 5)]
     pub comparisons: usize,
+    /// Another selection of the same rows to compare with, such as the scores.jsonl of any program
+    /// here: lines with `id` or `index`, but not those whose `selected` is false (several times: one
+    /// for each)
+    #[arg(long, value_name = "FILE")]
+    pub compare: Vec<PathBuf>,
 
     /// Tensor of a .safetensors file [default: the only one of two dimensions]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     pub tensor: Option<String>,
     /// Column of a Parquet file with the embeddings [default: the only one of lists of numbers]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     pub column: Option<String>,
     /// Column of a Parquet file with the ids [default: id, if there is one]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     pub id_column: Option<String>,
+    /// Join data and embeddings row by row even if the embeddings have ids
+    #[arg(long, requires = "data", conflicts_with = "model")]
+    pub in_order: bool,
 
     /// Format of the data; told from extension and first row if not given
-    #[arg(long)]
+    #[arg(long, requires = "data")]
     pub format: Option<Format>,
     /// Leave rows out that cannot be read (listed in run.json) instead of stopping at the first
-    #[arg(long)]
+    #[arg(long, requires = "data")]
     pub skip_bad_rows: bool,
     /// With --model: how a row becomes text: alpaca, vicuna, chat, none or translation
-    #[arg(long, default_value = "alpaca")]
+    #[arg(long, conflicts_with = "embeddings", default_value = "alpaca")]
     pub template: String,
     /// With --model: language that translation rows are translated into
-    #[arg(long, default_value = "English")]
+    #[arg(long, conflicts_with = "embeddings", default_value = "English")]
     pub target_lang: String,
     /// With --model: longest text in tokens; of longer ones the beginning is embedded, unless it
     /// holds nothing of the response
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, conflicts_with = "embeddings", default_value_t = 512)]
     pub max_length: usize,
     /// With --model: average hidden states over all tokens, or over those of the response
-    #[arg(long, value_enum, default_value = "all")]
+    #[arg(long, conflicts_with = "embeddings", value_enum, default_value = "all")]
     pub pool: PoolKind,
     /// With --model: padded tokens of one batch; a GPU wants many more
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, conflicts_with = "embeddings", default_value_t = 1024)]
     pub token_budget: usize,
     /// With --model: rows written (and redone after an interruption) together
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, conflicts_with = "embeddings", default_value_t = 512)]
     pub shard_rows: usize,
     /// With --model: auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, conflicts_with = "embeddings", default_value = "auto")]
     pub device: DeviceSpec,
     /// With --model: number type of weights and activations: f32, f16, bf16 or f64
-    #[arg(long, default_value = "f32")]
+    #[arg(long, conflicts_with = "embeddings", default_value = "f32")]
     pub dtype: DType,
     /// CPU threads [default: all]
     #[arg(long)]
@@ -134,7 +144,8 @@ pub struct Flags {
 pub enum Strategy {
     /// Again and again the row that is farthest from all chosen ones.
     KCenter,
-    /// Again and again the row that makes the chosen ones most like the whole pool.
+    /// Again and again the row that makes the chosen ones most like the whole pool. The time grows
+    /// with the square of the number of rows.
     FacilityLocation,
     /// The same, weighed against the quality of the row.
     Qdit,
@@ -174,6 +185,17 @@ impl Flags {
     /// The flag and the strategy.
     pub fn check(&self) -> Result<()> {
         let strategy = self.strategy;
+        ensure!(
+            self.out.is_dir() || !self.out.exists(),
+            "--out {} is a file, expected a folder",
+            self.out.display()
+        );
+        ensure!(
+            self.similarity.is_none()
+                || matches!(strategy, Strategy::FacilityLocation | Strategy::Qdit),
+            "--similarity is for --strategy facility-location and qdit, but the strategy is {}",
+            strategy.name()
+        );
         for (flag, given, only) in [
             ("--quality", self.quality.is_some(), Strategy::Qdit),
             ("--alpha", self.alpha.is_some(), Strategy::Qdit),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tamis::dataset::Dataset;
 use tamis::embeddings::Embeddings;
@@ -22,6 +22,9 @@ pub struct Line {
     pub order: Option<usize>,
     /// k-center: its distance to what was chosen before it, if anything was.
     pub radius: Option<f64>,
+    /// facility-location and qdit: by how much it raised the facility value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
     /// Its distance to the nearest row that is there in the end, chosen or initial.
     pub nearest: Option<f64>,
     /// k-means: its cluster.
@@ -85,6 +88,7 @@ impl Found<'_> {
                 index: candidate.index,
                 order,
                 radius: pick.and_then(|pick| pick.radius),
+                gain: pick.and_then(|pick| pick.gain),
                 nearest: row.map(|row| self.compared.nearest[row]),
                 cluster: self.choice.clusters.as_ref().and_then(|labels| Some(labels[row?])),
                 quality: of(&self.choice.quality),
@@ -126,7 +130,11 @@ impl Found<'_> {
                 let [mean, low, high] = [mean, low, high].map(format_number);
                 format!("; at random {mean} ({low} to {high})")
             });
-            text += &format!("\n{}: {}{random}", row.name, format_number(row.choice));
+            text += &format!("\n{}: {}", row.name, format_number(row.choice));
+            for (other, value) in self.compared.others.iter().zip(&row.others) {
+                text += &format!("; {} {}", other.name, format_number(*value));
+            }
+            text += &random;
         }
         text
     }
@@ -143,7 +151,7 @@ impl Found<'_> {
             // Candidates are the rows that could be read, in their order.
             return write_outputs(out, data, &chosen, &lines, record, page);
         }
-        std::fs::create_dir_all(out)?;
+        std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         begin_results(out)?;
         let (selected, scores) = (out.join("selected.jsonl"), out.join("scores.jsonl"));
         let bare = |&n: &usize| Bare { index: lines[n].index, id: &lines[n].id };

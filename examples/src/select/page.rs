@@ -83,19 +83,21 @@ impl Found<'_> {
     /// How well the pool is covered, beside random choices.
     fn coverage(&self, page: &mut Report) {
         let compared = self.compared;
-        let mut table = Table::new()
-            .column("figure", Align::Left)
-            .column("this choice", Align::Right)
-            .column("random, mean", Align::Right)
-            .column("lowest", Align::Right)
-            .column("highest", Align::Right)
-            .column("", Align::Left);
+        let mut table =
+            Table::new().column("figure", Align::Left).column("this choice", Align::Right);
+        for other in &compared.others {
+            table = table.column(&other.name, Align::Right);
+        }
+        for name in ["random, mean", "lowest", "highest"] {
+            table = table.column(name, Align::Right);
+        }
+        table = table.column("", Align::Left);
         for row in compared.figures() {
             let random =
                 row.random.map_or([const { String::new() }; 3], |all| all.map(format_number));
-            let [mean, low, high] = random;
-            let cells = [row.name.to_owned(), format_number(row.choice), mean, low, high];
-            table.row(cells.into_iter().chain([row.meaning.to_owned()]));
+            let sets = [row.choice].into_iter().chain(row.others).map(format_number);
+            let cells = [row.name.to_owned()].into_iter().chain(sets).chain(random);
+            table.row(cells.chain([row.meaning]));
         }
         let initial = match self.choice.initial.len() {
             0 => String::new(),
@@ -121,11 +123,18 @@ impl Found<'_> {
         there.iter().for_each(|&row| out[row] = false);
         let own = compared.nearest.iter().zip(out).filter(|(_, out)| *out).map(|(d, _)| *d);
         section.plot(nearest.series(self.flags.strategy.name(), own));
+        let points = |values: Vec<Option<f64>>| {
+            let all = (1u32..).zip(values);
+            all.filter_map(|(pick, value)| Some([f64::from(pick), value?])).collect::<Vec<_>>()
+        };
+        let gains = points(self.choice.picks.iter().map(|pick| pick.gain).collect());
+        if !gains.is_empty() {
+            section.plot(
+                LinePlot::new("Gain over the picks", "pick", "facility value gained")
+                    .series(self.flags.strategy.name(), gains),
+            );
+        }
         if self.flags.strategy == Strategy::KCenter {
-            let points = |values: Vec<Option<f64>>| {
-                let all = (1u32..).zip(values);
-                all.filter_map(|(pick, value)| Some([f64::from(pick), value?])).collect::<Vec<_>>()
-            };
             let radius = self.choice.picks.iter().map(|pick| pick.radius).collect();
             let left = self.choice.coverage.iter().copied().map(Some).collect();
             section.plot(
@@ -136,22 +145,12 @@ impl Found<'_> {
         }
     }
 
-    /// The rows along their two principal axes; of many rows, those chosen and some of the others.
+    /// The rows along their two principal axes; of many rows, some of those chosen and of the others.
     fn picture(&self, page: &mut Report) -> Result<()> {
         let (rows, columns) = (self.embeddings.len(), self.embeddings.columns());
         let mut strong = vec![false; rows];
         self.choice.picks.iter().for_each(|pick| strong[pick.row] = true);
-        let count = strong.iter().filter(|&&strong| strong).count();
-        let room = PICTURED.saturating_sub(count).max(PICTURED / 2);
-        // Evenly over the pool, so that every run shows the same.
-        let step = (rows - count).div_ceil(room).max(1);
-        let (mut shown, mut others) = (Vec::new(), 0);
-        for (row, &strong) in strong.iter().enumerate() {
-            if strong || others % step == 0 {
-                shown.push(row);
-            }
-            others += usize::from(!strong);
-        }
+        let shown = pictured(&strong);
         let (mut flat, mut scratch) = (Vec::with_capacity(shown.len() * columns), Vec::new());
         for &row in &shown {
             flat.extend_from_slice(self.embeddings.block(row, 1, &mut scratch));
@@ -173,4 +172,25 @@ impl Found<'_> {
         page.section("In two dimensions").plot(scatter);
         Ok(())
     }
+}
+
+/// Of the rows, at most [`PICTURED`], evenly over the pool, so that every run shows the same; as many
+/// of the chosen ones as there is room for in half of it.
+fn pictured(chosen: &[bool]) -> Vec<usize> {
+    let count = chosen.iter().filter(|&&chosen| chosen).count();
+    let others = chosen.len() - count;
+    let room = (PICTURED / 2).max(PICTURED.saturating_sub(others));
+    let chosen_step = count.div_ceil(room).max(1);
+    let other_step = others.div_ceil((PICTURED - count.div_ceil(chosen_step)).max(1)).max(1);
+    let (mut chosen_seen, mut others_seen) = (0, 0);
+    let show = |&row: &usize| {
+        let (seen, step) = if chosen[row] {
+            (&mut chosen_seen, chosen_step)
+        } else {
+            (&mut others_seen, other_step)
+        };
+        *seen += 1;
+        (*seen - 1) % step == 0
+    };
+    (0..chosen.len()).filter(show).collect()
 }

@@ -12,15 +12,19 @@ use super::Candidates;
 /// The field of a `.jsonl` file where none is named.
 const FIELD: &str = "quality";
 
-/// The quality of every row of the embeddings.
+/// The quality of every candidate, as far as the file has one.
 ///
 /// A `.jsonl` file has an object a line, with `id` and `field`, and is joined by id. Any other file
 /// has one number a line, for every candidate in order.
 ///
 /// # Errors
 /// Lines that hold no number, another number of lines than of candidates, an id that is missing,
-/// not known or there twice, a number that is not finite; each with its line or id.
-pub fn read_quality(path: &Path, field: Option<&str>, candidates: &Candidates) -> Result<Vec<f64>> {
+/// not known or there twice; each with its line or id.
+pub fn read_quality(
+    path: &Path,
+    field: Option<&str>,
+    candidates: &Candidates,
+) -> Result<Vec<Option<f64>>> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jsonl"));
     ensure!(
@@ -37,29 +41,37 @@ pub fn read_quality(path: &Path, field: Option<&str>, candidates: &Candidates) -
          an embedding included",
         path.display()
     );
-    let values = if json {
-        by_id(path, field.unwrap_or(FIELD), &lines, candidates)?
+    if json {
+        by_id(path, field.unwrap_or(FIELD), &lines, candidates)
     } else {
-        in_order(path, &lines)?
-    };
-    let rows = candidates.all().iter().zip(values).filter_map(|(candidate, value)| {
-        let row = candidate.row.as_ref().ok()?;
-        Some((*row, value, candidate))
-    });
-    let mut quality = vec![0.0; candidates.all().len() - candidates.without()];
-    for (row, value, candidate) in rows {
-        let value = value.filter(|value| value.is_finite()).with_context(|| {
+        in_order(path, &lines)
+    }
+}
+
+/// The quality of every row of the embeddings, from that of every candidate, read from
+/// `path`.
+///
+/// # Errors
+/// A row with an embedding but without a finite quality, by its id.
+pub fn quality_of_rows(
+    path: &Path,
+    quality: &[Option<f64>],
+    candidates: &Candidates,
+) -> Result<Vec<f64>> {
+    let mut of_rows = vec![0.0; candidates.embedded()];
+    for (candidate, value) in candidates.all().iter().zip(quality) {
+        let Ok(row) = candidate.row else { continue };
+        of_rows[row] = value.filter(|value| value.is_finite()).with_context(|| {
             format!(
-                "{}: row {} (`{}`) has no finite quality, so it cannot be weighed: leave it out of \
-                 the data, or give it one",
+                "{}: row {} (`{}`) has no finite quality, so it cannot be weighed: give it one, or \
+                 leave it out of data and embeddings",
                 path.display(),
                 candidate.index,
                 candidate.id
             )
         })?;
-        quality[row] = value;
     }
-    Ok(quality)
+    Ok(of_rows)
 }
 
 fn in_order(path: &Path, lines: &[(usize, &str)]) -> Result<Vec<Option<f64>>> {

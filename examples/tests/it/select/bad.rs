@@ -19,10 +19,14 @@ fn flags_that_do_not_fit() {
     refused(&["--clusters=3"], &["--clusters is for --strategy k-means"]);
     refused(&["--strategy=random", "--within=nearest"], &["--within is for --strategy k-means"]);
     refused(&["--strategy=k-means", "--within=best-score"], &["random or nearest"]);
-    refused(&["--strategy=k-means", "--clusters=61"], &["61 clusters", "60 rows"]);
+    refused(&["--strategy=k-means", "--clusters=61"], &["--clusters is 61", "60 rows"]);
     refused(&["--strategy=k-centre"], &["k-centre", "facility-location"]);
     refused(&["--metric=manhattan"], &["manhattan", "euclidean, cosine"]);
     refused(&["--model=somewhere"], &["cannot be used with"]);
+    refused(&["--similarity=cosine"], &["--similarity is for --strategy facility-location"]);
+    // What only a model has a use for.
+    refused(&["--pool=response"], &["--pool <POOL>", "cannot be used with", "--embeddings"]);
+    refused(&["--dtype=f32"], &["--dtype <DTYPE>", "cannot be used with"]);
     refused(&["--budget=0"], &["--budget is 0", "between 1 and 60"]);
     refused(&["--budget=61"], &["--budget is 61", "between 1 and 60"]);
     refused(&["--budget=58", "--initial=1,2,3"], &["between 1 and 57", "3 of them initial"]);
@@ -31,6 +35,10 @@ fn flags_that_do_not_fit() {
     refused(&["--initial=-1"], &["--initial"]);
     Select::new(folder.path(), "out").without("--embeddings").refuse(&["--embeddings"]);
     Select::bare(folder.path(), "out").with(&["--model=somewhere"]).refuse(&["--data"]);
+    let select = Select::new(folder.path(), "out").without("--data");
+    select.with(&["--in-order"]).refuse(&["--data <DATA>"]);
+    write(&folder.path().join("file"), "");
+    Select::new(folder.path(), "file").refuse(&["--out", "file is a file"]);
     assert!(!folder.path().join("out").exists(), "an output folder although nothing was chosen");
 }
 
@@ -47,12 +55,16 @@ fn data_and_embeddings_that_do_not_belong_together() {
     broken[7] = "{".to_owned();
     pools::write(folder.path(), "short.jsonl", &broken);
     select("out").with(&[&data]).refuse(&["line 8"]);
-    select("out").with(&[&data, "--skip-bad-rows"]).refuse(&["1 rows", "no ids"]);
+    select("out").with(&[&data, "--skip-bad-rows"]).refuse(&["1 rows", "without the ids"]);
 
     let parquet =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/embeddings/tests/fixtures/large.parquet");
     let parquet = format!("--embeddings={parquet}");
-    select("out").with(&[&parquet]).refuse(&["row 0", "has the id `r0`", "no embedding"]);
+    select("out").with(&[&parquet]).refuse(&["row 0", "`r0`", "no embedding", "--in-order"]);
+    select("out").with(&[&parquet, "--in-order"]).refuse(&["has 7 rows", "has 60"]);
+    pools::write(folder.path(), "short.jsonl", &rows[..7]);
+    let run = select("out").with(&[&data, &parquet, "--in-order", "--budget=2"]).succeed();
+    assert_eq!(run.scores()[6]["id"], "r6");
     let named = |count: usize| -> Vec<String> {
         (0..count).map(|n| rows[n].replace(&format!("\"r{n}\""), &format!("\"row {n}\""))).collect()
     };

@@ -65,7 +65,8 @@ fn computed_once_and_used_again() {
 
     // The folder is as good as a file.
     let flag = format!("--embeddings={}", dir.display());
-    let from = select(folder.path(), "from").without("--model").with(&[&flag]).succeed();
+    let data = format!("--data={}", folder.path().join("pool.jsonl").display());
+    let from = Select::bare(folder.path(), "from").with(&[&data, &flag]).succeed();
     assert_eq!(from.result(), first.result());
     let alone = Select::bare(folder.path(), "alone").with(&[&flag]).succeed();
     assert_eq!(picked(&alone), picked(&first));
@@ -103,13 +104,18 @@ fn what_the_model_cannot_read() {
     refused("--max-length=4096", &["max_length is 4096", "at most 128"]);
     refused("--template=letter", &["letter", "vicuna"]);
     refused("--model=/nowhere", &["/nowhere"]);
+    // Known without an embedding.
+    refused("--budget=41", &["--budget is 41", "between 1 and 40"]);
+    refused("--initial=40", &["--initial names row 40", "from 0 to 39"]);
+    refused("--compare=/nowhere.jsonl", &["/nowhere.jsonl"]);
+    assert!(!folder.path().join("out/embeddings").exists(), "embedded for nothing");
     refused("--initial=5", &["--initial names row 5", "no embedding: the target is empty"]);
     refused("--budget=36", &["--budget is 36", "between 1 and 35", "5 without an embedding"]);
     let empty: Vec<String> = (0..3)
         .map(|n| json!({ "instruction": format!("q{n}"), "output": "" }).to_string())
         .collect();
     pools::write(folder.path(), "pool.jsonl", &empty);
-    select(folder.path(), "none").refuse(&["0 rows"]);
+    select(folder.path(), "none").with(&["--budget=2"]).refuse(&["0 rows"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! embeddings, and what it refuses.
 
 mod bad;
+mod compared;
 mod embedding;
 mod files;
 mod strategies;

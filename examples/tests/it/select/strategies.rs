@@ -9,7 +9,14 @@ use super::{ROWS, Select, distance, embedding, nearest, number, picked, rows, wr
 const STRATEGIES: [&str; 5] = ["k-center", "facility-location", "qdit", "k-means", "random"];
 
 /// Greedy k-center by a plain loop.
-fn farthest_first(mut chosen: Vec<usize>, budget: usize) -> Vec<(usize, Option<f64>)> {
+fn farthest_first(
+    distance: fn(usize, usize) -> f64,
+    mut chosen: Vec<usize>,
+    budget: usize,
+) -> Vec<(usize, Option<f64>)> {
+    let nearest = |row: usize, chosen: &[usize]| {
+        chosen.iter().map(|&other| distance(row, other)).fold(f64::INFINITY, f64::min)
+    };
     let mut picks = Vec::new();
     for _ in 0..budget {
         let (mut best, mut far) = (0, -1.0);
@@ -29,7 +36,7 @@ fn k_center_as_a_plain_loop_has_it() {
     let folder = tempfile::tempdir().unwrap();
     for (initial, flags) in [(vec![], [].as_slice()), (vec![3, 7, 15], &["--initial=3,7,15"])] {
         let run = Select::new(folder.path(), "out").with(flags).succeed();
-        let expected = farthest_first(initial.clone(), 10);
+        let expected = farthest_first(distance, initial.clone(), 10);
         let order: Vec<usize> = expected.iter().map(|pick| pick.0).collect();
         assert_eq!(picked(&run), order);
         let there: Vec<usize> = initial.iter().chain(&order).copied().collect();
@@ -109,13 +116,14 @@ fn figures_of_the_choice_and_of_random_ones() {
     assert_eq!(alone.run()["results"]["random"], json!([]));
 }
 
+fn cosine(a: usize, b: usize) -> f64 {
+    let (a, b) = (embedding(a).map(f64::from), embedding(b).map(f64::from));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
+}
+
 /// Sum over the pool of the largest cosine with a chosen row, none below 0.
 fn facility(chosen: &[usize]) -> f64 {
-    let cosine = |a: usize, b: usize| {
-        let (a, b) = (embedding(a).map(f64::from), embedding(b).map(f64::from));
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
-    };
     let best = |row| chosen.iter().map(|&other| cosine(row, other)).fold(0.0, f64::max);
     (0..ROWS).map(best).sum()
 }
@@ -138,6 +146,12 @@ fn facility_location_by_a_plain_loop() {
     let value = number(&run.run()["results"]["choice"]["facility_value"]);
     assert!((value - facility(&chosen)).abs() < 1e-5);
     assert_eq!(run.scores()[chosen[0]]["radius"], Value::Null);
+    for place in 0..10 {
+        let gain = facility(&chosen[..=place]) - facility(&chosen[..place]);
+        let found = number(&run.scores()[chosen[place]]["gain"]);
+        assert!((found - gain).abs() < 1e-5, "pick {place} gains {found}, not {gain}");
+    }
+    assert!(run.text("report.html").contains("Gain over the picks"));
 }
 
 #[test]
@@ -166,6 +180,7 @@ fn qdit_between_coverage_and_quality() {
     best.sort_by(|&a, &b| quality[b].total_cmp(&quality[a]));
     let only = run(&plain, "--alpha=1");
     assert_eq!(picked(&only), best[..10]);
+    assert_eq!(only.scores()[best[0]]["reason"], "best of coverage and quality, alpha 1");
     for (n, line) in only.scores().iter().enumerate() {
         assert!((number(&line["quality"]) - quality[n]).abs() < 1e-12);
     }
@@ -245,12 +260,28 @@ fn k_means_draws_evenly() {
 #[test]
 fn directions_or_distances() {
     let folder = tempfile::tempdir().unwrap();
-    let by = |metric: &str| Select::new(folder.path(), "out").with(&[metric]).succeed();
-    let (straight, cosine) = (by("--metric=euclidean"), by("--metric=cosine"));
-    assert_ne!(picked(&straight), picked(&cosine));
+    // A folder each: results are read when they are asked for.
+    let by = |metric: &str| {
+        Select::new(folder.path(), metric)
+            .with(&[metric, "--budget=40", "--comparisons=0"])
+            .succeed()
+    };
+    let (straight, turned) = (by("--metric=euclidean"), by("--metric=cosine"));
+    let order = |distance| -> Vec<usize> {
+        farthest_first(distance, Vec::new(), 40).into_iter().map(|pick| pick.0).collect()
+    };
+    assert_eq!(picked(&straight), order(distance));
+    assert_eq!(picked(&turned), order(|a, b| 1.0 - cosine(a, b)));
+    assert_ne!(picked(&straight), picked(&turned));
     // One minus a cosine.
-    assert!(cosine.scores().iter().all(|line| (0.0..=2.0).contains(&number(&line["nearest"]))));
+    assert!(turned.scores().iter().all(|line| (0.0..=2.0).contains(&number(&line["nearest"]))));
     let radii: Vec<f64> =
         straight.scores().iter().filter_map(|line| line["radius"].as_f64()).collect();
-    assert!(radii.len() == 9 && radii[0] > 2.0, "{radii:?}");
+    assert!(radii.len() == 39 && radii[0] > 2.0, "{radii:?}");
+
+    let facility = |similarity: &str| {
+        let select = Select::new(folder.path(), "out").with(&["--strategy=facility-location"]);
+        picked(&select.with(&[similarity]).succeed())
+    };
+    assert_ne!(facility("--similarity=cosine"), facility("--similarity=shifted-cosine"));
 }
