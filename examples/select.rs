@@ -10,9 +10,9 @@
 //! place of `--embeddings` they are computed first: hidden states of a language model, averaged over
 //! the tokens of each row.
 //!
-//! You should see how far the chosen rows cover the pool, beside random choices of the same size and
-//! any other selections (`--compare out/gdig/scores.jsonl`), and in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when each was
-//! picked, and why), `run.json` and `report.html`.
+//! You should see how far the chosen rows cover the pool, beside random choices of the same size, and
+//! in `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when each was picked,
+//! and why), `run.json` and `report.html`. `compare` puts it beside any other selections.
 
 use std::num::NonZeroUsize;
 
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     record.seeds.set("seed", flags.seed);
     record.environment.threads = Some(threads.per_operation);
     let inputs = [&flags.embeddings, &flags.data, &flags.model, &flags.quality];
-    for input in inputs.into_iter().flatten().chain(&flags.compare) {
+    for input in inputs.into_iter().flatten() {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
@@ -59,9 +59,9 @@ fn main() -> Result<()> {
     timer.rows(embeddings.len() as u64);
     record.stages.push(timer.finish());
 
-    // 3. What it is worth, beside random choices of the same size and other selections.
+    // 3. What it is worth, beside random choices of the same size.
     let timer = StageTimer::start("compare");
-    let compared = compare(&flags, &request, &candidates, &embeddings, &choice)?;
+    let compared = compare(&flags, &candidates, &embeddings, &choice)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.

@@ -47,6 +47,9 @@ pub struct Flags {
     #[arg(long)]
     pub json: bool,
 
+    /// Embeddings and data have the same rows in the same order, whatever their ids
+    #[arg(long, requires_all = ["data", "embeddings"])]
+    pub in_order: bool,
     /// Tensor of a .safetensors file [default: the only one of two dimensions]
     #[arg(long)]
     pub tensor: Option<String>,

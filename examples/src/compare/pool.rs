@@ -40,8 +40,10 @@ impl Pool {
         let open = |path| Embeddings::open_with(path, &flags.reading());
         let embeddings = flags.embeddings.as_ref().map(open).transpose()?;
         let candidates = match (&data, &embeddings) {
-            (data, Some(embeddings)) => Candidates::join(data.as_ref(), embeddings)?,
-            (Some(data), None) => Candidates::without_embeddings(data)?,
+            (data, Some(embeddings)) => {
+                Candidates::join(data.as_ref(), embeddings, flags.in_order)?
+            }
+            (Some(data), None) => Candidates::expected(data)?,
             (None, None) => bail!("name the pool with --embeddings, --data or both"),
         };
         let ids = candidates.all().iter().enumerate();
@@ -66,7 +68,7 @@ impl Pool {
 
     /// Position of the row with this index.
     pub fn of_index(&self, index: usize) -> Option<usize> {
-        self.rows().binary_search_by_key(&index, |row| row.index).ok()
+        self.candidates.at(index)
     }
 
     /// The texts of some rows, if there is data.

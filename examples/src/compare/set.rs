@@ -1,6 +1,6 @@
 //! A selection: which rows of the pool are in it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -49,11 +49,12 @@ impl Set {
         };
         ensure!(!found.is_empty(), "{} chooses no row", path.display());
         let mut positions = Vec::with_capacity(found.len());
-        let mut seen = HashSet::new();
-        for (line, position) in found {
-            let id = &pool.rows()[position].id;
-            let path = path.display();
-            ensure!(seen.insert(position), "{path}, {line}: row {id} occurs twice");
+        let mut seen = HashMap::new();
+        for (place, position) in found {
+            if let Some(before) = seen.insert(position, place.clone()) {
+                let id = &pool.rows()[position].id;
+                bail!("{}, {place}: row {id} was named before, in {before}", path.display());
+            }
             positions.push(position);
         }
         positions.sort_unstable();
@@ -76,7 +77,14 @@ fn listed(path: &Path, pool: &Pool) -> Result<Option<Vec<(String, usize)>>> {
         let row: Value = serde_json::from_str(&line)
             .with_context(|| format!("{}, line {number}: no JSON object", path.display()))?;
         // Rows of data may have ids of their own, which go by the rules of the data.
-        let verdict = row.get("selected").and_then(Value::as_bool);
+        let verdict = match row.get("selected") {
+            None => None,
+            Some(Value::Bool(verdict)) => Some(*verdict),
+            Some(other) => bail!(
+                "{}, line {number}: `selected` is {other}, expected true or false",
+                path.display()
+            ),
+        };
         if verdict.is_none() && (pool.has_texts() || !(has(&row, "id") || has(&row, "index"))) {
             ensure!(
                 pool.has_texts(),

@@ -63,20 +63,6 @@ impl Candidates {
         Ok(Self { all, embedded: data.len() })
     }
 
-    /// The rows of the data alone.
-    ///
-    /// # Errors
-    /// Data that cannot be read any more.
-    pub fn without_embeddings(data: &Dataset) -> Result<Self> {
-        let mut all = Vec::with_capacity(data.len());
-        each(data, |sample| {
-            all.push(candidate(sample, Err("there are no embeddings".to_owned())));
-            Ok(())
-        })?;
-        all.sort_by_key(|candidate| candidate.index);
-        Ok(Self { all, of_row: Vec::new() })
-    }
-
     /// All of them.
     pub fn all(&self) -> &[Candidate] {
         &self.all
@@ -114,10 +100,10 @@ impl Candidates {
     }
 
     /// Characters of every row of the embeddings, if there is data.
-    pub fn lengths(&self) -> Option<Vec<f64>> {
-        let mut lengths = vec![0.0; self.embedded];
+    pub fn lengths(&self) -> Option<Vec<usize>> {
+        let mut lengths = vec![0; self.embedded];
         for candidate in &self.all {
-            let length = candidate.length? as f64;
+            let length = candidate.length?;
             if let Ok(row) = candidate.row {
                 lengths[row] = length;
             }

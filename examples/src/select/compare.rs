@@ -1,14 +1,15 @@
-//! What a choice is worth: figures of the set, beside those of other sets.
+//! What a choice is worth: figures of the set, beside those of random choices of the same size.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tamis::embeddings::Embeddings;
 use tamis::kcenter::{SetStatistics, Statistics, StatisticsParams, nearest_distances};
-use tamis::report::{Ordered, Summary};
+use tamis::metrics::LengthSummary;
+use tamis::report::Ordered;
 
 use super::random::draw;
-use super::{Candidates, Choice, Flags, Request};
+use super::{Candidates, Choice, Flags};
 
 /// Figures of a set of rows; initial rows are in all of these sets.
 #[derive(Clone, Debug, Serialize)]
@@ -20,23 +21,7 @@ pub struct Measured {
     pub set: SetStatistics,
     /// Characters of its rows, if there is data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub characters: Option<Characters>,
-    /// Rows of it that could not be measured, as they have no embedding.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub without_embedding: usize,
-}
-
-/// How long rows are.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Characters {
-    /// Mean.
-    pub mean: f64,
-    /// Half of the rows are shorter.
-    pub median: f64,
-    /// The shortest.
-    pub shortest: f64,
-    /// The longest.
-    pub longest: f64,
+    pub characters: Option<LengthSummary>,
 }
 
 /// Figures of the choice and of the sets it is compared with.
@@ -46,10 +31,8 @@ pub struct Compared {
     pub choice: Measured,
     /// Random ones of the same size.
     pub random: Vec<Measured>,
-    /// Other selections.
-    pub others: Vec<Measured>,
     /// Characters of all rows, if there is data.
-    pub pool: Option<Characters>,
+    pub pool: Option<LengthSummary>,
     /// Distance of every row of the embeddings to the nearest one of the choice.
     pub nearest: Vec<f64>,
     /// The same for the rows that are not in the first random choice, if there is one.
@@ -65,24 +48,21 @@ pub struct Figure {
     pub meaning: String,
     /// That of the choice.
     pub choice: f64,
-    /// Those of the other selections.
-    pub others: Vec<f64>,
     /// Mean, lowest and highest of the random choices, if there are any.
     pub random: Option<[f64; 3]>,
 }
 
-/// Measures the choice, as many random ones as the flags say, and the other selections.
+/// Measures the choice, and as many random ones as the flags say.
 ///
 /// # Errors
 /// What cannot be measured.
 pub fn compare(
     flags: &Flags,
-    request: &Request,
     candidates: &Candidates,
     embeddings: &Embeddings,
     choice: &Choice,
 ) -> Result<Compared> {
-    let sets = 1 + flags.comparisons + request.others.len();
+    let sets = 1 + flags.comparisons;
     eprintln!("compare: measuring {sets} sets");
     let statistics =
         StatisticsParams { metric: flags.metric, ..StatisticsParams::default() }.check()?;
@@ -107,21 +87,8 @@ pub fn compare(
         }
     }
 
-    let mut others = Vec::new();
-    let initial = membership(embeddings, &choice.initial);
-    for other in &request.others {
-        let embedded = |&n: &usize| candidates.all()[n].row.as_ref().ok().copied();
-        let found: Vec<usize> = other.chosen.iter().filter_map(embedded).collect();
-        let new = found.iter().copied().filter(|&row| !initial[row]);
-        let rows: Vec<usize> = choice.initial.iter().copied().chain(new).collect();
-        let mut measured = measure
-            .set(&other.name, &rows)
-            .with_context(|| format!("measuring the selection {}", other.name))?;
-        measured.without_embedding = other.chosen.len() - found.len();
-        others.push(measured);
-    }
-    let pool = measure.lengths.as_ref().and_then(|all| Characters::of(all.iter().copied()));
-    Ok(Compared { choice: measured, random, others, pool, nearest, nearest_random })
+    let pool = measure.lengths.as_deref().map(LengthSummary::of).transpose()?;
+    Ok(Compared { choice: measured, random, pool, nearest, nearest_random })
 }
 
 /// Whether each row of the embeddings is one of these.
@@ -136,32 +103,21 @@ struct Measure<'a> {
     statistics: Statistics,
     embeddings: &'a Embeddings,
     /// Characters of every row of the embeddings.
-    lengths: Option<Vec<f64>>,
+    lengths: Option<Vec<usize>>,
 }
 
 impl Measure<'_> {
     fn set(&self, name: &str, rows: &[usize]) -> Result<Measured> {
-        let lengths = self.lengths.as_ref();
+        let lengths = self.lengths.as_ref().map(|all| {
+            let own: Vec<usize> = rows.iter().map(|&row| all[row]).collect();
+            LengthSummary::of(&own)
+        });
         Ok(Measured {
             name: name.to_owned(),
             set: self.statistics.measure(self.embeddings, rows)?,
-            characters: lengths.and_then(|all| Characters::of(rows.iter().map(|&row| all[row]))),
-            without_embedding: 0,
+            characters: lengths.transpose()?,
         })
     }
-}
-
-impl Characters {
-    /// `None` if there is nothing.
-    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let Summary { mean, median, min, max, .. } = Summary::of(values)?;
-        Some(Self { mean, median, shortest: min, longest: max })
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 impl Compared {
@@ -173,8 +129,7 @@ impl Compared {
             let low = random.iter().copied().fold(f64::INFINITY, f64::min);
             let high = random.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let random = (!random.is_empty()).then_some([mean, low, high]);
-            let others = self.others.iter().map(of).collect();
-            Figure { name, meaning: meaning.to_owned(), choice: of(&self.choice), others, random }
+            Figure { name, meaning: meaning.to_owned(), choice: of(&self.choice), random }
         };
         let mut all = vec![
             figure("rows", "rows in the set, initial ones with them", &|m| m.set.chosen as f64),
@@ -206,7 +161,7 @@ impl Compared {
             }),
         ];
         if let Some(pool) = &self.pool {
-            let of = |measured: &Measured, figure: fn(&Characters) -> f64| {
+            let of = |measured: &Measured, figure: fn(&LengthSummary) -> f64| {
                 measured.characters.as_ref().map_or(f64::NAN, figure)
             };
             let mean = format!("characters of a chosen row; {:.1} in the pool", pool.mean);
@@ -219,10 +174,7 @@ impl Compared {
 
     /// Puts all figures into the results of a run.
     pub fn record(&self, results: &mut Ordered<Value>) {
-        results
-            .set("choice", json!(self.choice))
-            .set("random", json!(self.random))
-            .set("others", json!(self.others));
+        results.set("choice", json!(self.choice)).set("random", json!(self.random));
         if let Some(pool) = &self.pool {
             results.set("pool", json!({ "characters": pool }));
         }

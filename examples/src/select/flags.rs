@@ -83,11 +83,6 @@ pub struct Flags {
     /// Random choices of the same size to compare with
     #[arg(long, default_value_t = 5)]
     pub comparisons: usize,
-    /// Another selection of the same rows to compare with, such as the scores.jsonl of any program
-    /// here: lines with `id` or `index`, but not those whose `selected` is false (several times: one
-    /// for each)
-    #[arg(long, value_name = "FILE")]
-    pub compare: Vec<PathBuf>,
 
     /// Tensor of a .safetensors file [default: the only one of two dimensions]
     #[arg(long, conflicts_with = "model")]

@@ -130,11 +130,7 @@ impl Found<'_> {
                 let [mean, low, high] = [mean, low, high].map(format_number);
                 format!("; at random {mean} ({low} to {high})")
             });
-            text += &format!("\n{}: {}", row.name, format_number(row.choice));
-            for (other, value) in self.compared.others.iter().zip(&row.others) {
-                text += &format!("; {} {}", other.name, format_number(*value));
-            }
-            text += &random;
+            text += &format!("\n{}: {}{random}", row.name, format_number(row.choice));
         }
         text
     }

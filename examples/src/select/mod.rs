@@ -1,5 +1,5 @@
 //! What `select` needs around the methods themselves: its flags, candidates joined from data and
-//! embeddings, qualities and other selections, the strategies, comparison, and its findings as lines
+//! embeddings, qualities, the strategies, comparison, and its findings as lines
 //! and as a page.
 
 mod candidates;
@@ -8,7 +8,6 @@ mod compare;
 mod embed;
 mod flags;
 mod found;
-mod others;
 mod page;
 mod quality;
 mod random;
@@ -16,10 +15,9 @@ mod request;
 
 pub use candidates::{Candidate, Candidates};
 pub use choice::{Choice, Picked};
-pub use compare::{Characters, Compared, Figure, Measured, compare};
+pub use compare::{Compared, Figure, Measured, compare};
 pub use embed::embed;
 pub use flags::{Flags, PoolKind, Strategy};
 pub use found::{Found, Line};
-pub use others::Other;
 pub use quality::{quality_of_rows, read_quality};
 pub use request::Request;

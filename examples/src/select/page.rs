@@ -85,9 +85,6 @@ impl Found<'_> {
         let compared = self.compared;
         let mut table =
             Table::new().column("figure", Align::Left).column("this choice", Align::Right);
-        for other in &compared.others {
-            table = table.column(&other.name, Align::Right);
-        }
         for name in ["random, mean", "lowest", "highest"] {
             table = table.column(name, Align::Right);
         }
@@ -95,8 +92,7 @@ impl Found<'_> {
         for row in compared.figures() {
             let random =
                 row.random.map_or([const { String::new() }; 3], |all| all.map(format_number));
-            let sets = [row.choice].into_iter().chain(row.others).map(format_number);
-            let cells = [row.name.to_owned()].into_iter().chain(sets).chain(random);
+            let cells = [row.name.to_owned(), format_number(row.choice)].into_iter().chain(random);
             table.row(cells.chain([row.meaning]));
         }
         let initial = match self.choice.initial.len() {

@@ -3,17 +3,15 @@
 use anyhow::{Result, ensure};
 use tamis::kcenter::{FacilityParams, KCenterParams, QditParams};
 
-use super::{Candidates, Flags, Other, Strategy, read_quality};
+use super::{Candidates, Flags, Strategy, read_quality};
 
-/// Rows, qualities and other selections that the flags name.
+/// Rows and qualities that the flags name.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Rows of the embeddings that are there already.
     pub initial: Vec<usize>,
     /// qdit: quality of every candidate, `None` where the file has none.
     pub quality: Option<Vec<Option<f64>>>,
-    /// Selections to compare with.
-    pub others: Vec<Other>,
 }
 
 impl Request {
@@ -21,7 +19,7 @@ impl Request {
     ///
     /// # Errors
     /// A budget beyond what can be chosen, an alpha out of its range, initial rows that do not exist
-    /// or are named twice, qualities that do not fit, other selections that do not belong here.
+    /// or are named twice, qualities that do not fit.
     pub fn read(flags: &Flags, candidates: &Candidates) -> Result<Self> {
         let initial = candidates.rows("--initial", &flags.initial)?;
         let (budget, rows) = (flags.budget, candidates.embedded());
@@ -42,8 +40,7 @@ impl Request {
         let quality = flags.quality.as_ref();
         let quality =
             quality.map(|path| read_quality(path, flags.quality_field.as_deref(), candidates));
-        let others = flags.compare.iter().map(|path| Other::read(path, candidates));
-        Ok(Self { initial, quality: quality.transpose()?, others: others.collect::<Result<_>>()? })
+        Ok(Self { initial, quality: quality.transpose()? })
     }
 }
 

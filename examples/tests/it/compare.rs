@@ -135,7 +135,9 @@ fn what_is_wrong_is_named() {
     let beyond = file("beyond.jsonl", &[chosen(3), chosen(30)]);
     refuse("compare", &[&npy, &beyond], &["line 2", "no row 30"]);
     let twice = file("twice.jsonl", &[chosen(3), chosen(3)]);
-    refuse("compare", &[&npy, &twice], &["line 2", "twice"]);
+    refuse("compare", &[&npy, &twice], &["line 2", "named before, in line 1"]);
+    let odd = file("odd.jsonl", &[json!({ "index": 1, "selected": 1 })]);
+    refuse("compare", &[&npy, &odd], &["line 1", "`selected` is 1"]);
     let none = file("none.jsonl", &[json!({ "index": 1, "selected": false })]);
     refuse("compare", &[&npy, &none], &["chooses no row"]);
     let rows = file("others.jsonl", &[json!({ "instruction": "Sing.", "output": "La." })]);

@@ -107,7 +107,6 @@ fn what_the_model_cannot_read() {
     // Known without an embedding.
     refused("--budget=41", &["--budget is 41", "between 1 and 40"]);
     refused("--initial=40", &["--initial names row 40", "from 0 to 39"]);
-    refused("--compare=/nowhere.jsonl", &["/nowhere.jsonl"]);
     assert!(!folder.path().join("out/embeddings").exists(), "embedded for nothing");
     refused("--initial=5", &["--initial names row 5", "no embedding: the target is empty"]);
     refused("--budget=36", &["--budget is 36", "between 1 and 35", "5 without an embedding"]);

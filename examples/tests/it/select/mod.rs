@@ -2,9 +2,9 @@
 //! embeddings, and what it refuses.
 
 mod bad;
-mod compared;
 mod embedding;
 mod files;
+mod lengths;
 mod strategies;
 
 use std::fs;
