@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use crate::Rows;
-use crate::panel::{Panel, multiply};
-use crate::points::{BLOCK, Points, in_one_piece};
+use crate::block::Block;
+use crate::points::{BLOCK, Points};
+use crate::product::multiply;
 
 /// How many of the chosen rows repeat one before them.
 pub(crate) struct Duplicates {
@@ -45,19 +45,18 @@ fn repeats_nearly<R: Rows + ?Sized>(
     near: f64,
 ) -> Vec<bool> {
     let limit = (1.0 - near - 1e-6) as f32;
-    let room = || Panel::new(points.width(), BLOCK);
-    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)));
-    let repeats = |scratch: &mut (Panel, Panel, Array2<f32>), (block, rows): (usize, &[usize])| {
+    let scratch = || (Block::default(), Block::default(), vec![0.0; BLOCK * BLOCK]);
+    let repeats = |scratch: &mut (Block, Block, Vec<f32>), (block, rows): (usize, &[usize])| {
         let (own, others, dots) = scratch;
-        own.fill(points, rows);
+        let own = own.fill(points, rows);
         let mut found = vec![false; rows.len()];
         for (before, earlier) in chosen.chunks(BLOCK).take(block + 1).enumerate() {
-            others.fill(points, earlier);
-            let mut dots = dots.slice_mut(s![..rows.len(), ..earlier.len()]);
-            multiply(own.view(), others.view(), &mut dots);
-            for (place, (found, dots)) in found.iter_mut().zip(dots.rows()).enumerate() {
+            let dots = &mut dots[..rows.len() * earlier.len()];
+            multiply(own, others.fill(points, earlier).turned(), dots);
+            let dots = dots.chunks_exact(earlier.len());
+            for (place, (found, dots)) in found.iter_mut().zip(dots).enumerate() {
                 let until = if before == block { place } else { earlier.len() };
-                *found |= in_one_piece(dots)[..until].iter().any(|&dot| dot >= limit);
+                *found |= dots[..until].iter().any(|&dot| dot >= limit);
             }
         }
         found
