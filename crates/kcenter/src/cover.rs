@@ -147,6 +147,11 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
         (0..candidates.len()).into_par_iter().map(join).collect()
     }
 
+    /// What one candidate would win.
+    pub(crate) fn wins_of(&self, candidate: usize) -> Wins {
+        self.wins(&[candidate]).pop().unwrap_or_default()
+    }
+
     /// What a candidate would add: exactly if its wins are exact, otherwise a bound from above. Forgets rows
     /// that it no longer wins.
     pub(crate) fn gain(&self, wins: &mut Wins) -> f64 {

@@ -1,6 +1,7 @@
 //! Rows that say again what another one said.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rayon::prelude::*;
 
@@ -22,19 +23,35 @@ impl Duplicates {
         chosen: &[usize],
         near: f64,
     ) -> Self {
-        let mut scratch = Vec::new();
-        let mut seen = HashSet::new();
-        // Adding zero makes -0.0 equal to 0.0.
-        let bits = |row: &usize| -> Vec<u32> {
-            points.given(*row, &mut scratch).iter().map(|x| (x + 0.0).to_bits()).collect()
-        };
-        let repeats: Vec<bool> = chosen.iter().map(bits).map(|bits| !seen.insert(bits)).collect();
+        let repeats = repeats(points, chosen);
         let near = repeats_nearly(points, chosen, near);
         Self {
             exact: repeats.iter().filter(|&&repeat| repeat).count(),
             near: repeats.iter().zip(near).filter(|&(&repeat, near)| repeat || near).count(),
         }
     }
+}
+
+/// For each chosen row: whether it equals a row before it.
+fn repeats<R: Rows + ?Sized>(points: &Points<'_, R>, chosen: &[usize]) -> Vec<bool> {
+    // By hashes of the rows, which are not kept themselves.
+    let mut different: HashMap<u64, Vec<usize>> = HashMap::new();
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    let mut repeats = |&row: &usize| {
+        let given = points.given(row, &mut own);
+        let mut hasher = DefaultHasher::new();
+        for x in given {
+            // Adding zero makes -0.0 equal to 0.0.
+            (x + 0.0).to_bits().hash(&mut hasher);
+        }
+        let alike = different.entry(hasher.finish()).or_default();
+        let repeat = alike.iter().any(|&other| points.given(other, &mut others) == given);
+        if !repeat {
+            alike.push(row);
+        }
+        repeat
+    };
+    chosen.iter().map(&mut repeats).collect()
 }
 
 /// For each chosen row: whether its cosine to a row before it is so high. Products are in f32: within
