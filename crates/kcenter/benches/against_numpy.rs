@@ -189,17 +189,18 @@ fn common(a: &[usize], b: &[usize]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Row by row, a bᵀ in place of `c`, for rows of so many numbers.
+/// Row by row, a b in place of `c`, for rows of a of so many numbers and so many rows of b.
 fn multiply(a: &[f32], b: &[f32], c: &mut [f32], width: usize) {
     let (m, n, k) = (a.len() / width, b.len() / width, width as isize);
     assert_eq!(c.len(), m * n);
     let (row, alone) = (n as isize, gemm::Parallelism::None);
     let (to, a, b) = (c.as_mut_ptr(), a.as_ptr(), b.as_ptr());
-    // SAFETY: all numbers of m rows of a, of n rows of b and of m × n of c lie in their slices.
+    // SAFETY: all numbers of m rows of a, of the rows of b, n each, and of m × n of c lie in their slices.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
-            m, n, width, to, 1, row, false, a, 1, k, b, k, 1, 1.0, 1.0, false, false, false, alone,
+            m, n, width, to, 1, row, false, a, 1, k, b, 1, row, 1.0, 1.0, false, false, false,
+            alone,
         );
     }
 }

@@ -74,9 +74,9 @@ fn points(rows: &Tensor, metric: Metric) -> Result<Tensor, KCenterError> {
     let lowest = rows.f_amin(1_i64, true)?;
     let largest = highest.f_maximum(&lowest.f_neg()?)?.f_to_kind(kind)?;
     if let Some(row) = first(&largest.f_isfinite()?.f_logical_not()?)? {
-        let given: Vec<f32> = numbers(&rows.f_get(row as i64)?)?;
+        let given = numbers(&rows.f_get(row as i64)?)?;
         let column = given.iter().position(|x| !x.is_finite()).unwrap_or(0);
-        return Err(KCenterError::NonFinite { row, column, value: given[column] });
+        return Err(KCenterError::NonFinite { row, column, value: given[column] as f32 });
     }
     let rows = rows.f_to_kind(kind)?;
     match metric {
@@ -108,8 +108,8 @@ fn first(column: &Tensor) -> Result<Option<usize>, KCenterError> {
 }
 
 /// A row of numbers, brought here.
-fn numbers<T: tch::kind::Element>(tensor: &Tensor) -> Result<Vec<T>, KCenterError> {
-    let here = tensor.f_to_device(Device::Cpu)?.f_to_kind(T::KIND)?.f_contiguous()?;
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>, KCenterError> {
+    let here = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_contiguous()?;
     Ok(Vec::try_from(&here)?)
 }
 
