@@ -57,11 +57,11 @@ impl KCenter {
 fn check_shape(rows: &Tensor) -> Result<usize, KCenterError> {
     let (found, kind) = (rows.size(), rows.kind());
     let floating = matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double);
-    match found.as_slice() {
-        &[_, _] if !floating => Err(KCenterError::Kind { found: format!("{kind:?}") }),
-        &[0, _] => Err(KCenterError::NoRows),
-        &[rows, 0] => Err(KCenterError::NoColumns { rows: rows as usize }),
-        &[rows, _] => Ok(rows as usize),
+    match *found.as_slice() {
+        [_, _] if !floating => Err(KCenterError::Kind { found: format!("{kind:?}") }),
+        [0, _] => Err(KCenterError::NoRows),
+        [rows, 0] => Err(KCenterError::NoColumns { rows: rows as usize }),
+        [rows, _] => Ok(rows as usize),
         _ => Err(KCenterError::Shape { found }),
     }
 }
