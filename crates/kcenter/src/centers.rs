@@ -5,11 +5,11 @@
 //! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
 //! almost all of the arithmetic is matrix products.
 
-use ndarray::{Array2, s};
-
 use crate::Rows;
-use crate::panel::{Panel, multiply};
-use crate::points::{BLOCK, Points, in_one_piece};
+use crate::block::Block;
+use crate::points::BLOCK;
+use crate::points::Points;
+use crate::product::{Matrix, multiply};
 
 /// Half the distance from 1 to the next f32: the greatest relative error of one operation.
 pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
@@ -17,16 +17,17 @@ pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 /// Centres per matrix product.
 const COLUMNS: usize = 512;
 
-/// So few centres are not worth a product: turning a row round costs more than they do in f64.
-const FEW: usize = 4;
+/// So few centres are not worth a product.
+pub(crate) const FEW: usize = 4;
 
 /// The rows chosen so far.
 pub(crate) struct Centers {
     /// Row by row as given.
     given: Vec<f32>,
     scales: Vec<f64>,
-    /// The points worked in, so many a panel.
-    panels: Vec<Panel>,
+    /// The points worked in, `COLUMNS` a panel: first the first numbers of all of them, then their second
+    /// ones, and so on, as products read their right side fastest.
+    panels: Vec<Vec<f32>>,
     /// Half their squared lengths.
     halves: Vec<f32>,
     longest: f64,
@@ -34,19 +35,16 @@ pub(crate) struct Centers {
 
 /// Room to work in, one for each thread.
 pub(crate) struct Scratch {
-    points: Panel,
-    dots: Array2<f32>,
+    points: Block,
+    dots: Vec<f32>,
     given: Vec<f32>,
 }
 
 impl Scratch {
     /// For as many centres at a time.
-    pub(crate) fn new(width: usize, centers: usize) -> Self {
-        Self {
-            points: Panel::new(width, BLOCK),
-            dots: Array2::zeros((BLOCK, centers.min(COLUMNS))),
-            given: Vec::new(),
-        }
+    pub(crate) fn new(centers: usize) -> Self {
+        let dots = vec![0.0; BLOCK * centers.min(COLUMNS)];
+        Self { points: Block::default(), dots, given: Vec::new() }
     }
 }
 
@@ -62,11 +60,16 @@ impl Centers {
 
     /// Adds a row.
     pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
-        if self.len().is_multiple_of(COLUMNS) {
-            self.panels.push(Panel::new(points.width(), COLUMNS));
+        let column = self.len() % COLUMNS;
+        if column == 0 {
+            self.panels.push(vec![0.0; points.width() * COLUMNS]);
         }
+        let mut block = Block::default();
+        let point = block.fill(points, &[row]).numbers();
         if let Some(panel) = self.panels.last_mut() {
-            panel.add(points, &[row]);
+            for (numbers, &number) in panel.chunks_exact_mut(COLUMNS).zip(point) {
+                numbers[column] = number;
+            }
         }
         self.given.extend_from_slice(points.given(row, &mut Vec::new()));
         self.scales.push(points.scale(row));
@@ -124,17 +127,17 @@ impl Centers {
             return;
         }
         for (rows, nearest) in rows.chunks(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
-            block.fill(points, rows);
+            let block = block.fill(points, rows);
             let panels = self.panels.iter().zip((0..).step_by(COLUMNS));
             for (panel, start) in panels.skip(from / COLUMNS) {
-                let (first, last) = (from.max(start), start + panel.len());
-                let mut dots = dots.slice_mut(s![..rows.len(), ..last - first]);
-                multiply(block.view(), panel.part(first - start, last - start), &mut dots);
+                let (first, last) = (from.max(start), self.len().min(start + COLUMNS));
+                let centers = Matrix::of_rows(panel, COLUMNS).columns(first - start..last - start);
+                let dots = &mut dots[..rows.len() * (last - first)];
+                multiply(block, centers, dots);
                 let halves = &self.halves[first..last];
-                for ((dots, &row), nearest) in dots.rows().into_iter().zip(rows).zip(&mut *nearest)
-                {
-                    let dots = in_one_piece(dots);
-                    let lowest = lowest_score(halves, &dots);
+                let dots = dots.chunks_exact(last - first);
+                for ((dots, &row), nearest) in dots.zip(rows).zip(&mut *nearest) {
+                    let lowest = lowest_score(halves, dots);
                     let half = points.square(row) / 2.0;
                     let error = self.error(points.width(), points.square(row));
                     let may_be_nearer =
@@ -143,7 +146,7 @@ impl Centers {
                         continue;
                     }
                     let row = (points.given(row, given), points.scale(row));
-                    let scores = || halves.iter().zip(&*dots).map(|(half, dot)| half - dot);
+                    let scores = || halves.iter().zip(dots).map(|(half, dot)| half - dot);
                     // The likely nearest first, so that hardly another one passes.
                     let likely = scores().position(|score| score <= lowest).unwrap_or(0);
                     *nearest = nearest.min(self.half_square(points, row, first + likely));

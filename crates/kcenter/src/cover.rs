@@ -3,12 +3,12 @@
 //! Cosines come from products in f32 whose rounding is bounded, so that gains made of them are bounds
 //! from above; where it matters they are computed again in f64.
 
-use ndarray::{Array2, s};
 use rayon::prelude::*;
 
+use crate::block::Block;
 use crate::centers::{ROUNDING, product_error};
-use crate::panel::{Panel, multiply};
-use crate::points::{BLOCK, Points, in_one_piece, sum_in_lanes};
+use crate::points::{BLOCK, Points, sum_in_lanes};
+use crate::product::multiply;
 use crate::{KCenterError, Metric, Rows};
 
 /// Rows that all others are multiplied with before the next ones are.
@@ -63,19 +63,19 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
 
     /// Bounds from above of what each row would add.
     pub(crate) fn bounds(&self) -> Vec<f64> {
-        let (count, width) = (self.len(), self.points.width());
+        let count = self.len();
         let bars: Vec<f32> = self.best.iter().map(|&best| best as f32).collect();
         let mut gains = vec![0.0; count];
-        let mut own = Panel::new(width, WAVE.min(count));
+        let mut own = Block::default();
         for first in (0..count).step_by(WAVE) {
             let rows: Vec<usize> = (first..count.min(first + WAVE)).collect();
-            own.fill(&self.points, &rows);
-            let scratch = || (Panel::new(width, BLOCK), Array2::zeros((BLOCK, BLOCK)));
-            let meet = |scratch: &mut (Panel, Array2<f32>), (block, gains): (usize, &mut [f64])| {
+            let own = own.fill(&self.points, &rows);
+            let scratch = || (Block::default(), vec![0.0; BLOCK * BLOCK]);
+            let meet = |scratch: &mut (Block, Vec<f32>), (block, gains): (usize, &mut [f64])| {
                 let (points, dots) = scratch;
                 let start = first + block * BLOCK;
                 let others: Vec<usize> = (start..start + gains.len()).collect();
-                points.fill(&self.points, &others);
+                let points = points.fill(&self.points, &others);
                 let mut part = vec![0.0; rows.len()];
                 // Cosines are the same both ways: every pair of blocks meets once.
                 for (sub, part) in part.chunks_mut(BLOCK).enumerate() {
@@ -83,18 +83,16 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                     if at > start {
                         break;
                     }
-                    let own = own.part(sub * BLOCK, sub * BLOCK + part.len());
-                    let mut dots = dots.slice_mut(s![..others.len(), ..part.len()]);
-                    multiply(points.view(), own, &mut dots);
+                    let own = own.rows(sub * BLOCK..sub * BLOCK + part.len());
+                    let dots = &mut dots[..others.len() * part.len()];
+                    multiply(points, own.turned(), dots);
                     let mut sums = vec![0.0; part.len()];
                     let own_bars = &bars[at..at + part.len()];
-                    for ((dots, &bar), gain) in
-                        dots.rows().into_iter().zip(&bars[start..]).zip(&mut *gains)
-                    {
-                        let dots = in_one_piece(dots);
-                        *gain += sum_above(&dots, own_bars);
+                    let dots = dots.chunks_exact(part.len());
+                    for ((dots, &bar), gain) in dots.zip(&bars[start..]).zip(&mut *gains) {
+                        *gain += sum_above(dots, own_bars);
                         if at < start {
-                            add_above(&mut sums, &dots, bar);
+                            add_above(&mut sums, dots, bar);
                         }
                     }
                     part.iter_mut().zip(sums).for_each(|(part, sum)| *part += f64::from(sum));
@@ -114,23 +112,19 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
 
     /// What some candidates would win.
     pub(crate) fn wins(&self, candidates: &[usize]) -> Vec<Wins> {
-        let width = self.points.width();
-        let own = Panel::of(&self.points, candidates);
-        let scratch = || {
-            let dots = Array2::zeros((candidates.len(), BLOCK));
-            (Panel::new(width, BLOCK), dots)
-        };
-        let meet = |scratch: &mut (Panel, Array2<f32>), (block, best): (usize, &[f64])| {
+        let mut own = Block::default();
+        let own = own.fill(&self.points, candidates);
+        let scratch = || (Block::default(), vec![0.0; candidates.len() * BLOCK]);
+        let meet = |scratch: &mut (Block, Vec<f32>), (block, best): (usize, &[f64])| {
             let (points, dots) = scratch;
             let start = block * BLOCK;
             let rows: Vec<usize> = (start..start + best.len()).collect();
-            points.fill(&self.points, &rows);
-            let mut dots = dots.slice_mut(s![.., ..rows.len()]);
-            multiply(own.view(), points.view(), &mut dots);
+            let dots = &mut dots[..candidates.len() * rows.len()];
+            multiply(own, points.fill(&self.points, &rows).turned(), dots);
             let bars: Vec<f32> = best.iter().map(|best| (best - 2.0 * self.error) as f32).collect();
-            let win = |dots| {
+            let win = |dots: &[f32]| {
                 let mut wins = Wins::default();
-                for ((row, &dot), &bar) in (start..).zip(&*in_one_piece(dots)).zip(&bars) {
+                for ((row, &dot), &bar) in (start..).zip(dots).zip(&bars) {
                     if dot > bar {
                         wins.rows.push(row as u32);
                         wins.cosines.push(f64::from(dot));
@@ -138,7 +132,7 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                 }
                 wins
             };
-            dots.rows().into_iter().map(win).collect::<Vec<_>>()
+            dots.chunks_exact(rows.len()).map(win).collect::<Vec<_>>()
         };
         let blocks = self.best.par_chunks(BLOCK).enumerate();
         let parts: Vec<Vec<Wins>> = blocks.map_init(scratch, meet).collect();
@@ -151,6 +145,11 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
             all
         };
         (0..candidates.len()).into_par_iter().map(join).collect()
+    }
+
+    /// What one candidate would win.
+    pub(crate) fn wins_of(&self, candidate: usize) -> Wins {
+        self.wins(&[candidate]).pop().unwrap_or_default()
     }
 
     /// What a candidate would add: exactly if its wins are exact, otherwise a bound from above. Forgets rows

@@ -1,13 +1,14 @@
 //! Rows that say again what another one said.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use crate::Rows;
-use crate::panel::{Panel, multiply};
-use crate::points::{BLOCK, Points, in_one_piece};
+use crate::block::Block;
+use crate::points::{BLOCK, Points};
+use crate::product::multiply;
 
 /// How many of the chosen rows repeat one before them.
 pub(crate) struct Duplicates {
@@ -22,19 +23,35 @@ impl Duplicates {
         chosen: &[usize],
         near: f64,
     ) -> Self {
-        let mut scratch = Vec::new();
-        let mut seen = HashSet::new();
-        // Adding zero makes -0.0 equal to 0.0.
-        let bits = |row: &usize| -> Vec<u32> {
-            points.given(*row, &mut scratch).iter().map(|x| (x + 0.0).to_bits()).collect()
-        };
-        let repeats: Vec<bool> = chosen.iter().map(bits).map(|bits| !seen.insert(bits)).collect();
+        let repeats = repeats(points, chosen);
         let near = repeats_nearly(points, chosen, near);
         Self {
             exact: repeats.iter().filter(|&&repeat| repeat).count(),
             near: repeats.iter().zip(near).filter(|&(&repeat, near)| repeat || near).count(),
         }
     }
+}
+
+/// For each chosen row: whether it equals a row before it.
+fn repeats<R: Rows + ?Sized>(points: &Points<'_, R>, chosen: &[usize]) -> Vec<bool> {
+    // By hashes of the rows, which are not kept themselves.
+    let mut different: HashMap<u64, Vec<usize>> = HashMap::new();
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    let mut repeats = |&row: &usize| {
+        let given = points.given(row, &mut own);
+        let mut hasher = DefaultHasher::new();
+        for x in given {
+            // Adding zero makes -0.0 equal to 0.0.
+            (x + 0.0).to_bits().hash(&mut hasher);
+        }
+        let alike = different.entry(hasher.finish()).or_default();
+        let repeat = alike.iter().any(|&other| points.given(other, &mut others) == given);
+        if !repeat {
+            alike.push(row);
+        }
+        repeat
+    };
+    chosen.iter().map(&mut repeats).collect()
 }
 
 /// For each chosen row: whether its cosine to a row before it is so high. Products are in f32: within
@@ -45,19 +62,18 @@ fn repeats_nearly<R: Rows + ?Sized>(
     near: f64,
 ) -> Vec<bool> {
     let limit = (1.0 - near - 1e-6) as f32;
-    let room = || Panel::new(points.width(), BLOCK);
-    let scratch = || (room(), room(), Array2::<f32>::zeros((BLOCK, BLOCK)));
-    let repeats = |scratch: &mut (Panel, Panel, Array2<f32>), (block, rows): (usize, &[usize])| {
+    let scratch = || (Block::default(), Block::default(), vec![0.0; BLOCK * BLOCK]);
+    let repeats = |scratch: &mut (Block, Block, Vec<f32>), (block, rows): (usize, &[usize])| {
         let (own, others, dots) = scratch;
-        own.fill(points, rows);
+        let own = own.fill(points, rows);
         let mut found = vec![false; rows.len()];
         for (before, earlier) in chosen.chunks(BLOCK).take(block + 1).enumerate() {
-            others.fill(points, earlier);
-            let mut dots = dots.slice_mut(s![..rows.len(), ..earlier.len()]);
-            multiply(own.view(), others.view(), &mut dots);
-            for (place, (found, dots)) in found.iter_mut().zip(dots.rows()).enumerate() {
+            let dots = &mut dots[..rows.len() * earlier.len()];
+            multiply(own, others.fill(points, earlier).turned(), dots);
+            let dots = dots.chunks_exact(earlier.len());
+            for (place, (found, dots)) in found.iter_mut().zip(dots).enumerate() {
                 let until = if before == block { place } else { earlier.len() };
-                *found |= in_one_piece(dots)[..until].iter().any(|&dot| dot >= limit);
+                *found |= dots[..until].iter().any(|&dot| dot >= limit);
             }
         }
         found

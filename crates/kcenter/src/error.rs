@@ -116,6 +116,27 @@ pub enum KCenterError {
         value: f64,
     },
 
+    /// A tensor that is not rows × columns.
+    #[cfg(feature = "tch")]
+    #[error("the tensor has shape {found:?}, expected rows × columns")]
+    Shape {
+        /// Its shape.
+        found: Vec<i64>,
+    },
+
+    /// A tensor of whole numbers, or of other things that have no distance.
+    #[cfg(feature = "tch")]
+    #[error("the tensor holds {found}, expected Half, BFloat16, Float or Double")]
+    Kind {
+        /// Its kind.
+        found: String,
+    },
+
+    /// LibTorch refused an operation.
+    #[cfg(feature = "tch")]
+    #[error("LibTorch: {0}")]
+    Torch(String),
+
     /// A word that names no variant.
     #[error("`{found}` is not a {what}, expected one of {expected}")]
     Unknown {

@@ -2,10 +2,10 @@
 //!
 //! One product of the rows with themselves tells what each pick does to the others.
 
-use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
-use crate::panel::{Panel, multiply};
+use crate::block::Block;
+use crate::product::multiply;
 use crate::search::{Far, Search, farthest};
 use crate::{Pick, Rows};
 
@@ -15,8 +15,10 @@ const TASK: usize = 64;
 /// Rows to pick from.
 pub(crate) struct Hot {
     live: Vec<Live>,
-    /// Products of all with all.
-    dots: Array2<f32>,
+    /// Products of all with all, row by row.
+    dots: Vec<f32>,
+    /// How many there are.
+    count: usize,
 }
 
 /// A row that may still be picked.
@@ -32,15 +34,16 @@ impl Hot {
         top: &[Far],
     ) -> Self {
         let rows: Vec<usize> = top.iter().map(|far| far.row).collect();
-        let panel = Panel::of(&search.points, &rows);
-        let mut dots = Array2::zeros((rows.len(), rows.len()));
-        let tasks: Vec<_> = dots.axis_chunks_iter_mut(Axis(0), TASK).enumerate().collect();
-        tasks.into_par_iter().for_each(|(task, mut dots)| {
-            let some = panel.part(task * TASK, task * TASK + dots.nrows());
-            multiply(some, panel.view(), &mut dots);
+        let (mut block, count) = (Block::default(), rows.len());
+        let points = block.fill(&search.points, &rows);
+        let mut dots = vec![0.0; count * count];
+        dots.par_chunks_mut(TASK * count).enumerate().for_each(|(task, dots)| {
+            let first = task * TASK;
+            let some = points.rows(first..count.min(first + TASK));
+            multiply(some, points.turned(), dots);
         });
         let live = top.iter().enumerate().map(|(place, &far)| Live { far, place }).collect();
-        Self { live, dots }
+        Self { live, dots, count }
     }
 
     /// Picks until another row might be farther or the budget is full; how many were picked.
@@ -64,7 +67,7 @@ impl Hot {
             search.pick(best);
             picked += 1;
 
-            let dots = self.dots.row(place);
+            let dots = &self.dots[place * self.count..(place + 1) * self.count];
             for live in &mut self.live {
                 let Far { value, row } = live.far;
                 let square = search.points.square(row);

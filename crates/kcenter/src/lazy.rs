@@ -51,7 +51,7 @@ struct Candidate {
     row: usize,
     /// What it adds, or a bound from above.
     gain: f64,
-    /// How many picks that takes account of.
+    /// How many picks that takes account of; `usize::MAX` before it was looked at.
     seen: usize,
     exact: bool,
 }
@@ -83,6 +83,8 @@ pub(crate) struct Lazy<'a, R: ?Sized> {
     line: Line,
     candidates: BinaryHeap<Candidate>,
     lists: HashMap<usize, Wins>,
+    /// Entries that all lists may have together.
+    limit: usize,
     picked: usize,
 }
 
@@ -111,13 +113,13 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
                 score: line.score(row, gain),
                 row,
                 gain,
-                seen: 0,
+                seen: usize::MAX,
                 exact: false,
             })
         };
         let candidates = cover.bounds().into_iter().enumerate().filter_map(candidate).collect();
-        let lists = HashMap::new();
-        Ok(Self { cover, similarity, line, candidates, lists, picked: 0 })
+        let (lists, limit) = (HashMap::new(), LISTED.1.max(LISTED.0 * cover.len()));
+        Ok(Self { cover, similarity, line, candidates, lists, limit, picked: 0 })
     }
 
     pub(crate) fn run(
@@ -133,18 +135,22 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         while picks.len() < budget {
             let Some(best) = self.best() else { break };
             let Candidate { row, gain, score, .. } = best;
-            if let Some(wins) = self.lists.remove(&row) {
-                self.cover.choose(&wins);
-            }
-            self.picked += 1;
+            self.choose(row);
             let pick = FacilityPick { index: row, gain: self.similarity.line().1 * gain, score };
             picks.push(pick);
             watch(&pick);
-            self.forget();
         }
         let of_cosine = |cosine| self.similarity.of_cosine(cosine);
         let nearest = self.cover.into_best().into_iter().map(of_cosine).collect();
         FacilityPicks { picks, nearest }
+    }
+
+    /// Chooses the best candidate.
+    fn choose(&mut self, row: usize) {
+        if let Some(wins) = self.lists.remove(&row) {
+            self.cover.choose(&wins);
+        }
+        self.picked += 1;
     }
 
     /// Goes over to the weighted sum.
@@ -168,13 +174,20 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         loop {
             let top = self.candidates.pop()?;
             let now = top.seen == self.picked;
-            if now && top.exact {
+            let listed = self.lists.contains_key(&top.row);
+            if now && top.exact && listed {
                 return Some(top);
             }
-            let Some(wins) = self.lists.get_mut(&top.row) else {
+            if !now && !listed {
                 self.list(top);
                 continue;
-            };
+            }
+            // A list that was dropped since is made again for this candidate alone, and at once exact: from
+            // a stale bound to a fresh one to the gain, no candidate ever goes back.
+            if !listed {
+                self.forget();
+            }
+            let wins = self.lists.entry(top.row).or_insert_with(|| self.cover.wins_of(top.row));
             if now {
                 self.cover.make_exact(top.row, wins);
             }
@@ -190,7 +203,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         let (mut batch, mut others) = (vec![top], Vec::new());
         while batch.len() < size && others.len() < 2 * BATCH.0 {
             let Some(next) = self.candidates.pop() else { break };
-            if self.lists.contains_key(&next.row) {
+            if next.seen == self.picked || self.lists.contains_key(&next.row) {
                 others.push(next);
             } else {
                 batch.push(next);
@@ -205,28 +218,72 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
             let candidate = Candidate { score, gain, seen: self.picked, exact: false, ..candidate };
             self.candidates.push(candidate);
         }
+        self.forget();
+    }
+
+    /// Entries of all lists together.
+    fn listed(&self) -> usize {
+        self.lists.values().map(Wins::len).sum()
     }
 
     /// Keeps the lists within their limit: shortens all, then drops those of the lowest candidates.
     fn forget(&mut self) {
-        let limit = LISTED.1.max(LISTED.0 * self.cover.len());
-        let total = |lists: &HashMap<usize, Wins>| lists.values().map(Wins::len).sum::<usize>();
-        if total(&self.lists) <= limit {
+        if self.listed() <= self.limit {
             return;
         }
         for wins in self.lists.values_mut() {
             self.cover.gain(wins);
         }
-        let mut total = total(&self.lists);
+        let mut total = self.listed();
         let listed = |candidate: &&Candidate| self.lists.contains_key(&candidate.row);
         let mut order: Vec<&Candidate> = self.candidates.iter().filter(listed).collect();
         order.sort_unstable();
         let rows: Vec<usize> = order.into_iter().map(|candidate| candidate.row).collect();
         for row in rows {
-            if total <= limit / 2 {
+            if total <= self.limit / 2 {
                 break;
             }
             total -= self.lists.remove(&row).map_or(0, |wins| wins.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use ndarray::Array2;
+
+    use super::Lazy;
+    use crate::Similarity;
+
+    #[test]
+    fn lists_keep_within_their_limit_while_one_row_is_searched_for() {
+        // Rows in all directions: each wins about half of all others, and after the first pick hundreds are
+        // looked at again before the second is found.
+        const COUNT: usize = 1500;
+        let mut state = 9_u64;
+        let rows = Array2::from_shape_simple_fn((COUNT, 12), || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+        });
+        let view = rows.view();
+        let pick = |limit: usize| {
+            let mut lazy = Lazy::new(&view, Similarity::ShiftedCosine, &[]).unwrap();
+            lazy.limit = limit;
+            let mut picks = Vec::new();
+            for _ in 0..25 {
+                let best = lazy.best().unwrap();
+                // One list may have been made anew for the best alone.
+                assert!(lazy.listed() <= limit.saturating_add(COUNT), "{}", lazy.listed());
+                lazy.choose(best.row);
+                picks.push((best.row, best.gain.to_bits()));
+            }
+            picks
+        };
+        let free = pick(usize::MAX);
+        for limit in [8 * COUNT, COUNT, 0] {
+            assert_eq!(pick(limit), free, "{limit}");
         }
     }
 }

@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod block;
 mod centers;
 mod cover;
+#[cfg(feature = "tch")]
+mod device;
 mod duplicates;
 mod error;
 mod facility;
@@ -10,9 +13,9 @@ mod hot;
 mod kcenter;
 mod lazy;
 mod named;
-mod panel;
 mod params;
 mod points;
+mod product;
 mod rows;
 mod search;
 mod statistics;

@@ -1,8 +1,5 @@
 //! The rows as the algorithms see them: checked, near the origin (Euclidean) or of length one (cosine).
 
-use std::borrow::Cow;
-
-use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::{KCenterError, Metric, Rows};
@@ -11,7 +8,7 @@ use crate::{KCenterError, Metric, Rows};
 pub(crate) const BLOCK: usize = 256;
 
 /// Greatest length of a row: the square of twice as much is finite in f32.
-const LONGEST: f64 = 4e18;
+pub(crate) const LONGEST: f64 = 4e18;
 
 /// Rows from which the middle is estimated.
 const SAMPLE: usize = 1024;
@@ -35,6 +32,16 @@ pub(crate) struct Points<'a, R: ?Sized> {
 impl<'a, R: Rows + ?Sized> Points<'a, R> {
     /// Reads all rows once: checks them and measures their lengths.
     pub(crate) fn new(rows: &'a R, metric: Metric) -> Result<Self, KCenterError> {
+        Ok(Self::meeting(rows, metric, &[])?.0)
+    }
+
+    /// As [`new`](Self::new), and half the squared distance of every row to the nearest of a few centres,
+    /// infinity without any: rows that come from a disk are read once for both.
+    pub(crate) fn meeting(
+        rows: &'a R,
+        metric: Metric,
+        centers: &[usize],
+    ) -> Result<(Self, Vec<f64>), KCenterError> {
         let (count, columns) = (rows.len(), rows.columns());
         if count == 0 {
             return Err(KCenterError::NoRows);
@@ -52,8 +59,8 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
         };
         let (scale, squares) = (Vec::new(), Vec::new());
         let mut points = Self { rows, metric, shift, scale, squares, width: columns };
-        points.measure()?;
-        Ok(points)
+        let nearest = points.measure(centers)?;
+        Ok((points, nearest))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,9 +96,18 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
         self.rows.block(row, 1, scratch)
     }
 
-    /// Turns numbers of a row as given, from column `start` on, into those of its point. Each is off by two
-    /// roundings at most.
-    pub(crate) fn place(&self, row: usize, start: usize, numbers: &mut [f32]) {
+    /// Where the rows are as given.
+    pub(crate) fn rows(&self) -> &R {
+        self.rows
+    }
+
+    /// Whether the points are the rows as given.
+    pub(crate) fn are_as_given(&self) -> bool {
+        self.shift.is_empty() && self.scale.is_empty()
+    }
+
+    /// Turns the numbers of a row as given into those of its point. Each is off by two roundings at most.
+    pub(crate) fn place(&self, row: usize, numbers: &mut [f32]) {
         match self.scale.get(row) {
             Some(&scale) if (scale as f32).is_normal() => {
                 let scale = scale as f32;
@@ -107,7 +123,7 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
             }
             None if self.shift.is_empty() => {}
             None => {
-                for (x, shift) in numbers.iter_mut().zip(&self.shift[start..]) {
+                for (x, shift) in numbers.iter_mut().zip(&self.shift) {
                     *x -= shift;
                 }
             }
@@ -136,24 +152,46 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
         }
     }
 
-    fn measure(&mut self) -> Result<(), KCenterError> {
+    /// Squared length of the point of a row; for cosine that of the row, as its scale needs it.
+    fn square_of(&self, row: &[f32]) -> f64 {
+        if self.shift.is_empty() {
+            sum_in_lanes(row, row, |a, _| a * a)
+        } else {
+            // As the points have it: rounded to f32.
+            sum_in_lanes(row, &self.shift, |a, b| f64::from((a - b) as f32).powi(2))
+        }
+    }
+
+    /// What a row of this squared length is multiplied by.
+    fn scale_of(&self, square: f64) -> f64 {
+        match self.metric {
+            Metric::Euclidean => 1.0,
+            Metric::Cosine if square == 0.0 => 0.0,
+            Metric::Cosine => square.sqrt().recip(),
+        }
+    }
+
+    fn measure(&mut self, centers: &[usize]) -> Result<Vec<f64>, KCenterError> {
         let (rows, columns) = (self.rows, self.columns());
-        let shift = &self.shift;
-        let mut squares = vec![0.0; rows.len()];
-        squares.par_chunks_mut(BLOCK).enumerate().for_each_init(
-            Vec::new,
-            |scratch, (block, squares)| {
-                let numbers = rows.block(block * BLOCK, squares.len(), scratch);
-                for (square, row) in squares.iter_mut().zip(numbers.chunks_exact(columns)) {
-                    *square = if shift.is_empty() {
-                        sum_in_lanes(row, row, |a, _| a * a)
-                    } else {
-                        // As the points have it: rounded to f32.
-                        sum_in_lanes(row, shift, |a, b| f64::from((a - b) as f32).powi(2))
-                    };
+        let center = |&row: &usize| {
+            let given = rows.block(row, 1, &mut Vec::new()).to_vec();
+            let scale = self.scale_of(self.square_of(&given));
+            (given, scale)
+        };
+        let centers: Vec<(Vec<f32>, f64)> = centers.iter().map(center).collect();
+        let (mut squares, mut nearest) = (vec![0.0; rows.len()], vec![f64::INFINITY; rows.len()]);
+        let blocks = squares.par_chunks_mut(BLOCK).zip(nearest.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each_init(Vec::new, |scratch, (block, (squares, nearest))| {
+            let numbers = rows.block(block * BLOCK, squares.len(), scratch);
+            let given = numbers.chunks_exact(columns);
+            for ((square, nearest), row) in squares.iter_mut().zip(nearest).zip(given) {
+                *square = self.square_of(row);
+                let row = (row, self.scale_of(*square));
+                for (center, scale) in &centers {
+                    *nearest = nearest.min(self.half_square(row, (center, *scale)));
                 }
-            },
-        );
+            }
+        });
         // Neither squares of finite f32 nor sums of them overflow in f64. Points off the middle might,
         // in f32, but then they are too long.
         for (row, &square) in squares.iter().enumerate() {
@@ -171,15 +209,11 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
         }
         self.squares = squares;
         if self.metric == Metric::Cosine {
-            let scale = |square: &mut f64| {
-                let length = square.sqrt();
-                *square = 1.0;
-                if length == 0.0 { 0.0 } else { length.recip() }
-            };
-            self.scale = self.squares.par_iter_mut().map(scale).collect();
+            self.scale = self.squares.par_iter().map(|&square| self.scale_of(square)).collect();
+            self.squares.fill(1.0);
             self.width += usize::from(self.scale.contains(&0.0));
         }
-        Ok(())
+        Ok(nearest)
     }
 }
 
@@ -219,11 +253,6 @@ pub(crate) fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64)
         }
     }
     sums.iter().sum::<f64>() + rest
-}
-
-/// The items of a row; copied only if they do not lie side by side.
-pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
-    row.to_slice().map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
 }
 
 /// Checks row numbers: within the rows, and none twice.

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use rayon::prelude::*;
 
-use crate::centers::{Centers, Scratch};
+use crate::centers::{Centers, FEW, Scratch};
 use crate::hot::Hot;
 use crate::points::{BLOCK, Points};
 use crate::{KCenterError, Metric, Pick, Picks, Rows};
@@ -81,13 +81,16 @@ impl<'a, R: Rows + ?Sized, W: FnMut(&Pick)> Search<'a, R, W> {
         budget: usize,
         watch: W,
     ) -> Result<Self, KCenterError> {
-        let points = Points::new(rows, metric)?;
-        let count = points.len();
+        // Without initial rows the first pick is known.
+        let first = if initial.is_empty() && budget > 0 { &[0] } else { initial };
+        let first = if first.len() <= FEW { first } else { &[] };
+        let (points, nearest) = Points::meeting(rows, metric, first)?;
+        let seen = vec![first.len() as u32; points.len()];
         let mut search = Self {
             points,
             centers: Centers::new(),
-            nearest: vec![f64::INFINITY; count],
-            seen: vec![0; count],
+            nearest,
+            seen,
             picks: Vec::with_capacity(budget),
             budget,
             top: TOP,
@@ -219,7 +222,7 @@ impl<'a, R: Rows + ?Sized, W: FnMut(&Pick)> Search<'a, R, W> {
             centers.lower(points, from as usize, rows, &mut lowered, scratch);
             lowered
         };
-        let scratch = || Scratch::new(points.width(), centers.len());
+        let scratch = || Scratch::new(centers.len());
         // What comes out does not depend on how the rows are divided.
         let share = rows.len().div_ceil(2 * rayon::current_num_threads());
         let lowered: Vec<_> =

@@ -75,7 +75,8 @@ impl Statistics {
         &self.params
     }
 
-    /// Measures a set of chosen rows.
+    /// Measures a set of chosen rows: a few passes over all rows, products of all rows with the chosen ones, and for
+    /// the duplicates products of the chosen ones with each other.
     ///
     /// # Errors
     /// No chosen rows; numbers that do not exist or occur twice; no columns, values that are not finite and,

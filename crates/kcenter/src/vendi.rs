@@ -1,11 +1,10 @@
 //! The Vendi score (Friedman, Dieng, 2023; arXiv 2210.02410): how many different rows there are, in effect.
 
 use nalgebra::DMatrix;
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use crate::points::{BLOCK, Points, check_numbers};
+use crate::product::{Matrix, add_product};
 use crate::{KCenterError, Metric, Rows};
 
 /// Rows of a product per task.
@@ -57,55 +56,53 @@ pub(crate) fn vendi_of<R: Rows + ?Sized>(
     if chosen.is_empty() {
         return Err(KCenterError::NothingChosen);
     }
-    let kernel = match form {
+    let width = points.width();
+    let size = match form {
+        VendiForm::Primal => chosen.len(),
+        VendiForm::Dual => width,
+    };
+    let mut kernel = vec![0.0; size * size];
+    match form {
         VendiForm::Primal => {
-            let all = unit_rows(points, chosen);
-            let mut kernel = Array2::zeros((chosen.len(), chosen.len()));
-            add_products(&all, &mut kernel);
-            kernel
+            let unit = unit_rows(points, chosen);
+            add_products(Matrix::of_rows(&unit, width), size, &mut kernel);
         }
         VendiForm::Dual => {
-            let mut kernel = Array2::zeros((points.width(), points.width()));
             for rows in chosen.chunks(4 * BLOCK) {
-                let some = unit_rows(points, rows).reversed_axes();
-                add_products(&some, &mut kernel);
+                let unit = unit_rows(points, rows);
+                add_products(Matrix::of_rows(&unit, width).turned(), size, &mut kernel);
             }
-            kernel
         }
-    };
+    }
     let share = 1.0 / chosen.len() as f64;
-    let size = kernel.nrows();
-    let kernel = DMatrix::from_fn(size, size, |i, j| kernel[[i, j]] * share);
+    let kernel = DMatrix::from_vec(size, size, kernel) * share;
     // Rounding leaves some of the zeros below zero.
     let entropy: f64 =
         kernel.symmetric_eigenvalues().iter().filter(|&&x| x > 0.0).map(|x| -x * x.ln()).sum();
     Ok(entropy.exp())
 }
 
-/// Rows of length one in f64.
-fn unit_rows<R: Rows + ?Sized>(points: &Points<'_, R>, rows: &[usize]) -> Array2<f64> {
-    let columns = points.columns();
-    let mut unit = Array2::zeros((rows.len(), points.width()));
-    let tasks: Vec<_> = unit.axis_chunks_iter_mut(Axis(0), TASK).zip(rows.chunks(TASK)).collect();
-    tasks.into_par_iter().for_each_init(Vec::new, |scratch, (mut unit, rows)| {
-        for (mut unit, &row) in unit.rows_mut().into_iter().zip(rows) {
-            let scale = points.scale(row);
-            if scale == 0.0 {
-                unit[columns] = 1.0;
-                continue;
-            }
-            let given = points.given(row, scratch);
-            unit.iter_mut().zip(given).for_each(|(unit, &x)| *unit = f64::from(x) * scale);
+/// Rows of length one in f64, one after the other.
+fn unit_rows<R: Rows + ?Sized>(points: &Points<'_, R>, rows: &[usize]) -> Vec<f64> {
+    let (columns, width) = (points.columns(), points.width());
+    let mut unit = vec![0.0; rows.len() * width];
+    let tasks = unit.par_chunks_mut(width).zip(rows).with_min_len(TASK);
+    tasks.for_each_init(Vec::new, |scratch, (unit, &row)| {
+        let scale = points.scale(row);
+        if scale == 0.0 {
+            unit[columns] = 1.0;
+            return;
         }
+        let given = points.given(row, scratch);
+        unit.iter_mut().zip(given).for_each(|(unit, &x)| *unit = f64::from(x) * scale);
     });
     unit
 }
 
-/// Adds a aᵀ.
-fn add_products(a: &Array2<f64>, into: &mut Array2<f64>) {
-    let tasks: Vec<_> = into.axis_chunks_iter_mut(Axis(0), TASK).enumerate().collect();
-    tasks.into_par_iter().for_each(|(task, mut into)| {
-        let some = a.slice(s![task * TASK..task * TASK + into.nrows(), ..]);
-        general_mat_mul(1.0, &some, &a.t(), 1.0, &mut into);
+/// Adds a aᵀ, which has `size` rows.
+fn add_products(a: Matrix<'_, f64>, size: usize, into: &mut [f64]) {
+    into.par_chunks_mut(TASK * size).enumerate().for_each(|(task, into)| {
+        let first = task * TASK;
+        add_product(a.rows(first..size.min(first + TASK)), a.turned(), into);
     });
 }

@@ -1,6 +1,8 @@
 //! Tests of tamis-kcenter.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[cfg(feature = "tch")]
+mod device;
 mod facility;
 mod input;
 mod invariance;
