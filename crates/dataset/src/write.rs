@@ -135,8 +135,10 @@ struct WholeFile {
 
 impl WholeFile {
     fn create(path: PathBuf) -> Result<Self, DatasetError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        // Always the same name: what a killed process left is written over by the next.
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".tmp");
         let temporary = path.with_file_name(name);
         let file = File::create(&temporary).map_err(error::io("create", &temporary))?;
         Ok(WholeFile { path, temporary, writer: BufWriter::new(file), finished: false })

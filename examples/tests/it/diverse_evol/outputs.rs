@@ -162,8 +162,9 @@ fn files() {
     for round in 0..=3 {
         let set = scores.iter().zip(&rows);
         let set = set.filter(|(line, _)| line["round"].as_u64().is_some_and(|one| one <= round));
-        let found = lines(&run.out.join(format!("round-0{round}/train.jsonl")));
-        assert_eq!(found, set.map(|(_, row)| row.clone()).collect::<Vec<_>>());
+        let found = run.text(&format!("round-0{round}/train.jsonl"));
+        let set: Vec<&str> = set.map(|(_, row)| row.as_str()).collect();
+        assert_eq!(found.lines().collect::<Vec<_>>(), set);
     }
     assert!(run.printed.contains("held-out loss: "), "{}", run.printed);
     // Once more: the same, and nothing is done again.

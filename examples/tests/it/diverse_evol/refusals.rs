@@ -46,8 +46,11 @@ fn another_run_in_the_same_folder_is_refused_and_more_rounds_go_on() {
     let rows = pools::pairs();
     let other = pools::write(folder.path(), "other.jsonl", &rows[1..41]);
     evol().with("pool", other.display()).refuse(&["`pool.blake3` is"]);
-    let gpt2 = crate::program::model().with_file_name("gpt2");
-    evol().with("model", gpt2.display()).refuse(&["`model` is"]);
+    let changed = folder.path().join("changed");
+    crate::program::copy_folder(&crate::program::model(), &changed);
+    let config = fs::read_to_string(changed.join("config.json")).unwrap();
+    fs::write(changed.join("config.json"), config.replacen('{', "{\"note\": 1,", 1)).unwrap();
+    evol().with("model", changed.display()).refuse(&["`model` is"]);
     assert_eq!(evol().succeed().result(), result);
 
     let grown = evol().with("rounds", 3).succeed();

@@ -277,7 +277,7 @@ fn directions_or_distances() {
     assert!(turned.scores().iter().all(|line| (0.0..=2.0).contains(&number(&line["nearest"]))));
     let radii: Vec<f64> =
         straight.scores().iter().filter_map(|line| line["radius"].as_f64()).collect();
-    assert!(radii.len() == 39 && radii[0] > 2.0, "{radii:?}");
+    assert!(radii.len() == 39 && radii.iter().any(|&radius| radius > 2.0), "{radii:?}");
 
     let facility = |similarity: &str| {
         let select = Select::new(folder.path(), "out").with(&["--strategy=facility-location"]);
