@@ -28,7 +28,8 @@ fn transformers_gives_the_same_means() {
     let samples: Vec<_> = rows.map(|(n, [asked, answer])| sample(n, asked, answer)).collect();
     assert_eq!(published.models.len(), 2);
     for (name, expected) in published.models {
-        for (kind, tolerance) in [(DType::F64, 1e-7), (DType::F32, 1e-5)] {
+        // Means are stored in f32, and the other library turns positions into angles in f32.
+        for (kind, tolerance) in [(DType::F64, 1e-6), (DType::F32, 1e-5)] {
             let (model, encoder) = (model(&name, kind), encoder(&name));
             for pool in [Pool::All, Pool::Targets] {
                 let found = embed(model.as_ref(), &encoder, &params(pool, 100), &samples);
