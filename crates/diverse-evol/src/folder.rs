@@ -56,11 +56,11 @@ impl Folder {
 /// # Errors
 /// A folder or file that cannot be read.
 pub fn hash_folder(dir: impl AsRef<Path>) -> Result<String, EvolError> {
-    let mut list = String::new();
-    for path in files(dir.as_ref())? {
+    let line = |path: PathBuf| -> Result<String, EvolError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        list.push_str(&format!("{}  {name}\n", hash_file(&path)?));
-    }
+        Ok(format!("{}  {name}\n", hash_file(&path)?))
+    };
+    let list: String = files(dir.as_ref())?.into_iter().map(line).collect::<Result<_, _>>()?;
     Ok(hash_bytes(list.as_bytes()))
 }
 

@@ -225,7 +225,9 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
     /// A fresh model on the training set of a round.
     fn train(&mut self, round: usize) -> Result<(), EvolError> {
         let (unfinished, model) = (self.folder.unfinished(round), self.folder.model(round));
-        if !self.journal.trained.contains_key(&round) {
+        if self.journal.trained.contains_key(&round) {
+            self.observer.done_before(round, Stage::Train);
+        } else {
             let mut records = self.journal.chosen(round);
             records.sort_unstable();
             let work = self.folder.work(round);
@@ -238,32 +240,18 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             let count = records.len();
             let metrics =
                 trained.map_err(|reason| EvolError::Training { round, records: count, reason })?;
-            let hash = self.hash_of_new(round, &unfinished)?;
+            let hash = hash_of_new(round, &unfinished)?;
             remove(&model)?;
             // The journal first: what it knows is never trained again.
             self.journal.add_trained(round, Trained { model: hash, metrics })?;
             self.times.add(round, Stage::Train, begun.elapsed().as_secs_f64())?;
             self.sure = Some(round);
-        } else {
-            self.observer.done_before(round, Stage::Train);
         }
         // Also where an interruption came between the journal and this.
         if unfinished.is_dir() && !model.exists() {
             fs::rename(&unfinished, &model).map_err(EvolError::io("rename to", &model))?;
         }
         Ok(())
-    }
-
-    fn hash_of_new(&self, round: usize, folder: &Path) -> Result<String, EvolError> {
-        let missing = |problem| EvolError::NoModel { round, folder: folder.to_owned(), problem };
-        if !folder.is_dir() {
-            return Err(missing("is not there"));
-        }
-        if files(folder)?.is_empty() {
-            return Err(missing("has no file in it"));
-        }
-        flush(folder)?;
-        hash_folder(folder)
     }
 
     fn measure(&mut self, round: usize) -> Result<(), EvolError> {
@@ -369,6 +357,19 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         let rounds = rounds.map(round).collect();
         Evolution { strategy: self.evol.params.strategy, rounds }
     }
+}
+
+/// Names what training left behind, which has to be there and to stay.
+fn hash_of_new(round: usize, folder: &Path) -> Result<String, EvolError> {
+    let missing = |problem| EvolError::NoModel { round, folder: folder.to_owned(), problem };
+    if !folder.is_dir() {
+        return Err(missing("is not there"));
+    }
+    if files(folder)?.is_empty() {
+        return Err(missing("has no file in it"));
+    }
+    flush(folder)?;
+    hash_folder(folder)
 }
 
 /// The seed of a round: another for each, and for each seed others (the finaliser of `SplitMix64`).

@@ -135,7 +135,8 @@ impl Found<'_> {
         let mut ends = |what: &str, of: fn(&RoundLine) -> Option<f64>| {
             let values: Vec<f64> = rounds.iter().filter_map(of).collect();
             if let (Some(first), Some(last)) = (values.first(), values.last()) {
-                text.push_str(&format!("\n{what}: {first:.4} at first, {last:.4} in the end"));
+                let told = format!("\n{what}: {first:.4} at first, {last:.4} in the end");
+                text.push_str(&told);
             }
         };
         ends("held-out loss", |line| line.held_out_loss);

@@ -94,7 +94,9 @@ pub fn compare(
 /// Whether each row of the embeddings is one of these.
 fn membership(embeddings: &Embeddings, rows: &[usize]) -> Vec<bool> {
     let mut there = vec![false; embeddings.len()];
-    rows.iter().for_each(|&row| there[row] = true);
+    for &row in rows {
+        there[row] = true;
+    }
     there
 }
 

@@ -130,7 +130,7 @@ impl Found<'_> {
                 let [mean, low, high] = [mean, low, high].map(format_number);
                 format!("; at random {mean} ({low} to {high})")
             });
-            text += &format!("\n{}: {}{random}", row.name, format_number(row.choice));
+            text.extend(["\n", row.name, ": ", &format_number(row.choice), &random]);
         }
         text
     }

@@ -116,7 +116,9 @@ impl Found<'_> {
         }
         let there = self.choice.rows();
         let mut out = vec![true; self.embeddings.len()];
-        there.iter().for_each(|&row| out[row] = false);
+        for &row in &there {
+            out[row] = false;
+        }
         let own = compared.nearest.iter().zip(out).filter(|(_, out)| *out).map(|(d, _)| *d);
         section.plot(nearest.series(self.flags.strategy.name(), own));
         let points = |values: Vec<Option<f64>>| {

@@ -37,7 +37,7 @@ impl Fuse {
 pub(crate) struct World {
     root: PathBuf,
     /// Removes `root` in the end, unless it belongs to somebody else.
-    _temporary: Option<TempDir>,
+    temporary_root: Option<TempDir>,
     pub(crate) ids: Vec<SampleId>,
     pub(crate) params: EvolParams,
     pub(crate) trainer: FakeTrainer,
@@ -52,7 +52,7 @@ impl World {
     }
 
     fn owning(mut self, temporary: TempDir) -> Self {
-        self._temporary = Some(temporary);
+        self.temporary_root = Some(temporary);
         self
     }
 
@@ -64,7 +64,7 @@ impl World {
         let fuse = Fuse::default();
         Self {
             root: root.to_owned(),
-            _temporary: None,
+            temporary_root: None,
             ids,
             params: EvolParams { initial: 3, per_round: 2, rounds: 4, ..EvolParams::default() },
             trainer: FakeTrainer { fuse: fuse.clone(), ..FakeTrainer::default() },

@@ -43,8 +43,8 @@ fn every_round_has_its_files() {
         assert_eq!(about["metrics"], json!(round.metrics));
         assert_eq!(about["blake3"], hash_folder(folder.join("model")).unwrap());
         assert_eq!(about["blake3"], json!(round.model));
-        assert_eq!(round.metrics["train_loss"], 1.0 / round.size as f64);
-        assert!(round.seconds.train > 0.0 && round.seconds.total() < 10.0);
+        assert!((round.metrics["train_loss"] - 1.0 / round.size as f64).abs() < 1e-15);
+        assert!(round.seconds.train > 0.0 && round.seconds.total() < 600.0);
     }
     // A round begins as far from the pool as the one before, seen with another model, has left it.
     assert_eq!(grown.rounds[1].radius_before, grown.rounds[1].picks[0].radius);

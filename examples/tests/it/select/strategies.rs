@@ -223,7 +223,7 @@ fn every_strategy_is_repeated_and_keeps_to_the_budget() {
         // All that is left.
         let all = select("d", &["--budget=57"]);
         assert_eq!(all.count("selected"), 57, "{strategy}");
-        assert_eq!(number(&all.run()["results"]["choice"]["coverage_radius"]), 0.0);
+        assert_eq!(all.run()["results"]["choice"]["coverage_radius"], 0.0);
     }
 }
 

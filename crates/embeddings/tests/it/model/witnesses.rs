@@ -55,7 +55,7 @@ fn a_loop_over_positions_gives_the_same_means() {
             let ids: Vec<i64> = tokens.ids.iter().map(|&id| i64::from(id)).collect();
             let ids = Tensor::from_slice(&ids).unsqueeze(0);
             let hidden = tch::no_grad(|| model.hidden(&ids, &mut NoTap).unwrap()).squeeze_dim(0);
-            let mut sum = vec![0.0; 16];
+            let mut sum = [0.0; 16];
             let mut count = 0.0;
             for (place, &target) in tokens.supervised.iter().enumerate() {
                 if pool == Pool::All || target {
