@@ -56,9 +56,12 @@ def facility(job):
     x = rows(job)
     options = {} if job["form"] == "default" else {"optimizer": job["form"]}
     # Compiles what it compiles.
-    FacilityLocationSelection(5, metric="cosine", **options).fit(x[:100])
+    FacilityLocationSelection(5, metric="precomputed", **options).fit(np.eye(100))
     clock = Clock()
-    selector = FacilityLocationSelection(job["picks"], metric="cosine", **options).fit(x)
+    # Its own "cosine" is the square of the cosine, and slower: the matrix of cosines is made here.
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    cosines = np.maximum(x @ x.T, 0).astype(np.float64)
+    selector = FacilityLocationSelection(job["picks"], metric="precomputed", **options).fit(cosines)
     return clock.answer([int(row) for row in selector.ranking])
 
 

@@ -5,6 +5,8 @@
 //! is computed again in f64 from the coordinates. So what is known is always the f64 minimum, although
 //! almost all of the arithmetic is matrix products.
 
+use pulp::Arch;
+
 use crate::Rows;
 use crate::block::Block;
 use crate::points::BLOCK;
@@ -16,6 +18,9 @@ pub(crate) const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Centres per matrix product.
 const COLUMNS: usize = 512;
+
+/// Scores that are looked at together.
+const LANES: usize = 16;
 
 /// So few centres are not worth a product.
 pub(crate) const FEW: usize = 4;
@@ -146,14 +151,19 @@ impl Centers {
                         continue;
                     }
                     let row = (points.given(row, given), points.scale(row));
-                    let scores = || halves.iter().zip(dots).map(|(half, dot)| half - dot);
                     // The likely nearest first, so that hardly another one passes.
-                    let likely = scores().position(|score| score <= lowest).unwrap_or(0);
+                    let likely =
+                        next_below(halves, dots, 0, lowest).map_or(0, |(center, _)| center);
                     *nearest = nearest.min(self.half_square(points, row, first + likely));
-                    for (center, score) in scores().enumerate() {
+                    // Rounded up: no score that may be nearer lies above.
+                    let mut from = 0;
+                    while let Some((center, score)) =
+                        next_below(halves, dots, from, ((*nearest - half + error) as f32).next_up())
+                    {
                         if center != likely && may_be_nearer(score, *nearest) {
                             *nearest = nearest.min(self.half_square(points, row, first + center));
                         }
+                        from = center + 1;
                     }
                 }
             }
@@ -168,9 +178,33 @@ pub(crate) fn product_error(terms: usize) -> f64 {
     if error < 0.5 { error / (1.0 - error) } else { f64::INFINITY }
 }
 
-/// The lowest of ½|c|² − x·c, in lanes for vector instructions.
+/// The first score ½|c|² − x·c from a centre on that is at most so high, and its centre.
+fn next_below(halves: &[f32], dots: &[f32], from: usize, limit: f32) -> Option<(usize, f32)> {
+    Arch::new().dispatch(|| {
+        let scores = halves[from..].chunks(LANES).zip(dots[from..].chunks(LANES));
+        for ((halves, dots), start) in scores.zip((from..).step_by(LANES)) {
+            // All of them first: hardly ever is there one.
+            let above = halves.iter().zip(dots).map(|(half, dot)| half - dot > limit);
+            if above.fold(true, |all, above| all & above) {
+                continue;
+            }
+            let mut scores = halves.iter().zip(dots).map(|(half, dot)| half - dot).zip(start..);
+            return scores
+                .find(|(score, _)| *score <= limit)
+                .map(|(score, center)| (center, score));
+        }
+        None
+    })
+}
+
+/// The lowest of ½|c|² − x·c.
 fn lowest_score(halves: &[f32], dots: &[f32]) -> f32 {
-    const LANES: usize = 16;
+    Arch::new().dispatch(|| lowest(halves, dots))
+}
+
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
+fn lowest(halves: &[f32], dots: &[f32]) -> f32 {
     let lower = |a: f32, b: f32| if a < b { a } else { b };
     let (halves, dots) = (halves.chunks_exact(LANES), dots.chunks_exact(LANES));
     let rest = halves.remainder().iter().zip(dots.remainder()).map(|(half, dot)| half - dot);

@@ -17,7 +17,7 @@ const BATCH: (usize, usize) = (64, 8);
 const PRODUCT: usize = 1 << 24;
 
 /// Entries of all lists together, for each row and at least: beyond, lists of the lowest candidates go.
-const LISTED: (usize, usize) = (16, 1 << 22);
+const LISTED: (usize, usize) = (64, 1 << 24);
 
 /// What is to be largest.
 pub(crate) enum Objective {

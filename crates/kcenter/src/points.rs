@@ -1,5 +1,6 @@
 //! The rows as the algorithms see them: checked, near the origin (Euclidean) or of length one (cosine).
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::{KCenterError, Metric, Rows};
@@ -238,9 +239,15 @@ fn middle<R: Rows + ?Sized>(rows: &R) -> Vec<f32> {
     }
 }
 
-/// Sums terms of two rows of the same width in eight running sums: lets the compiler use vector
-/// instructions, and fixes the order.
+/// Sums terms of two rows of the same width in eight running sums: with the widest vector instructions
+/// of the processor, and always in the same order.
 pub(crate) fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    Arch::new().dispatch(|| lanes(a, b, term))
+}
+
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
+fn lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     const LANES: usize = 8;
     let term = |a: f32, b: f32| term(f64::from(a), f64::from(b));
     let (heads, tails) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
