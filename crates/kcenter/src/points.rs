@@ -245,7 +245,6 @@ pub(crate) fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64)
     Arch::new().dispatch(|| lanes(a, b, term))
 }
 
-#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 fn lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     const LANES: usize = 8;
