@@ -12,8 +12,8 @@
 //! You should see a line for each stage with bars for the long ones, and in `--out`:
 //! `selected.jsonl` (the chosen rows as they came), `scores.jsonl` (when and why each was chosen),
 //! `rounds.jsonl` (size, losses, coverage radius), `run.json`, `report.html`, and a folder for each
-//! round with its training set, model and embeddings. Run the same command again after an interruption and it goes
-//! on where it was.
+//! round with its training set, model and embeddings. Run the same command again after an
+//! interruption and it goes on where it was.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
