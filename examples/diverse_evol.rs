@@ -83,10 +83,10 @@ fn main() -> Result<()> {
     let rounds = flags.out.join("rounds.jsonl");
     write_jsonl(&rounds, found.rounds())?;
     record.add_output(&rounds)?;
-    println!("{}", found.summary());
-    println!("{}", rounds.display());
     let page = |record: &RunRecord| found.page(record);
-    for file in write_outputs(&flags.out, &dataset, &chosen, &found.lines(), record, page)? {
+    let written = write_outputs(&flags.out, &dataset, &chosen, &found.lines(), record, page)?;
+    println!("{}", found.summary());
+    for file in [rounds].iter().chain(&written) {
         println!("{}", file.display());
     }
     Ok(())

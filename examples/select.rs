@@ -74,8 +74,9 @@ fn main() -> Result<()> {
         compared: &compared,
     };
     found.count(&mut record);
+    let written = found.write(record)?;
     println!("{}", found.summary());
-    for file in found.write(record)? {
+    for file in written {
         println!("{}", file.display());
     }
     Ok(())
