@@ -86,26 +86,39 @@ impl Statistics {
         rows: &R,
         chosen: &[usize],
     ) -> Result<SetStatistics, KCenterError> {
+        Ok(self.measure_with_nearest(rows, chosen)?.0)
+    }
+
+    /// As [`measure`](Self::measure), with the distance of every row to the nearest one chosen.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub fn measure_with_nearest<R: Rows + ?Sized>(
+        &self,
+        rows: &R,
+        chosen: &[usize],
+    ) -> Result<(SetStatistics, Vec<f64>), KCenterError> {
         let StatisticsParams { metric, near } = self.params;
         let cosine = nearest_distances(rows, Metric::Cosine, chosen)?;
+        let facility_value = cosine.iter().map(|distance| (1.0 - distance).max(0.0)).sum();
         let distances = match metric {
-            Metric::Cosine => None,
-            Metric::Euclidean => Some(nearest_distances(rows, metric, chosen)?),
+            Metric::Cosine => cosine,
+            Metric::Euclidean => nearest_distances(rows, metric, chosen)?,
         };
-        let distances = distances.as_ref().unwrap_or(&cosine);
         let points = Points::new(rows, Metric::Cosine)?;
         let form = if chosen.len() <= rows.columns() { VendiForm::Primal } else { VendiForm::Dual };
         let duplicates = Duplicates::count(&points, chosen, near);
-        Ok(SetStatistics {
+        let found = SetStatistics {
             rows: rows.len(),
             chosen: chosen.len(),
             metric,
             coverage_radius: distances.iter().copied().fold(0.0, f64::max),
             mean_nearest: distances.iter().sum::<f64>() / rows.len() as f64,
             vendi: vendi_of(&points, chosen, form)?,
-            facility_value: cosine.iter().map(|distance| (1.0 - distance).max(0.0)).sum(),
+            facility_value,
             exact_duplicates: duplicates.exact,
             near_duplicates: duplicates.near,
-        })
+        };
+        Ok((found, distances))
     }
 }

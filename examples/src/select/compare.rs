@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tamis::embeddings::Embeddings;
-use tamis::kcenter::{SetStatistics, Statistics, StatisticsParams, nearest_distances};
+use tamis::kcenter::{SetStatistics, Statistics, StatisticsParams};
 use tamis::metrics::LengthSummary;
 use tamis::report::Ordered;
 
@@ -69,8 +69,7 @@ pub fn compare(
     let measure = Measure { statistics, embeddings, lengths: candidates.lengths() };
 
     let own = choice.rows();
-    let measured = measure.set(flags.strategy.name(), &own)?;
-    let nearest = nearest_distances(embeddings, flags.metric, &own)?;
+    let (measured, nearest) = measure.set(flags.strategy.name(), &own)?;
 
     let left = choice.left(embeddings.len());
     let (mut random, mut nearest_random) = (Vec::new(), None);
@@ -78,11 +77,11 @@ pub fn compare(
         let purpose = format!("comparison {number}");
         let mut rows = choice.initial.clone();
         rows.extend(draw(&left, choice.picks.len(), flags.seed, &purpose));
-        random.push(measure.set(&format!("random {number}"), &rows)?);
+        let (measured, nearest) = measure.set(&format!("random {number}"), &rows)?;
+        random.push(measured);
         if number == 0 {
             let there = membership(embeddings, &rows);
-            let all = nearest_distances(embeddings, flags.metric, &rows)?;
-            let others = all.into_iter().zip(there).filter(|(_, there)| !there);
+            let others = nearest.into_iter().zip(there).filter(|(_, there)| !there);
             nearest_random = Some(others.map(|(distance, _)| distance).collect());
         }
     }
@@ -109,16 +108,15 @@ struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    fn set(&self, name: &str, rows: &[usize]) -> Result<Measured> {
+    /// The figures, and the distance of every row to the nearest one of the set.
+    fn set(&self, name: &str, rows: &[usize]) -> Result<(Measured, Vec<f64>)> {
         let lengths = self.lengths.as_ref().map(|all| {
             let own: Vec<usize> = rows.iter().map(|&row| all[row]).collect();
             LengthSummary::of(&own)
         });
-        Ok(Measured {
-            name: name.to_owned(),
-            set: self.statistics.measure(self.embeddings, rows)?,
-            characters: lengths.transpose()?,
-        })
+        let (set, nearest) = self.statistics.measure_with_nearest(self.embeddings, rows)?;
+        let (name, characters) = (name.to_owned(), lengths.transpose()?);
+        Ok((Measured { name, set, characters }, nearest))
     }
 }
 
