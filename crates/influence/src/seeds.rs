@@ -7,7 +7,7 @@ use tamis_gradients::{
     GradientError, GradientPass, Labels, LayerTrace, Projection, Reducer, gradient_columns,
     gradient_size, trace_batch,
 };
-use tamis_kfac::{Curvature, Factors};
+use tamis_kfac::Curvature;
 use tamis_model::{Batch, LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -60,8 +60,8 @@ impl Seeds {
     }
 
     /// Rows (seeds, width) in f32 for scoring against a two-sidedly projected store, with a
-    /// curvature of the projected gradients ([`Factors::projected`](tamis_kfac::Factors::projected)):
-    /// the seeds are projected first and solved then.
+    /// curvature of the projected gradients ([`Fitted::projected`](tamis_kfac::Fitted::projected), whose
+    /// `layers` are the ones to give): the seeds are projected first and solved then.
     ///
     /// # Errors
     /// No seed, a seed whose gradient is not finite, a projection that is not two-sided, or what
@@ -69,7 +69,7 @@ impl Seeds {
     pub fn solve_projected(
         pass: &GradientPass<'_>,
         samples: &[Encoded],
-        projected: &Factors,
+        projected: &[LayerInfo],
         curvature: &dyn Curvature,
         projection: &Projection,
     ) -> Result<Tensor, InfluenceError> {
@@ -81,7 +81,7 @@ impl Seeds {
             return Err(InfluenceError::NonFiniteSeed { id: skipped.id.to_string() });
         }
         let rows = shard.rows.f_to_kind(Kind::Float)?;
-        for layer in projected.layers() {
+        for layer in projected {
             let sides = projection.two_sided(layer).ok_or_else(|| InfluenceError::Mismatch {
                 what: "projection of the seeds",
                 found: "another form".to_owned(),
