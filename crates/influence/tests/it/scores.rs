@@ -183,7 +183,8 @@ fn seeds_are_solved_among_projected_gradients() {
     let projection = spec.build(&layers, 5, Kind::Double, Device::Cpu).unwrap();
     let projected = factors.projected(&projection).unwrap().unwrap();
     let kfac = Spectral::kfac(&projected, Damping::default(), Kind::Double).unwrap();
-    let found = Seeds::solve_projected(&pass, &chosen, projected.layers(), &kfac, &projection).unwrap();
+    let found =
+        Seeds::solve_projected(&pass, &chosen, projected.layers(), &kfac, &projection).unwrap();
     let plain = pass.rows_of(&chosen, &projection).unwrap().rows;
     for (n, layer) in projected.layers().iter().enumerate() {
         assert_eq!((layer.out_features, layer.in_features), (4, 6));
