@@ -28,7 +28,7 @@ use tamis::gradients::{
     RowType, Samples, Sink, read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
-use tamis::kfac::{Curvature, CurvatureFit, Fitted, Identity, Spectral};
+use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::gdig::{Flags, Found, stored_rows, unit_rows};
@@ -194,8 +194,10 @@ fn fitted(
     let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
     let left_out = fitted.left_out().iter();
     record.notes.extend(left_out.map(|id| format!("{id}: not finite, left out of the curvature")));
-    timer.rows(drawn.len() as u64).resumed(fitted.resumed());
-    record.stages.push(timer.finish());
+    if flags.curvature != CurvatureKind::Identity {
+        timer.rows(drawn.len() as u64).resumed(fitted.resumed());
+        record.stages.push(timer.finish());
+    }
     Ok(fitted)
 }
 
