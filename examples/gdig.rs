@@ -266,7 +266,7 @@ fn scored(
     fields.extend(made_from.clone());
     let of_scores = fields.clone();
     // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
-    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.name());
+    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_name());
     fields.retain(|name, _| name != "seeds" && name != "curvature");
     fields.extend(own.map(|name| ("eigenvectors".to_owned(), name)));
     fields.insert("projection".to_owned(), json!(flags.projection));
