@@ -33,8 +33,8 @@ from torch.utils.data import Dataset, Subset
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-# Batch sizes that are tried, and samples each is tried on at the least.
-SIZES, TRIED = (2, 4, 8, 16, 32, 64), 64
+# Batch sizes that are tried, on how many samples, and how often.
+SIZES, TRIED, TIMES = (4, 8, 16, 32, 64, 128), 128, 2
 # What labels say of a token that is no target.
 IGNORED = -100
 
@@ -158,17 +158,20 @@ def timed(action, *arguments):
 
 
 def fastest(side):
-    """The batch size that takes the least time a sample, of covariances and of scores."""
+    """The batch size that takes the least time, of covariances and of scores."""
     found = {}
-    count = min(len(side.train), max(TRIED, max(SIZES)))
+    count = min(len(side.train), TRIED)
     some = Subset(side.train, range(count))
     stages = {
         "covariances": lambda size: side.fit("covariances", "kfac", size, some),
         "scores": lambda size: side.score("identity", size, some),
     }
     for stage, run in stages.items():
-        run(SIZES[0])
-        tried = {size: timed(run, size)["seconds"] for size in SIZES if size <= count}
+        sizes = [size for size in SIZES if size <= count] or [count]
+        run(sizes[0])
+        # Each in turn, so that a disturbance does not decide.
+        rounds = [{size: timed(run, size)["seconds"] for size in sizes} for _ in range(TIMES)]
+        tried = {size: min(times[size] for times in rounds) for size in sizes}
         print(f"{stage}: " + ", ".join(f"{s}: {t:.2f} s" for s, t in tried.items()), file=sys.stderr)
         found[stage] = min(tried, key=tried.get)
     shutil.rmtree(side.analyzer.output_dir)
