@@ -5,9 +5,9 @@
 `WORK` is a folder which that program has written: `work.json` and `samples.safetensors`. `COMMAND` is one of
 
     batches      try a few batch sizes on some of the samples and answer with the fastest of each stage
-    covariances  fit the two covariances of every layer
+    factors      fit the two covariances of every layer; decompose them
     identity     pairwise scores without curvature
-    kfac         decompose the covariances; pairwise scores
+    kfac         pairwise scores with K-FAC
     ekfac        fit the eigenvalues anew in the eigenbasis; pairwise scores
 
 Results stay where kronfluence puts them, under `WORK/theirs`. One line of JSON goes to standard output: the seconds of
@@ -125,11 +125,11 @@ class Side:
         """Fits one stage of `strategy`."""
         arguments = FactorArguments(strategy=strategy, use_empirical_fisher=True)
         name = {"factors_name": strategy, "factor_args": arguments, "overwrite_output_dir": True}
-        if stage == "eigendecomposition":
+        if stage == "eigenvectors":
             return self.analyzer.perform_eigendecomposition(**name)
         fit = {
             "covariances": self.analyzer.fit_covariance_matrices,
-            "lambdas": self.analyzer.fit_lambda_matrices,
+            "second moments": self.analyzer.fit_lambda_matrices,
         }[stage]
         return fit(dataset=train or self.train, per_device_batch_size=batch, **name)
 
@@ -195,15 +195,14 @@ def main():
         print(json.dumps(fastest(side)), flush=True)
         return
     batches, stages, loaded = side.work["batches"], {}, memory("VmRSS")
-    if command == "covariances":
-        stages["covariances"] = timed(side.fit, "covariances", "kfac", batches["covariances"])
+    if command == "factors":
+        for stage in ("covariances", "eigenvectors"):
+            stages[stage] = timed(side.fit, stage, "kfac", batches["covariances"])
     else:
-        if command == "kfac":
-            stages["eigendecomposition"] = timed(side.fit, "eigendecomposition", "kfac", None)
-        elif command == "ekfac":
+        if command == "ekfac":
             # The same covariances and eigenvectors under another strategy's name.
             shutil.copytree(side.factors("kfac"), side.factors("ekfac"), dirs_exist_ok=True)
-            stages["lambdas"] = timed(side.fit, "lambdas", "ekfac", batches["scores"])
+            stages["second moments"] = timed(side.fit, "second moments", "ekfac", batches["scores"])
         stages["scores"] = timed(side.score, command, batches["scores"])
     print(json.dumps({"stages": stages, "loaded": loaded, "peak": memory("VmHWM")}), flush=True)
 

@@ -2,7 +2,9 @@
 //!
 //! Everything is brought to one unit. Both store covariances as sums with the count of real tokens,
 //! so both are divided by their own count. With the same damping relative to a layer's mean
-//! eigenvalue, K-FAC's scores have the same unit on both sides.
+//! eigenvalue, K-FAC's scores then have the same unit on both sides. EK-FAC's eigenvalues are a mean
+//! over tokens here, as the covariances are, and a mean over sequences there: ours are multiplied by
+//! tokens a sequence, and so are their scores.
 
 use std::fs;
 use std::path::Path;
@@ -10,11 +12,11 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use tamis::gradients::RowStore;
-use tamis::kfac::FactorStore;
+use tamis::kfac::{FactorStore, Factors, MomentStore, Sums};
 use tamis::model::LayerInfo;
 use tch::{Device, Kind, Tensor};
 
-use crate::here::place;
+use crate::here::{fitted, known, scores as place};
 
 /// One kind of result.
 pub(crate) struct Apart {
@@ -52,45 +54,66 @@ impl Theirs {
     }
 }
 
-/// Covariances and their eigenvalues.
-pub(crate) fn factors(folder: &Path, layers: &[LayerInfo]) -> Vec<Apart> {
-    let store = FactorStore::open(place(folder, "covariances")).expect("our covariances");
-    let ours = store.merged(layers, Kind::Float, Device::Cpu).expect("our covariances");
+/// Covariances, their eigenvalues, and the eigenvalues fitted anew if `moments`.
+pub(crate) fn curvature(folder: &Path, layers: &[LayerInfo], moments: bool) -> Vec<Apart> {
+    let (ours, known) = (factors(folder, layers), known(folder));
+    let basis = known.basis();
     let mut found = Vec::new();
     for (side, name) in [("inputs", "activation"), ("output gradients", "gradient")] {
-        let sums = Theirs::open(folder, &format!("factors_kfac/{name}_covariance"));
-        let counts = Theirs::open(folder, &format!("factors_kfac/num_{name}_covariance_processed"));
-        let values = Theirs::open(folder, &format!("factors_kfac/{name}_eigenvalues"));
+        let theirs = |what: &str| Theirs::open(folder, &format!("factors_kfac/{what}"));
+        let sums = theirs(&format!("{name}_covariance"));
+        let counts = theirs(&format!("num_{name}_covariance_processed"));
+        let values = theirs(&format!("{name}_eigenvalues"));
         let mut covariances = Largest::new(format!("covariances of {side}"));
-        let mut eigenvalues = Largest::new(format!("eigenvalues of {side}"));
+        let mut eigenvalues = Largest::new(format!("eigenvalues of these of {side}"));
         for (n, layer) in layers.iter().enumerate() {
-            let sum = ours.layer(n).map(|sums| if name == "gradient" { sums.s } else { sums.a });
-            let mine = sum.expect("a layer of the store").to_kind(Kind::Double) / ours.count();
+            let (sum, own) = (ours.layer(n).expect("a layer"), basis.layer(n).expect("a layer"));
+            let (sum, own) = if name == "gradient" { (sum.s, &own.s) } else { (sum.a, &own.a) };
             let count = counts.tensor(&layer.name).double_value(&[0]);
             assert!(
                 (count - ours.count()).abs() < 0.5,
                 "{count} tokens there, not {}",
                 ours.count()
             );
-            covariances.add(&layer.name, &mine, &(sums.tensor(&layer.name) / count));
-            let symmetric = (&mine + mine.transpose(0, 1)) / 2.0;
-            let (spectrum, _) = symmetric.linalg_eigh("L");
-            eigenvalues.add(&layer.name, &spectrum, &values.tensor(&layer.name));
+            let mean = sum.to_kind(Kind::Double) / ours.count();
+            covariances.add(&layer.name, &mean, &(sums.tensor(&layer.name) / count));
+            eigenvalues.add(&layer.name, &own.values, &values.tensor(&layer.name));
         }
         found.extend([covariances.0, eigenvalues.0]);
+    }
+    if moments {
+        let store = MomentStore::open(fitted(folder).join("moments")).expect("our moments");
+        let ours = store.merged(layers, Device::Cpu).expect("our moments").expect("our moments");
+        let sums = Theirs::open(folder, "factors_ekfac/lambda_matrix");
+        let counts = Theirs::open(folder, "factors_ekfac/num_lambda_processed");
+        let mut eigenvalues = Largest::new("eigenvalues of EK-FAC".to_owned());
+        for (n, layer) in layers.iter().enumerate() {
+            let samples = counts.tensor(&layer.name).double_value(&[0]);
+            let mean = ours.mean(n).expect("a layer") * (ours.count() / samples);
+            eigenvalues.add(&layer.name, &mean, &(sums.tensor(&layer.name) / samples));
+        }
+        found.push(eigenvalues.0);
     }
     found
 }
 
-/// Scores of every query with a strategy.
-pub(crate) fn scores(folder: &Path, strategy: &str) -> Apart {
-    let store = RowStore::open(place(folder, strategy)).expect("our scores");
+fn factors(folder: &Path, layers: &[LayerInfo]) -> Factors {
+    let store = FactorStore::open(fitted(folder).join("factors")).expect("our covariances");
+    store.merged(layers, Device::Cpu).expect("our covariances").expect("our covariances")
+}
+
+/// Scores of every query.
+pub(crate) fn scores(folder: &Path, curvature: &str, layers: &[LayerInfo]) -> Apart {
+    let store = RowStore::open(place(folder, curvature)).expect("our scores");
     let rows: Vec<Tensor> = store.shards().map(|shard| shard.expect("a shard").rows).collect();
     let ours = Tensor::cat(&rows, 0).to_kind(Kind::Double);
-    let theirs = Theirs::open(folder, &format!("scores_{strategy}/pairwise_scores"));
-    let theirs = theirs.tensor("all_modules").transpose(0, 1);
+    let theirs = Theirs::open(folder, &format!("scores_{curvature}/pairwise_scores"));
+    let mut theirs = theirs.tensor("all_modules").transpose(0, 1);
     assert_eq!(ours.size(), theirs.size(), "scores of (training samples, queries)");
-    let mut largest = Largest::new(format!("scores, {strategy}"));
+    if curvature == "ekfac" {
+        theirs *= factors(folder, layers).count() / theirs.size()[0] as f64;
+    }
+    let mut largest = Largest::new(format!("scores, {curvature}"));
     for query in 0..ours.size()[1] {
         let (mine, their) = (ours.select(1, query), theirs.select(1, query));
         largest.add(&format!("query {query}"), &mine, &their);

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tamis::artifact::NoProgress;
+use serde_json::Map;
+use tamis::artifact::{NoProgress, Progress};
 use tamis::gradients::{GradientPass, Labels, PassParams, Reduction, RowStore, RowType, Sink};
 use tamis::influence::Seeds;
-use tamis::kfac::{Curvature, Damping, FactorFit, FactorStore, FitParams, Identity, Kfac};
+use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, LoadOptions, load};
 
 use crate::work::{Samples, Work};
 
 /// Time a stage took.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Spent {
     /// On the clock.
     pub seconds: f64,
@@ -34,9 +35,14 @@ pub(crate) struct Answer {
     pub peak: u64,
 }
 
-/// Where our results of `what` lie.
-pub(crate) fn place(folder: &Path, what: &str) -> PathBuf {
-    folder.join("ours").join(what)
+/// Where our curvature lies.
+pub(crate) fn fitted(folder: &Path) -> PathBuf {
+    folder.join("ours").join("curvature")
+}
+
+/// Where our scores with a curvature lie.
+pub(crate) fn scores(folder: &Path, curvature: &str) -> PathBuf {
+    folder.join("ours").join(format!("scores-{curvature}"))
 }
 
 /// The model and those of its layers that the work names.
@@ -54,24 +60,33 @@ pub(crate) fn run(folder: &Path, command: &str) -> Answer {
     let (model, layers) = model_of(&Work::read(folder));
     let side = Side { folder, model: &*model, layers: &layers, samples: &samples };
     let loaded = memory("VmRSS");
-    let mut stages = BTreeMap::new();
-    let mut timed = |stage: &str, work: &mut dyn FnMut()| {
-        let (begun, used) = (Instant::now(), processor_seconds());
-        work();
-        let seconds = begun.elapsed().as_secs_f64();
-        stages.insert(stage.to_owned(), Spent { seconds, processor: processor_seconds() - used });
-    };
-    let mut curvature: Box<dyn Curvature> = Box::new(Identity);
-    match command {
-        "covariances" => timed("covariances", &mut || side.fit()),
-        "identity" => {}
-        "kfac" => timed("eigendecomposition", &mut || curvature = side.kfac()),
+    let (first, kind) = match command {
+        "factors" => ("covariances", CurvatureKind::Kfac),
+        "identity" => ("scores", CurvatureKind::Identity),
+        "kfac" => ("scores", CurvatureKind::Kfac),
+        "ekfac" => ("second moments", CurvatureKind::Ekfac),
         other => panic!("{other}: no such command"),
+    };
+    if command == "factors" {
+        remove(&fitted(folder));
+    } else if command == "ekfac" {
+        remove(&fitted(folder).join("moments"));
     }
-    if command != "covariances" {
-        timed("scores", &mut || side.score(command, &*curvature));
+    let mut clock = Clock::new(first);
+    let fitted = side.fit(kind, &mut clock);
+    if command != "factors" {
+        clock.turn("scores");
+        let curvature = fitted.curvature(Damping::Relative(0.1)).expect("a curvature");
+        side.score(command, &*curvature);
     }
-    Answer { stages, loaded, peak: memory("VmHWM") }
+    Answer { stages: clock.stop(), loaded, peak: memory("VmHWM") }
+}
+
+/// The covariances and eigenvectors that `factors` has left.
+pub(crate) fn known(folder: &Path) -> Fitted {
+    let (samples, (model, layers)) = (Samples::read(folder), model_of(&Work::read(folder)));
+    let side = Side { folder, model: &*model, layers: &layers, samples: &samples };
+    side.fit(CurvatureKind::Kfac, &mut Clock::new("reading"))
 }
 
 /// A loaded model and its work.
@@ -83,31 +98,21 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
-    /// The settings under which both sides' factors are the same.
-    fn params() -> FitParams {
-        FitParams { labels: Labels::Data, ..FitParams::default() }
-    }
-
-    fn fit(&self) {
-        let fit = FactorFit { model: self.model, layers: self.layers, params: Self::params() };
-        let place = fresh(self.folder, "covariances");
-        let mut store =
-            FactorStore::create_or_resume(place, fit.manifest_fields()).expect("a store");
-        fit.run(&self.samples.train, &mut store, &mut NoProgress).expect("covariances");
-    }
-
-    fn kfac(&self) -> Box<dyn Curvature> {
-        let store = FactorStore::open(place(self.folder, "covariances")).expect("covariances");
-        let shape = self.model.shape();
-        let factors = store.merged(self.layers, shape.kind, shape.device).expect("covariances");
-        Box::new(Kfac::new(&factors, Damping::Relative(0.1), shape.kind).expect("eigenvectors"))
+    /// Under settings with which both sides' curvature is the same. What an earlier command has fitted
+    /// is read.
+    fn fit(&self, kind: CurvatureKind, clock: &mut Clock) -> Fitted {
+        let params = FitParams { labels: Labels::Data, ..FitParams::default() };
+        let (model, layers) = (self.model, self.layers);
+        let fit = CurvatureFit { model, layers, params, layers_at_once: None };
+        fit.run(kind, &self.samples.train, &fitted(self.folder), &Map::new(), clock).expect("a fit")
     }
 
     fn score(&self, name: &str, curvature: &dyn Curvature) {
         let params = PassParams { reduction: Reduction::Sum, ..PassParams::default() };
         let pass = GradientPass { model: self.model, layers: self.layers, params };
         let seeds = Seeds::new(&pass, &self.samples.queries, curvature).expect("queries");
-        let place = fresh(self.folder, name);
+        let place = scores(self.folder, name);
+        remove(&place);
         let mut store =
             RowStore::create_or_resume(place, "scores", pass.manifest_fields(), RowType::F32)
                 .expect("a store");
@@ -116,13 +121,52 @@ impl Side<'_> {
     }
 }
 
-/// The folder of `what`, not there yet.
-fn fresh(folder: &Path, what: &str) -> PathBuf {
-    let place = place(folder, what);
-    if place.exists() {
-        fs::remove_dir_all(&place).expect("removing an earlier round's results");
+/// Time by stage. As a [`Progress`] it turns to every stage with something left to do, so that reading
+/// what an earlier command left belongs to the stage that wants it.
+struct Clock {
+    stages: BTreeMap<String, Spent>,
+    stage: String,
+    begun: Instant,
+    used: f64,
+}
+
+impl Clock {
+    fn new(stage: &str) -> Self {
+        let stages = BTreeMap::new();
+        Self { stages, stage: stage.to_owned(), begun: Instant::now(), used: processor_seconds() }
     }
-    place
+
+    fn turn(&mut self, stage: &str) {
+        let next = Self::new(stage);
+        let seconds = (next.begun - self.begun).as_secs_f64();
+        let (stage, begun) = (std::mem::replace(&mut self.stage, next.stage), next.begun);
+        let spent = self.stages.entry(stage).or_default();
+        spent.seconds += seconds;
+        spent.processor += next.used - self.used;
+        (self.begun, self.used) = (begun, next.used);
+    }
+
+    fn stop(mut self) -> BTreeMap<String, Spent> {
+        self.turn("");
+        self.stages
+    }
+}
+
+impl Progress for Clock {
+    fn start(&mut self, stage: &str, total: u64, done: u64) {
+        if done < total {
+            self.turn(stage);
+        }
+    }
+
+    fn advance(&mut self, _by: u64) {}
+}
+
+/// Removes the results of an earlier round.
+fn remove(place: &Path) {
+    if place.exists() {
+        fs::remove_dir_all(place).expect("removing an earlier round's results");
+    }
 }
 
 /// Bytes that `/proc/self/status` gives for this program alone.

@@ -29,7 +29,7 @@ use crate::here::Answer;
 use crate::work::{Batches, Samples, Sizes, Work};
 
 /// Commands of both sides in the order they need each other's results.
-const COMMANDS: [&str; 3] = ["covariances", "identity", "kfac"];
+const COMMANDS: [&str; 4] = ["factors", "identity", "kfac", "ekfac"];
 
 /// Curvature and pairwise influence beside kronfluence
 #[derive(Parser)]
@@ -68,7 +68,7 @@ struct Run {
     /// Threads of either side
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Which of the commands `covariances`, `identity`, `kfac` are run
+    /// Which of the commands `factors`, `identity`, `kfac`, `ekfac` are run
     #[arg(long, value_delimiter = ',', default_values_t = COMMANDS.map(str::to_owned))]
     commands: Vec<String>,
     /// A folder to work in, kept; with results of earlier commands if they are left out here
@@ -177,16 +177,12 @@ impl Run {
         let (_, layers) = here::model_of(&Work::read(folder));
         println!("\n| compared | largest relative error | of |\n| --- | ---: | --- |");
         let mut found = Vec::new();
-        for command in &self.commands {
-            match command.as_str() {
-                "covariances" => {}
-                "kfac" => {
-                    found.extend(compare::factors(folder, &layers));
-                    found.push(compare::scores(folder, "kfac"));
-                }
-                other => found.push(compare::scores(folder, other)),
-            }
+        let did = |command: &str| self.commands.iter().any(|c| c == command);
+        if did("factors") || did("ekfac") {
+            found.extend(compare::curvature(folder, &layers, did("ekfac")));
         }
+        let scored = self.commands.iter().filter(|c| *c != "factors");
+        found.extend(scored.map(|command| compare::scores(folder, command, &layers)));
         for apart in found {
             println!("| {} | {:.1e} | {} |", apart.what, apart.error, apart.at);
         }
