@@ -20,6 +20,7 @@ import logging
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -54,11 +55,12 @@ class Samples(Dataset):
         return self.ids[n], self.ids[n].masked_fill(~self.supervised[n], IGNORED)
 
 
-def padded(rows):
-    """A batch, padded on the right to the longest of its rows."""
+def padded(rows, least=0):
+    """A batch, padded on the right to the longest of its rows, or to `least` tokens if that is more."""
 
     def pad(sequences, value):
-        return torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=value)
+        batch = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=value)
+        return F.pad(batch, (0, max(0, least - batch.shape[1])), value=value)
 
     ids, labels = zip(*rows)
     return {
@@ -116,7 +118,9 @@ class Side:
             disable_model_save=True,
             output_dir=str(folder),
         )
-        self.analyzer.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=padded))
+        longest = max(len(ids) for part in (self.train, self.queries) for ids in part.ids)
+        least = longest if self.work["padding"] == "longest" else 0
+        self.analyzer.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=partial(padded, least=least)))
 
     def factors(self, strategy):
         return self.analyzer.factors_output_dir(factors_name=strategy)

@@ -35,7 +35,7 @@ const COMMANDS: [&str; 4] = ["factors", "identity", "kfac", "ekfac"];
 #[derive(Parser)]
 enum Task {
     /// Measures and compares
-    Run(Run),
+    Run(Box<Run>),
     /// Our side of one command, answering as the Python side does
     Here { folder: PathBuf, command: String, threads: usize },
 }
@@ -57,8 +57,11 @@ struct Run {
     #[arg(long)]
     layers: Option<LayerPattern>,
     /// Whether kronfluence's loss reads `all` logits, as in its examples, or those at `targets`
-    #[arg(long, default_value = "all")]
+    #[arg(long, default_value = "all", value_parser = ["all", "targets"])]
     logits: String,
+    /// Whether kronfluence's batches are padded to the longest of the `batch` or to the `longest` sample
+    #[arg(long, default_value = "batch", value_parser = ["batch", "longest"])]
+    padding: String,
     /// kronfluence's samples a batch, for covariances and for scores; tried out if left out
     #[arg(long, num_args = 2)]
     batches: Option<Vec<usize>>,
@@ -143,6 +146,7 @@ impl Run {
             model: std::fs::canonicalize(model).expect("the model folder"),
             layers: layers.into_iter().map(|layer| layer.name).collect(),
             logits: self.logits.clone(),
+            padding: self.padding.clone(),
             batches: given.clone().unwrap_or(Batches { covariances: 1, scores: 1 }),
         };
         work.write(folder);
@@ -150,7 +154,10 @@ impl Run {
             work.batches = ask(&mut self.theirs(folder, "batches"));
             work.write(folder);
         }
-        println!("{}, kronfluence with {} logits\n", work.batches, self.logits);
+        println!(
+            "{}, {} logits, padded to the longest: {}\n",
+            work.batches, self.logits, self.padding
+        );
     }
 
     fn ours(&self, folder: &Path, command: &str) -> Command {

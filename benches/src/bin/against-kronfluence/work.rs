@@ -21,6 +21,8 @@ pub(crate) struct Work {
     pub layers: Vec<String>,
     /// What kronfluence's loss reads: `all` logits, or those at `targets`.
     pub logits: String,
+    /// What kronfluence's batches are padded to: the longest of the `batch` or the `longest` sample.
+    pub padding: String,
     /// kronfluence's samples a batch.
     pub batches: Batches,
 }
