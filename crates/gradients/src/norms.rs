@@ -28,7 +28,9 @@ impl SquaredNorms {
     /// # Errors
     /// What LibTorch reports.
     pub fn add(&mut self, trace: &LayerTrace) -> Result<(), GradientError> {
-        let squared = if let Some(formed) = trace.formed_already() {
+        let squared = if let Some(known) = trace.squared_norms() {
+            known.shallow_clone()
+        } else if let Some(formed) = trace.formed_already() {
             sum_of_squares(formed)?
         } else if gram_is_cheaper(trace) {
             // Products of half-precision numbers leave their range.
@@ -83,9 +85,9 @@ fn wide(kind: Kind) -> Kind {
 
 fn sum_of_squares(formed: &Tensor) -> Result<Tensor, GradientError> {
     // A batched product of every row with itself looks leaner, and is eight times slower.
-    let flat = formed.f_flatten(1, -1)?;
-    let kind = wide(flat.kind());
-    Ok(flat.f_to_kind(kind)?.f_square()?.f_sum_dim_intlist([1i64].as_slice(), false, kind)?)
+    let (dims, kind) = ([1i64, 2], wide(formed.kind()));
+    let norms = formed.f_norm_scalaropt_dim_dtype(2, dims.as_slice(), false, kind)?;
+    Ok(norms.f_square()?)
 }
 
 fn gram_is_cheaper(trace: &LayerTrace) -> bool {

@@ -8,9 +8,12 @@ use std::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
 use tamis_model::{Batch, CausalLm, LayerInfo, NoTap, Reduction};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::{Capture, GradientError, labels};
+
+/// Numbers of a block of gradients: few enough to be met again in the cache.
+const BLOCK: i64 = 1 << 20;
 
 /// Which labels the loss is taken against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,13 +35,14 @@ pub struct LayerTrace {
     x: Tensor,
     g: Tensor,
     formed: OnceCell<Tensor>,
+    squared_norms: OnceCell<Tensor>,
 }
 
 impl LayerTrace {
     /// A trace from its parts: `x` (batch, time, in), `g` (batch, time, out), both zero or finite at
     /// padded places and `g` zero there.
     pub fn new(info: LayerInfo, x: Tensor, g: Tensor) -> Self {
-        Self { info, x, g, formed: OnceCell::new() }
+        Self { info, x, g, formed: OnceCell::new(), squared_norms: OnceCell::new() }
     }
 
     /// The layer.
@@ -68,12 +72,16 @@ impl LayerTrace {
     /// # Errors
     /// What LibTorch reports.
     pub fn augmented(&self) -> Result<Tensor, GradientError> {
+        Ok(self.augmented_inputs()?)
+    }
+
+    fn augmented_inputs(&self) -> Result<Tensor, TchError> {
         if !self.info.bias {
             return Ok(self.x.shallow_clone());
         }
         let (batch, time) = self.extent();
         let ones = Tensor::f_ones([batch, time, 1], (self.x.kind(), self.x.device()))?;
-        Ok(Tensor::f_cat(&[&self.x, &ones], -1)?)
+        Tensor::f_cat(&[&self.x, &ones], -1)
     }
 
     /// The per-sample gradients themselves, (batch, out, in (+1)): formed once, then shared.
@@ -86,6 +94,42 @@ impl LayerTrace {
         }
         let formed = self.g.f_transpose(1, 2)?.f_bmm(&self.augmented()?)?;
         Ok(self.formed.get_or_init(|| formed))
+    }
+
+    /// Forms the per-sample gradients a block of rows at a time, small enough to stay in the cache, and
+    /// hands each block, (batch, rows, in (+1)), to `take` with the number of its first row. What looks at
+    /// every entry once needs no more, and a batch's whole gradients are never in memory. The squared
+    /// norms come with it, for [`SquaredNorms`](crate::SquaredNorms).
+    ///
+    /// # Errors
+    /// What `take` or LibTorch reports.
+    pub fn each_block<E: From<TchError>>(
+        &self,
+        mut take: impl FnMut(i64, &Tensor) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let ((batch, _), out) = (self.extent(), self.info.out_features);
+        let height = (BLOCK / (batch * gradient_columns(&self.info)).max(1)).clamp(1, out);
+        let x = if self.is_formed() { None } else { Some(self.augmented_inputs()?) };
+        let wide = if self.g.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let mut squares = Tensor::f_zeros([batch], (wide, self.g.device()))?;
+        for first in (0..out).step_by(height as usize) {
+            let rows = height.min(out - first);
+            let block = match (&x, self.formed.get()) {
+                (Some(x), None) => self.g.f_narrow(2, first, rows)?.f_transpose(1, 2)?.f_bmm(x)?,
+                (_, Some(formed)) => formed.f_narrow(1, first, rows)?,
+                (None, None) => break,
+            };
+            take(first, &block)?;
+            let norms = block.f_norm_scalaropt_dim_dtype(2, [1i64, 2].as_slice(), false, wide)?;
+            let _ = squares.f_add_(&norms.f_square()?)?;
+        }
+        let _ = self.squared_norms.set(squares);
+        Ok(())
+    }
+
+    /// Squared norms of the gradients, (batch,), if [`each_block`](Self::each_block) has taken them.
+    pub(crate) fn squared_norms(&self) -> Option<&Tensor> {
+        self.squared_norms.get()
     }
 
     /// Whether something has formed the per-sample gradients already.

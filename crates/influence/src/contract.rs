@@ -48,8 +48,15 @@ pub(crate) fn scores(
 ) -> Result<Tensor, InfluenceError> {
     let seeds = solved.size()[0];
     if how.forms(trace, seeds as usize) {
-        let formed = trace.formed()?.f_flatten(1, -1)?.f_to_kind(solved.kind())?;
-        return Ok(formed.f_matmul(&solved.f_flatten(1, -1)?.f_transpose(0, 1)?)?);
+        let size = [trace.extent().0, seeds];
+        let mut sum = Tensor::f_zeros(size, (solved.kind(), solved.device()))?;
+        trace.each_block(|first, block| -> Result<(), InfluenceError> {
+            let own = solved.f_narrow(1, first, block.size()[1])?.f_flatten(1, -1)?;
+            let block = block.f_flatten(1, -1)?.f_to_kind(solved.kind())?;
+            let _ = sum.f_addmm_(&block, &own.f_transpose(0, 1)?)?;
+            Ok(())
+        })?;
+        return Ok(sum);
     }
     let kind = solved.kind();
     Ok(by_token(trace, solved)?.f_sum_dim_intlist([1i64].as_slice(), false, kind)?)

@@ -10,7 +10,7 @@ use crate::sums::{Header, Stored, Sums, refuse_other_layers};
 use crate::{KfacError, Tokens};
 
 /// Widths from here on are multiplied out in blocks; below, one product is as fast.
-const SPLIT: i64 = 512;
+const SPLIT: i64 = 256;
 
 /// Sums of outer products of one layer.
 #[derive(Debug)]
@@ -236,8 +236,8 @@ impl Sums for Factors {
     }
 }
 
-/// Adds `rowsᵀ rows` to `sum`. The result is symmetric, so of a large one only three quarters are
-/// multiplied out: both blocks on the diagonal and one beside them.
+/// Adds `rowsᵀ rows` to `sum`. The result is symmetric: of a wide one both blocks on the diagonal, and
+/// within them the same again, and one block beside them are multiplied out, down to five eighths of it.
 fn add_gram(sum: &mut Tensor, rows: &Tensor) -> Result<(), KfacError> {
     let n = rows.size()[1];
     if n < SPLIT {
@@ -246,15 +246,11 @@ fn add_gram(sum: &mut Tensor, rows: &Tensor) -> Result<(), KfacError> {
     }
     let half = n / 2;
     let (left, right) = (rows.f_narrow(1, 0, half)?, rows.f_narrow(1, half, n - half)?);
-    let block = |row: i64, height: i64, column: i64, width: i64| {
-        sum.f_narrow(0, row, height)?.f_narrow(1, column, width)
-    };
-    let (mut first, mut last) = (block(0, half, 0, half)?, block(half, n - half, half, n - half)?);
-    let (mut upper, mut lower) = (block(0, half, half, n - half)?, block(half, n - half, 0, half)?);
-    let _ = first.f_addmm_(&left.f_transpose(0, 1)?, &left)?;
-    let _ = last.f_addmm_(&right.f_transpose(0, 1)?, &right)?;
+    let (top, bottom) = (sum.f_narrow(0, 0, half)?, sum.f_narrow(0, half, n - half)?);
+    add_gram(&mut top.f_narrow(1, 0, half)?, &left)?;
+    add_gram(&mut bottom.f_narrow(1, half, n - half)?, &right)?;
     let product = left.f_transpose(0, 1)?.f_matmul(&right)?;
-    let _ = upper.f_add_(&product)?;
-    let _ = lower.f_add_(&product.f_transpose(0, 1)?)?;
+    let _ = top.f_narrow(1, half, n - half)?.f_add_(&product)?;
+    let _ = bottom.f_narrow(1, 0, half)?.f_add_(&product.f_transpose(0, 1)?)?;
     Ok(())
 }

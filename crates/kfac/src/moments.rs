@@ -14,8 +14,8 @@ use crate::eigen::wide;
 use crate::sums::{Header, Stored, Sums, refuse_other_layers};
 use crate::{Eigenbasis, KfacError, Tokens};
 
-/// Gradients formed at a time: enough for one product a sample, few enough to be squared in the cache.
-const FORMED_AT_ONCE: i64 = 8 << 20;
+/// Numbers of the gradients that are formed at a time: few enough to be squared in the cache.
+const FORMED_AT_ONCE: i64 = 1 << 20;
 
 /// Sums of squared gradients of the chosen layers over `count` draws.
 #[derive(Debug)]
