@@ -117,6 +117,20 @@ impl Seeds {
         Ok(rows)
     }
 
+    /// Seeds solved elsewhere: for each layer its (seeds, out, in (+1)), rows in the order of `ids`.
+    pub(crate) fn from_solved(
+        ids: Vec<SampleId>,
+        layers: Vec<LayerInfo>,
+        solved: HashMap<LayerId, Tensor>,
+    ) -> Self {
+        Self { ids, layers, solved }
+    }
+
+    /// The layers, in the order chosen.
+    pub fn layers(&self) -> &[LayerInfo] {
+        &self.layers
+    }
+
     /// Ids of the seeds, in the order of the score columns.
     pub fn ids(&self) -> &[SampleId] {
         &self.ids

@@ -1,0 +1,309 @@
+//! Refinement of solved seeds by preconditioned conjugate gradients.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use tamis_artifact::Progress;
+use tamis_dataset::{Encoded, SampleId};
+use tamis_gradients::GradientPass;
+use tamis_kfac::{Curvature, Identity};
+use tamis_model::LayerInfo;
+use tch::{Kind, Tensor};
+
+use crate::{GaussNewton, InfluenceError, Seeds};
+
+/// How many steps are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConjugateGradient {
+    /// Steps of a seed, at most. Without one the preconditioner's own answer is left as it is.
+    pub steps: usize,
+    /// A seed is done when its residual is at most this share of its gradient's norm. Below the
+    /// rounding of the format there is nothing to gain, and a seed is done there in any case.
+    pub tolerance: f64,
+}
+
+impl Default for ConjugateGradient {
+    fn default() -> Self {
+        Self { steps: 10, tolerance: 1e-3 }
+    }
+}
+
+impl ConjugateGradient {
+    /// Refuses a tolerance that is negative or not finite.
+    ///
+    /// # Errors
+    /// The tolerance.
+    pub fn check(self) -> Result<Self, InfluenceError> {
+        not_negative("tolerance", self.tolerance)?;
+        Ok(self)
+    }
+}
+
+/// How far each seed is from solving its system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residuals {
+    /// Ids of the seeds.
+    pub ids: Vec<SampleId>,
+    /// For each seed `‖∇L − (H + D) z‖ / ‖∇L‖`: of the preconditioner's solution first, then after
+    /// every step, as the recurrence of the method has it.
+    pub relative: Vec<Vec<f64>>,
+}
+
+/// Solves `(H + D) z = ∇L(seed)` where a [`Curvature`] only approximates it: `H` is the Gauss–Newton
+/// matrix itself, over all layers together, and `D` adds the damping of a layer to its diagonal.
+///
+/// Preconditioned conjugate gradients (Saad, *Iterative Methods for Sparse Linear Systems*,
+/// algorithm 9.1), started at the preconditioner's solution. All seeds advance together, each with
+/// its own coefficients, so that one graph of a batch serves them all. Four vectors a seed are kept
+/// in memory: four times [`Seeds::bytes`].
+#[derive(Clone, Copy)]
+pub struct Refinement<'a> {
+    /// `H`.
+    pub matrix: &'a GaussNewton<'a>,
+    /// The diagonal of `D`, one number a layer, in the units of `H`. With K-FAC as preconditioner
+    /// these are the [`damping`](tamis_kfac::LayerSpectrum::damping) of its spectra, so that both solve
+    /// one system. They are given here and not asked of the preconditioner, because it need not have
+    /// any: a factored damping is no multiple of the identity, and no curvature at all has none.
+    pub damping: &'a [f64],
+    /// What `H + D` is approximated by.
+    pub preconditioner: &'a dyn Curvature,
+    /// How many steps.
+    pub method: ConjugateGradient,
+}
+
+impl std::fmt::Debug for Refinement<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refinement")
+            .field("matrix", &self.matrix)
+            .field("damping", &self.damping)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One seed on its way. The tensors of `z` and `r` are rows of those of all seeds.
+struct Path {
+    id: SampleId,
+    z: Vec<Tensor>,
+    r: Vec<Tensor>,
+    p: Vec<Tensor>,
+    /// `rᵀ M⁻¹ r` with the preconditioner `M`.
+    weight: f64,
+    /// Of the gradient.
+    norm: f64,
+    residuals: Vec<f64>,
+}
+
+impl Refinement<'_> {
+    /// The refined seeds, taken with the same pass parameters as [`Seeds::new`], and what is left of
+    /// their residuals.
+    ///
+    /// # Errors
+    /// Layers or dampings that do not fit each other, a system that is not positive definite in the
+    /// arithmetic at hand (the seed and the step are named), and what [`Seeds::new`] and
+    /// [`GaussNewton::product`] report.
+    pub fn run(
+        &self,
+        pass: &GradientPass<'_>,
+        samples: &[Encoded],
+        progress: &mut dyn Progress,
+    ) -> Result<(Seeds, Residuals), InfluenceError> {
+        let method = self.method.check()?;
+        self.check(pass.layers)?;
+        let gradients = Seeds::new(pass, samples, &Identity)?;
+        let _no_grad = tch::no_grad_guard();
+        let (mut paths, solved) = self.start(&gradients)?;
+        let floor = match pass.model.shape().kind {
+            Kind::Double => f64::EPSILON,
+            _ => f64::from(f32::EPSILON),
+        };
+        let enough = method.tolerance.max(floor);
+        progress.start("refinement", method.steps as u64 + 1, 0);
+
+        let all: Vec<usize> = (0..paths.len()).collect();
+        let products = self.product(&paths, &all, |path| &path.z)?;
+        for (path, product) in paths.iter_mut().zip(products) {
+            add_scaled(&mut path.r, &product, -1.0)?;
+            path.note_residual(0)?;
+            path.p = self.precondition(&path.r)?;
+            path.weight = dot(&path.r, &path.p)?;
+        }
+        progress.advance(1);
+        for step in 1..=method.steps {
+            let open: Vec<usize> =
+                (0..paths.len()).filter(|&n| paths[n].residual() > enough).collect();
+            let products = self.product(&paths, &open, |path| &path.p)?;
+            for (&n, product) in open.iter().zip(products) {
+                self.advance(&mut paths[n], &product, step)?;
+            }
+            progress.advance(1);
+        }
+        progress.finish();
+        let ids = gradients.ids().to_vec();
+        let relative = paths.into_iter().map(|path| path.residuals).collect();
+        let seeds = Seeds::from_solved(ids.clone(), pass.layers.to_vec(), solved);
+        Ok((seeds, Residuals { ids, relative }))
+    }
+
+    /// Every seed at the preconditioner's solution, with its gradient in the place of the residual.
+    fn start(&self, gradients: &Seeds) -> Result<(Vec<Path>, Solved), InfluenceError> {
+        let mut solved = HashMap::new();
+        let (mut z, mut r) = (Vec::new(), Vec::new());
+        for layer in gradients.layers() {
+            let Some(all) = gradients.layer(layer.id) else { continue };
+            let start = self.preconditioner.solve(layer, all)?.f_to_kind(all.kind())?;
+            // A curvature may hand back what it was given; the two are changed separately below.
+            let start =
+                if start.data_ptr() == all.data_ptr() { start.f_detach_copy()? } else { start };
+            r.push(all.shallow_clone());
+            z.push(start.shallow_clone());
+            solved.insert(layer.id, start);
+        }
+        let row = |all: &[Tensor], n: usize| {
+            all.iter().map(|t| t.f_get(n as i64)).collect::<Result<Vec<_>, _>>()
+        };
+        let mut paths = Vec::with_capacity(gradients.ids().len());
+        for (n, id) in gradients.ids().iter().enumerate() {
+            let (z, r) = (row(&z, n)?, row(&r, n)?);
+            let norm = dot(&r, &r)?.sqrt();
+            let (id, p, residuals) = (id.clone(), Vec::new(), Vec::new());
+            paths.push(Path { id, z, r, p, weight: 0.0, norm, residuals });
+        }
+        Ok((paths, solved))
+    }
+
+    /// `(H + D) v` with one vector `v` of each of the paths in `which`.
+    fn product(
+        &self,
+        paths: &[Path],
+        which: &[usize],
+        vector: impl Fn(&Path) -> &Vec<Tensor>,
+    ) -> Result<Vec<Vec<Tensor>>, InfluenceError> {
+        if which.is_empty() {
+            return Ok(Vec::new());
+        }
+        let share = |&n: &usize| vector(&paths[n]).iter().map(Tensor::shallow_clone).collect();
+        let vectors: Vec<Vec<Tensor>> = which.iter().map(share).collect();
+        let mut products = self.matrix.product(&vectors)?;
+        for (product, vector) in products.iter_mut().zip(&vectors) {
+            for ((product, v), &damping) in product.iter_mut().zip(vector).zip(self.damping) {
+                let _ = product.f_add_(&v.f_mul_scalar(damping)?)?;
+            }
+        }
+        Ok(products)
+    }
+
+    fn precondition(&self, r: &[Tensor]) -> Result<Vec<Tensor>, InfluenceError> {
+        let layers = self.matrix.layers().iter().zip(r);
+        layers
+            .map(|(layer, r)| {
+                let one = self.preconditioner.solve(layer, &r.f_unsqueeze(0)?)?.f_squeeze_dim(0)?;
+                let one = one.f_to_kind(r.kind())?;
+                Ok(if one.data_ptr() == r.data_ptr() { one.f_detach_copy()? } else { one })
+            })
+            .collect()
+    }
+
+    /// One step of one seed, given `(H + D) p`.
+    fn advance(
+        &self,
+        path: &mut Path,
+        product: &[Tensor],
+        step: usize,
+    ) -> Result<(), InfluenceError> {
+        let length = dot(&path.p, product)?;
+        path.positive("pᵀ(H + D)p", length, step)?;
+        path.positive("rᵀM⁻¹r", path.weight, step)?;
+        let along = path.weight / length;
+        add_scaled(&mut path.z, &path.p, along)?;
+        add_scaled(&mut path.r, product, -along)?;
+        path.note_residual(step)?;
+        let next = self.precondition(&path.r)?;
+        let weight = dot(&path.r, &next)?;
+        let keep = weight / path.weight;
+        for (p, next) in path.p.iter_mut().zip(&next) {
+            let _ = p.f_mul_scalar_(keep)?.f_add_(next)?;
+        }
+        path.weight = weight;
+        Ok(())
+    }
+
+    fn check(&self, layers: &[LayerInfo]) -> Result<(), InfluenceError> {
+        let names = |layers: &[LayerInfo]| {
+            layers.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        if self.matrix.layers() != layers {
+            return Err(InfluenceError::Mismatch {
+                what: "layers of the seeds",
+                found: names(layers),
+                expected: names(self.matrix.layers()),
+            });
+        }
+        if self.damping.len() != layers.len() {
+            return Err(InfluenceError::Mismatch {
+                what: "dampings of the layers",
+                found: self.damping.len().to_string(),
+                expected: layers.len().to_string(),
+            });
+        }
+        self.damping.iter().try_for_each(|&d| not_negative("damping of a layer", d))
+    }
+}
+
+/// The solved tensors of all layers, as [`Seeds`] keeps them.
+type Solved = HashMap<tamis_model::LayerId, Tensor>;
+
+impl Path {
+    fn residual(&self) -> f64 {
+        self.residuals.last().copied().unwrap_or(f64::INFINITY)
+    }
+
+    fn note_residual(&mut self, step: usize) -> Result<(), InfluenceError> {
+        let norm = dot(&self.r, &self.r)?.sqrt();
+        if !norm.is_finite() {
+            let (id, quantity) = (self.id.to_string(), "the norm of the residual");
+            return Err(InfluenceError::Breakdown { id, step, quantity, value: norm });
+        }
+        // A seed without a gradient is solved by zero.
+        self.residuals.push(if norm == 0.0 { 0.0 } else { norm / self.norm });
+        Ok(())
+    }
+
+    fn positive(
+        &self,
+        quantity: &'static str,
+        value: f64,
+        step: usize,
+    ) -> Result<(), InfluenceError> {
+        if value.is_finite() && value > 0.0 {
+            return Ok(());
+        }
+        Err(InfluenceError::Breakdown { id: self.id.to_string(), step, quantity, value })
+    }
+}
+
+fn not_negative(name: &'static str, value: f64) -> Result<(), InfluenceError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    let expected = "a finite number of at least 0";
+    Err(InfluenceError::Parameter { name, value: value.to_string(), expected })
+}
+
+/// Inner product over all layers, added up in f64.
+fn dot(a: &[Tensor], b: &[Tensor]) -> Result<f64, InfluenceError> {
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(b) {
+        sum += a.f_mul(b)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+    }
+    Ok(sum)
+}
+
+/// `into += scale · by`.
+fn add_scaled(into: &mut [Tensor], by: &[Tensor], scale: f64) -> Result<(), InfluenceError> {
+    for (into, by) in into.iter_mut().zip(by) {
+        let _ = into.f_add_(&by.f_mul_scalar(scale)?)?;
+    }
+    Ok(())
+}
