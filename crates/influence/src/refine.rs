@@ -54,9 +54,14 @@ pub struct Residuals {
 /// matrix itself, over all layers together, and `D` adds the damping of a layer to its diagonal.
 ///
 /// Preconditioned conjugate gradients (Saad, *Iterative Methods for Sparse Linear Systems*,
-/// algorithm 9.1), started at the preconditioner's solution. All seeds advance together, each with
-/// its own coefficients, so that one graph of a batch serves them all. Four vectors a seed are kept
-/// in memory: four times [`Seeds::bytes`].
+/// algorithm 9.1). Without a step the answer is the preconditioner's own, `z₀ = M⁻¹ ∇L`; one product
+/// measures its residual. That product is also what a step from zero along `z₀` takes, so the first
+/// step asked for starts from the best multiple of `z₀`: never farther from the solution (in the norm
+/// of `H + D`) than `z₀` itself, of which a poor preconditioner gets the length wrong before anything
+/// else. `k` steps take `k + 1` products.
+///
+/// All seeds advance together, each with its own coefficients, so that one graph of a batch serves
+/// them all. Four vectors a seed are kept in memory: four times [`Seeds::bytes`].
 #[derive(Clone, Copy)]
 pub struct Refinement<'a> {
     /// `H`.
@@ -122,20 +127,29 @@ impl Refinement<'_> {
         progress.start("refinement", method.steps as u64 + 1, 0);
 
         let all: Vec<usize> = (0..paths.len()).collect();
-        let products = self.product(&paths, &all, |path| &path.z)?;
-        for (path, product) in paths.iter_mut().zip(products) {
-            add_scaled(&mut path.r, &product, -1.0)?;
-            path.note_residual(0)?;
-            path.p = self.precondition(&path.r)?;
-            path.weight = dot(&path.r, &path.p)?;
+        let products = self.product(&paths, &all)?;
+        for (path, product) in paths.iter_mut().zip(&products) {
+            let mut residual = 0.0;
+            for (b, product) in path.r.iter().zip(product) {
+                residual +=
+                    b.f_sub(product)?.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
+            }
+            path.note_residual(residual.sqrt(), 0)?;
+            if method.steps > 0 && path.residual() > enough {
+                // The step from zero along the preconditioner's solution needs no further product.
+                path.z.iter_mut().try_for_each(|z| z.f_zero_().map(drop))?;
+                self.advance(path, product, 0)?;
+            }
         }
         progress.advance(1);
         for step in 1..=method.steps {
             let open: Vec<usize> =
                 (0..paths.len()).filter(|&n| paths[n].residual() > enough).collect();
-            let products = self.product(&paths, &open, |path| &path.p)?;
-            for (&n, product) in open.iter().zip(products) {
-                self.advance(&mut paths[n], &product, step)?;
+            let products = self.product(&paths, &open)?;
+            for (&n, product) in open.iter().zip(&products) {
+                self.advance(&mut paths[n], product, step)?;
+                let residual = dot(&paths[n].r, &paths[n].r)?.sqrt();
+                paths[n].note_residual(residual, step)?;
             }
             progress.advance(1);
         }
@@ -146,14 +160,15 @@ impl Refinement<'_> {
         Ok((seeds, Residuals { ids, relative }))
     }
 
-    /// Every seed at the preconditioner's solution, with its gradient in the place of the residual.
+    /// Every seed at the preconditioner's solution, which is also its first direction, and with its
+    /// gradient in the place of the residual.
     fn start(&self, gradients: &Seeds) -> Result<(Vec<Path>, Solved), InfluenceError> {
         let mut solved = HashMap::new();
         let (mut z, mut r) = (Vec::new(), Vec::new());
         for layer in gradients.layers() {
             let Some(all) = gradients.layer(layer.id) else { continue };
             let start = self.preconditioner.solve(layer, all)?.f_to_kind(all.kind())?;
-            // A curvature may hand back what it was given; the two are changed separately below.
+            // A curvature may hand back what it was given; the two are changed separately.
             let start =
                 if start.data_ptr() == all.data_ptr() { start.f_detach_copy()? } else { start };
             r.push(all.shallow_clone());
@@ -165,25 +180,20 @@ impl Refinement<'_> {
         };
         let mut paths = Vec::with_capacity(gradients.ids().len());
         for (n, id) in gradients.ids().iter().enumerate() {
-            let (z, r) = (row(&z, n)?, row(&r, n)?);
-            let norm = dot(&r, &r)?.sqrt();
-            let (id, p, residuals) = (id.clone(), Vec::new(), Vec::new());
-            paths.push(Path { id, z, r, p, weight: 0.0, norm, residuals });
+            let (id, z, r) = (id.clone(), row(&z, n)?, row(&r, n)?);
+            let p = z.iter().map(Tensor::f_detach_copy).collect::<Result<Vec<_>, _>>()?;
+            let (weight, norm) = (dot(&r, &p)?, dot(&r, &r)?.sqrt());
+            paths.push(Path { id, z, r, p, weight, norm, residuals: Vec::new() });
         }
         Ok((paths, solved))
     }
 
-    /// `(H + D) v` with one vector `v` of each of the paths in `which`.
-    fn product(
-        &self,
-        paths: &[Path],
-        which: &[usize],
-        vector: impl Fn(&Path) -> &Vec<Tensor>,
-    ) -> Result<Vec<Vec<Tensor>>, InfluenceError> {
+    /// `(H + D) p` for each of the paths in `which`.
+    fn product(&self, paths: &[Path], which: &[usize]) -> Result<Vec<Vec<Tensor>>, InfluenceError> {
         if which.is_empty() {
             return Ok(Vec::new());
         }
-        let share = |&n: &usize| vector(&paths[n]).iter().map(Tensor::shallow_clone).collect();
+        let share = |&n: &usize| paths[n].p.iter().map(Tensor::shallow_clone).collect();
         let vectors: Vec<Vec<Tensor>> = which.iter().map(share).collect();
         let mut products = self.matrix.product(&vectors)?;
         for (product, vector) in products.iter_mut().zip(&vectors) {
@@ -218,7 +228,6 @@ impl Refinement<'_> {
         let along = path.weight / length;
         add_scaled(&mut path.z, &path.p, along)?;
         add_scaled(&mut path.r, product, -along)?;
-        path.note_residual(step)?;
         let next = self.precondition(&path.r)?;
         let weight = dot(&path.r, &next)?;
         let keep = weight / path.weight;
@@ -259,8 +268,7 @@ impl Path {
         self.residuals.last().copied().unwrap_or(f64::INFINITY)
     }
 
-    fn note_residual(&mut self, step: usize) -> Result<(), InfluenceError> {
-        let norm = dot(&self.r, &self.r)?.sqrt();
+    fn note_residual(&mut self, norm: f64, step: usize) -> Result<(), InfluenceError> {
         if !norm.is_finite() {
             let (id, quantity) = (self.id.to_string(), "the norm of the residual");
             return Err(InfluenceError::Breakdown { id, step, quantity, value: norm });
