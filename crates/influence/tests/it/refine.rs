@@ -79,7 +79,7 @@ fn error(found: &Seeds, expected: &Seeds) -> f64 {
 
 #[test]
 fn enough_steps_give_the_dense_damped_solution() {
-    for number in 0..CHOSEN.len() {
+    for (number, (name, _)) in CHOSEN.into_iter().enumerate() {
         let case = Case::new(number);
         let kfac = case.kfac();
         let damping = dampings(&kfac);
@@ -94,7 +94,7 @@ fn enough_steps_give_the_dense_damped_solution() {
             let (found, residuals) = run(&case, &damping, preconditioner, method).unwrap();
             assert_eq!(found.ids(), plain.ids());
             let error = error(&found, &exact);
-            assert!(error < 1e-8, "{}: {error:e}", CHOSEN[number].0);
+            assert!(error < 1e-8, "{}: {error:e}", name);
             for path in &residuals.relative {
                 assert!(path.len() < 300, "{} steps", path.len());
                 assert!(path[path.len() - 1] <= 1e-11);
@@ -140,7 +140,7 @@ fn no_step_leaves_the_preconditioners_answer() {
 
 #[test]
 fn a_few_steps_come_nearer_and_residuals_fall() {
-    for number in 0..CHOSEN.len() {
+    for (number, (name, _)) in CHOSEN.into_iter().enumerate() {
         let case = Case::new(number);
         let kfac = case.kfac();
         let damping = dampings(&kfac);
@@ -154,7 +154,7 @@ fn a_few_steps_come_nearer_and_residuals_fall() {
             let method = ConjugateGradient { steps, tolerance: 0.0 };
             let (found, residuals) = run(&case, &damping, &kfac, method).unwrap();
             let now = error(&found, &exact);
-            assert!(now < before, "{}: {now} after {steps}, {before} before", CHOSEN[number].0);
+            assert!(now < before, "{}: {now} after {steps}, {before} before", name);
             before = now;
             for path in residuals.relative {
                 assert_eq!(path.len(), steps + 1);
