@@ -24,14 +24,14 @@ use tamis::artifact::{hash_bytes, hash_file};
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::Encoded;
 use tamis::gradients::{
-    Bytes, Estimate, First, GradientPass, PassReport, Pool, RowStore, RowType, Samples, Sink,
-    read_all,
+    Bytes, Drawn, Estimate, GradientPass, PassReport, Pool, Projection, ProjectionSpec, RowStore,
+    RowType, Samples, Sink, read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
-use tamis::kfac::{Curvature, FactorFit, FactorStore, Factors, Identity, Kfac};
+use tamis::kfac::{Curvature, CurvatureFit, Fitted, Identity, Spectral};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
-use tamis_examples::gdig::{CurvatureKind, Flags, Found, stored_rows, unit_rows};
+use tamis_examples::gdig::{Flags, Found, stored_rows, unit_rows};
 use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
 
 /// Result files, which no input may be.
@@ -93,15 +93,16 @@ fn main() -> Result<()> {
     inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
 
     // 2. Curvature, fitted on the pool.
-    let (factors, named) = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
+    let fitted = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
     let pass = GradientPass { model, layers: &layers, params };
+    let named = json!({ "fitted": fitted.name(), "damping": flags.damping });
     inputs.insert("curvature".to_owned(), named);
     let seed_format = seed_rows.format().to_string();
     inputs.insert("seeds".to_owned(), json!([seed_rows.content_hash(), seed_format]));
     let (gradients, table) =
-        scored(&flags, &pass, &samples, &seeds, factors.as_ref(), &inputs, &mut record)?;
+        scored(&flags, &pass, &samples, &seeds, &fitted, &inputs, &mut record)?;
 
     // 4. Those that help.
     let timer = StageTimer::start("select");
@@ -174,7 +175,7 @@ fn adapted(
     Ok((model, done.losses))
 }
 
-/// Step 2: the factors of the curvature, and what names it in the manifests of what is made with it.
+/// Step 2: the curvature, without its damping yet.
 fn fitted(
     flags: &Flags,
     model: &dyn CausalLm,
@@ -182,36 +183,31 @@ fn fitted(
     samples: &Pool<'_>,
     inputs: &Map<String, Value>,
     record: &mut RunRecord,
-) -> Result<(Option<Factors>, Value)> {
-    if flags.curvature == CurvatureKind::Identity {
-        return Ok((None, json!("identity")));
-    }
+) -> Result<Fitted> {
     let mut timer = StageTimer::start("curvature");
     let count = flags.curvature_samples.map_or(samples.len(), NonZeroUsize::get);
-    let first = First { samples, count };
-    let fit = FactorFit { model, layers, params: flags.fitting() };
-    let mut fields = fit.manifest_fields();
-    fields.extend(inputs.clone());
-    fields.insert("samples".to_owned(), json!(first.len()));
-    let mut store = FactorStore::create_or_resume(flags.out.join("factors"), fields)?;
-    timer.rows(first.len() as u64).resumed(store.artifact().is_complete());
-    let factors = fit.run(&first, &mut store, &mut Bars::default())?;
+    let drawn = Drawn::new(samples, count, flags.seed);
+    let layers_at_once = flags.curvature_layers.map(NonZeroUsize::get);
+    let fit = CurvatureFit { model, layers, params: flags.fitting(), layers_at_once };
+    let mut fields = inputs.clone();
+    fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
+    let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
+    let left_out = fitted.left_out().iter();
+    record.notes.extend(left_out.map(|id| format!("{id}: not finite, left out of the curvature")));
+    timer.rows(drawn.len() as u64).resumed(fitted.resumed());
     record.stages.push(timer.finish());
-    let name = json!({ "factors": store.artifact().fingerprint(), "damping": flags.damping });
-    Ok((Some(factors), name))
+    Ok(fitted)
 }
 
-/// Makes the curvature of whole or projected gradients from its factors.
-fn curvature(
+/// Keeps what the damping does to the spectra, and hands the curvature on.
+fn damped(
     flags: &Flags,
-    factors: Option<&Factors>,
-    model: &dyn CausalLm,
+    curvature: Option<Spectral>,
     record: &mut RunRecord,
 ) -> Result<Box<dyn Curvature>> {
-    let Some(factors) = factors else { return Ok(Box::new(Identity)) };
-    let kfac = Kfac::new(factors, flags.damping, model.shape().kind)?;
-    write_jsonl(flags.out.join("curvature.jsonl"), kfac.spectra())?;
-    let below = kfac.spectra().into_iter().map(|s| s.share_below);
+    let Some(curvature) = curvature else { return Ok(Box::new(Identity)) };
+    write_jsonl(flags.out.join("curvature.jsonl"), curvature.spectra())?;
+    let below = curvature.spectra().into_iter().map(|s| s.share_below);
     let (low, high) = below.fold((1.0f64, 0.0f64), |(l, h), b| (l.min(b), h.max(b)));
     record.notes.push(format!(
         "damping {}: {:.1} to {:.1} % of a layer's eigenvalues lie below it",
@@ -219,7 +215,27 @@ fn curvature(
         100.0 * low,
         100.0 * high
     ));
-    Ok(Box::new(kfac))
+    Ok(Box::new(curvature))
+}
+
+/// The projection that rows are stored in.
+fn projection(
+    flags: &Flags,
+    model: &dyn CausalLm,
+    layers: &[LayerInfo],
+    fitted: &Fitted,
+) -> Result<Projection> {
+    let shape = model.shape();
+    let ProjectionSpec::Pca { out, r#in } = flags.projection else {
+        return Ok(flags.projection.build(layers, flags.seed, shape.kind, shape.device)?);
+    };
+    ensure!(
+        !fitted.basis().layers().is_empty(),
+        "--projection {} takes the eigenvectors of kfac or ekfac, but --curvature is {}",
+        flags.projection,
+        flags.curvature
+    );
+    Ok(fitted.basis().projection(out, r#in)?)
 }
 
 /// Step 3: stored gradients, and the scores. `made_from` names everything the scores depend on.
@@ -228,7 +244,7 @@ fn scored(
     pass: &GradientPass<'_>,
     samples: &Pool<'_>,
     seeds: &[Encoded],
-    factors: Option<&Factors>,
+    fitted: &Fitted,
     made_from: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(RowStore, ScoreTable)> {
@@ -236,19 +252,21 @@ fn scored(
     let (shape, layers) = (pass.model.shape(), pass.layers);
     let whole = Seeds::bytes(layers, seeds.len(), shape.kind);
     let fresh = flags.fresh(whole);
-    let (projection, dtype) = (&flags.projection, flags.row_type);
-    let needs = Estimate::new(pass.model, layers, &pass.params, projection, dtype, samples.len());
+    let (spec, dtype) = (&flags.projection, flags.row_type);
+    let needs = Estimate::new(pass.model, layers, &pass.params, spec, dtype, samples.len());
     eprintln!("gradients: {} layers, {needs}", layers.len());
     let how = if fresh { "whole" } else { "projected" };
     eprintln!("scores: from {how} gradients; whole ones of the seeds take {}", Bytes(whole));
     record.notes.push(format!("{} layers; scores from {how} gradients", layers.len()));
 
-    let projection = projection.build(layers, flags.seed, shape.kind, shape.device)?;
+    let projection = projection(flags, pass.model, layers, fitted)?;
     let mut fields = pass.manifest_fields();
     fields.extend(made_from.clone());
     let of_scores = fields.clone();
-    // Stored gradients serve any seeds and any curvature.
+    // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
+    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.name());
     fields.retain(|name, _| name != "seeds" && name != "curvature");
+    fields.extend(own.map(|name| ("eigenvectors".to_owned(), name)));
     fields.insert("projection".to_owned(), json!(flags.projection));
     fields.insert("projection_seed".to_owned(), json!(flags.seed));
     let folder = flags.out.join("gradients");
@@ -265,7 +283,7 @@ fn scored(
             eprintln!("gradients: all {all} samples were done before");
             report = PassReport { samples: all, resumed: all, ..PassReport::default() };
         } else {
-            let curvature = curvature(flags, factors, pass.model, record)?;
+            let curvature = damped(flags, fitted.spectral(flags.damping)?, record)?;
             let seeds = Seeds::new(pass, seeds, curvature.as_ref())?;
             let mut sinks = [
                 Sink { reducer: &projection, store: &mut gradients },
@@ -277,13 +295,13 @@ fn scored(
     } else {
         let mut sinks = [Sink { reducer: &projection, store: &mut gradients }];
         report = pass.run(samples, &mut sinks, &mut Bars::default())?;
-        let squeezed = factors.map(|f| f.projected(&projection)).transpose()?.flatten();
-        let projected = if let Some(factors) = &squeezed {
+        let inside = fitted.projected(spec, &projection, flags.damping)?;
+        let projected = if let Some(inside) = inside {
             // The curvature of what is stored.
-            let curvature = curvature(flags, Some(factors), pass.model, record)?;
-            Seeds::solve_projected(pass, seeds, factors, curvature.as_ref(), &projection)?
+            let curvature = damped(flags, Some(inside.curvature), record)?;
+            Seeds::solve_projected(pass, seeds, &inside.layers, curvature.as_ref(), &projection)?
         } else {
-            let curvature = curvature(flags, factors, pass.model, record)?;
+            let curvature = damped(flags, fitted.spectral(flags.damping)?, record)?;
             Seeds::project(pass, seeds, curvature.as_ref(), &projection)?
         };
         table = ScoreTable::from_gradients(&gradients, &ids, &projected)?;

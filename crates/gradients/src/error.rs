@@ -44,6 +44,12 @@ pub enum GradientError {
         /// Name of the layer.
         name: String,
     },
+    /// A reducer of another crate could not do its part.
+    #[error("{reason}")]
+    Reducer {
+        /// What it reports.
+        reason: String,
+    },
     /// A value does not fit the type the rows are stored in.
     #[error(
         "sample {id}: a projected gradient of magnitude {magnitude:e} does not fit {dtype}; \

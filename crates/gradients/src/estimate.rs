@@ -55,11 +55,15 @@ impl Estimate {
         let width = projection.width(layers) as u64;
         let tables = match *projection {
             ProjectionSpec::Full => 0,
-            ProjectionSpec::TwoSided { out, r#in, .. } => layers
-                .iter()
-                .map(|l| (sides(l, out, r#in), l))
-                .map(|((p, q), l)| (p * l.out_features + q * gradient_columns(l)) as u64 * scalar)
-                .sum(),
+            ProjectionSpec::TwoSided { out, r#in, .. } | ProjectionSpec::Pca { out, r#in } => {
+                layers
+                    .iter()
+                    .map(|l| (sides(l, out, r#in), l))
+                    .map(|((p, q), l)| {
+                        (p * l.out_features + q * gradient_columns(l)) as u64 * scalar
+                    })
+                    .sum()
+            }
             // A place of four bytes and a sign of the model's type for every entry.
             ProjectionSpec::Sparse { .. } => {
                 layers.iter().map(|l| gradient_size(l) as u64 * (4 + scalar)).sum()

@@ -24,7 +24,7 @@ pub use projection::{Projection, ProjectionSpec, Sides};
 pub use reducer::Reducer;
 pub use seeded::{Entries, random_matrix};
 pub use shard::{RowInfo, RowShard, RowType};
-pub use source::{First, Pool, Samples, Skipped, read_all};
+pub use source::{Drawn, Pool, Samples, Skipped, read_all};
 pub use store::RowStore;
 pub use tamis_model::Reduction;
 pub use trace::{BatchTrace, Labels, LayerTrace, gradient_columns, gradient_size, trace_batch};

@@ -15,7 +15,7 @@ use crate::{GradientError, LayerTrace, Reducer};
 
 /// Which form per-sample gradients are kept in.
 ///
-/// Written `full`, `16x16` (two-sided, Rademacher), `gaussian:16x16` or `sparse:8192`.
+/// Written `full`, `16x16` (two-sided, Rademacher), `gaussian:16x16`, `pca:16x16` or `sparse:8192`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "form")]
 pub enum ProjectionSpec {
@@ -30,6 +30,14 @@ pub enum ProjectionSpec {
         r#in: usize,
         /// Distribution of the matrices' entries.
         entries: Entries,
+    },
+    /// Two-sided onto the leading eigenvectors of the curvature's factors. Which these are, the model and
+    /// its data decide: `tamis_kfac::Eigenbasis::projection` makes it, [`build`](Self::build) cannot.
+    Pca {
+        /// Rows kept of each layer's gradient.
+        out: usize,
+        /// Columns kept of each layer's gradient.
+        r#in: usize,
     },
     /// A sparse Johnson–Lindenstrauss transform of all layers' gradients together: every entry is
     /// added, with a random sign, to one random place. Forms `G`, so it suits short, narrow layers.
@@ -50,7 +58,7 @@ impl ProjectionSpec {
     pub fn width(&self, layers: &[LayerInfo]) -> usize {
         match *self {
             Self::Full => layers.iter().map(|l| gradient_size(l) as usize).sum(),
-            Self::TwoSided { out, r#in, .. } => {
+            Self::TwoSided { out, r#in, .. } | Self::Pca { out, r#in } => {
                 layers.iter().map(|l| sides(l, out, r#in)).map(|(p, q)| (p * q) as usize).sum()
             }
             Self::Sparse { dim } => dim,
@@ -60,7 +68,7 @@ impl ProjectionSpec {
     /// Makes the projection for `layers`.
     ///
     /// # Errors
-    /// A size of zero, or what LibTorch reports.
+    /// A size of zero, a projection onto eigenvectors (which needs them), or what LibTorch reports.
     pub fn build(
         &self,
         layers: &[LayerInfo],
@@ -89,6 +97,13 @@ impl ProjectionSpec {
                     let right = random_matrix(entries, q, columns, seed, ("in", name), at)?;
                     (Form::TwoSided { left, right }, p * q)
                 }
+                Self::Pca { .. } => {
+                    return Err(GradientError::Parameter {
+                        name: "projection",
+                        value: self.to_string(),
+                        expected: "one that needs no curvature, or made from a curvature's eigenvectors",
+                    });
+                }
                 Self::Sparse { dim } => {
                     (Form::Sparse(SparseSketch::new(layer, dim, seed, kind, device)?), 0)
                 }
@@ -113,6 +128,7 @@ impl fmt::Display for ProjectionSpec {
             Self::TwoSided { out, r#in, entries: Entries::Gaussian } => {
                 write!(f, "gaussian:{out}x{in}")
             }
+            Self::Pca { out, r#in } => write!(f, "pca:{out}x{in}"),
             Self::Sparse { dim } => write!(f, "sparse:{dim}"),
         }
     }
@@ -125,7 +141,7 @@ impl FromStr for ProjectionSpec {
         let wrong = || GradientError::Parameter {
             name: "projection",
             value: text.to_owned(),
-            expected: "full, OUTxIN (16x16), gaussian:OUTxIN or sparse:DIM, sizes at least 1",
+            expected: "full, OUTxIN (16x16), gaussian:OUTxIN, pca:OUTxIN or sparse:DIM, sizes at least 1",
         };
         let size = |s: &str| s.parse::<usize>().ok().filter(|&n| n > 0).ok_or_else(wrong);
         if text == "full" {
@@ -134,6 +150,14 @@ impl FromStr for ProjectionSpec {
         if let Some(dim) = text.strip_prefix("sparse:") {
             return Ok(Self::Sparse { dim: size(dim)? });
         }
+        let sides = |shape: &str| {
+            let (out, r#in) = shape.split_once('x').ok_or_else(wrong)?;
+            Ok::<_, GradientError>((size(out)?, size(r#in)?))
+        };
+        if let Some(shape) = text.strip_prefix("pca:") {
+            let (out, r#in) = sides(shape)?;
+            return Ok(Self::Pca { out, r#in });
+        }
         let (entries, shape) = match text.split_once(':') {
             None | Some(("rademacher", _)) => {
                 (Entries::Rademacher, text.strip_prefix("rademacher:").unwrap_or(text))
@@ -141,8 +165,8 @@ impl FromStr for ProjectionSpec {
             Some(("gaussian", shape)) => (Entries::Gaussian, shape),
             Some(_) => return Err(wrong()),
         };
-        let (out, r#in) = shape.split_once('x').ok_or_else(wrong)?;
-        Ok(Self::TwoSided { out: size(out)?, r#in: size(r#in)?, entries })
+        let (out, r#in) = sides(shape)?;
+        Ok(Self::TwoSided { out, r#in, entries })
     }
 }
 
@@ -179,6 +203,41 @@ pub struct Sides<'a> {
 }
 
 impl Projection {
+    /// A two-sided projection with given matrices, `R_out` (p, out) and `R_in` (q, in (+1)), for each
+    /// layer.
+    ///
+    /// # Errors
+    /// Matrices that do not fit their layer.
+    pub fn from_sides(
+        layers: impl IntoIterator<Item = (LayerInfo, (Tensor, Tensor))>,
+    ) -> Result<Self, GradientError> {
+        let (mut placed, mut offset) = (HashMap::new(), 0);
+        for (layer, (left, right)) in layers {
+            let ((p, out), (q, columns)) = (left.size2()?, right.size2()?);
+            if (out, columns) != (layer.out_features, gradient_columns(&layer)) {
+                return Err(GradientError::Parameter {
+                    name: "projection",
+                    value: format!("{p}x{out} and {q}x{columns} for layer {}", layer.name),
+                    expected: "matrices as wide as the layer's output and input (with its bias)",
+                });
+            }
+            let form = Form::TwoSided { left, right };
+            placed.insert(layer.id, Placed { form, offset, width: p * q });
+            offset += p * q;
+        }
+        Ok(Self { width: offset as usize, layers: placed })
+    }
+
+    /// Where its matrices lie.
+    pub fn device(&self) -> Device {
+        let of = |placed: &Placed| match &placed.form {
+            Form::TwoSided { left, .. } => Some(left.device()),
+            Form::Sparse(sketch) => Some(sketch.device()),
+            Form::Full => None,
+        };
+        self.layers.values().find_map(of).unwrap_or(Device::Cpu)
+    }
+
     /// The matrices of `layer`, if the projection is two-sided and was made for it.
     pub fn two_sided(&self, layer: &LayerInfo) -> Option<Sides<'_>> {
         let placed = self.layers.get(&layer.id)?;

@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
+use rand::seq::index::sample;
+use rand::{SeedableRng, rngs::ChaCha8Rng};
 use tamis_dataset::{Dataset, DatasetError, Encoded, Encoder, Outcome};
+
+use crate::seeded;
 
 /// Tokenised samples that can be read a range at a time, so that a pass holds one shard of them.
 pub trait Samples {
@@ -60,28 +64,49 @@ impl Samples for Vec<Encoded> {
     }
 }
 
-/// The first `count` samples of another source.
-#[derive(Clone, Copy)]
-pub struct First<'a> {
-    /// All samples.
-    pub samples: &'a dyn Samples,
-    /// How many of them, at most.
-    pub count: usize,
+/// Some samples of another source, drawn at random: what a fit takes that needs no more.
+#[derive(Clone)]
+pub struct Drawn<'a> {
+    samples: &'a dyn Samples,
+    /// Positions in `samples`, ascending.
+    positions: Vec<usize>,
 }
 
-impl std::fmt::Debug for First<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("First").field("count", &self.count).finish_non_exhaustive()
+impl<'a> Drawn<'a> {
+    /// Draws `count` of `samples` without replacement (all of them if there are no more), in their
+    /// order. The draw depends on `seed` and the number of samples alone.
+    pub fn new(samples: &'a dyn Samples, count: usize, seed: u64) -> Self {
+        let total = samples.len();
+        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "drawn samples", ""));
+        let mut positions = sample(&mut rng, total, count.min(total)).into_vec();
+        positions.sort_unstable();
+        Self { samples, positions }
+    }
+
+    /// Positions in the source, ascending.
+    pub fn positions(&self) -> &[usize] {
+        &self.positions
     }
 }
 
-impl Samples for First<'_> {
+impl std::fmt::Debug for Drawn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drawn").field("count", &self.positions.len()).finish_non_exhaustive()
+    }
+}
+
+impl Samples for Drawn<'_> {
     fn len(&self) -> usize {
-        self.count.min(self.samples.len())
+        self.positions.len()
     }
 
     fn read(&self, positions: Range<usize>) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
-        self.samples.read(positions)
+        let mut read = Vec::with_capacity(positions.len());
+        // Neighbours are read together.
+        for run in self.positions[positions].chunk_by(|a, b| a + 1 == *b) {
+            read.extend(self.samples.read(run[0]..run[0] + run.len())?);
+        }
+        Ok(read)
     }
 }
 

@@ -38,6 +38,10 @@ impl SparseSketch {
         })
     }
 
+    pub(crate) fn device(&self) -> Device {
+        self.places.device()
+    }
+
     /// Adds the sketch of gradients (rows, out, in) to `rows` (rows, dim).
     pub(crate) fn add(&self, gradients: &Tensor, rows: &mut Tensor) -> Result<(), GradientError> {
         let flat = gradients.f_flatten(1, -1)?;

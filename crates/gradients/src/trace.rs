@@ -88,6 +88,11 @@ impl LayerTrace {
         Ok(self.formed.get_or_init(|| formed))
     }
 
+    /// Whether something has formed the per-sample gradients already.
+    pub fn is_formed(&self) -> bool {
+        self.formed.get().is_some()
+    }
+
     /// The per-sample gradients if something has formed them already.
     pub(crate) fn formed_already(&self) -> Option<&Tensor> {
         self.formed.get()

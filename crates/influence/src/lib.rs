@@ -1,17 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod contract;
 mod error;
 pub mod exact;
 mod gauss_newton;
 mod linearised;
+mod low_rank;
 mod refine;
 mod rules;
 mod seeds;
+mod shares;
 mod table;
 
+pub use contract::Contraction;
 pub use error::InfluenceError;
 pub use gauss_newton::{GaussNewton, GaussNewtonParams};
+pub use low_rank::LowRankSeeds;
 pub use refine::{ConjugateGradient, Refinement, Residuals};
 pub use rules::{Helpful, Ranking, Rule};
 pub use seeds::Seeds;
+pub use shares::{PerLayer, SelfInfluence, TokenScores};
 pub use table::{Candidate, ScoreTable};

@@ -35,8 +35,11 @@ impl ConjugateGradient {
     /// # Errors
     /// The tolerance.
     pub fn check(self) -> Result<Self, InfluenceError> {
-        not_negative("tolerance", self.tolerance)?;
-        Ok(self)
+        if self.tolerance.is_finite() && self.tolerance >= 0.0 {
+            return Ok(self);
+        }
+        let (value, expected) = (self.tolerance.to_string(), "a finite number of at least 0");
+        Err(InfluenceError::Parameter { name: "tolerance", value, expected })
     }
 }
 
@@ -62,15 +65,12 @@ pub struct Residuals {
 ///
 /// All seeds advance together, each with its own coefficients, so that one graph of a batch serves
 /// them all. Four vectors a seed are kept in memory: four times [`Seeds::bytes`].
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Refinement<'a> {
     /// `H`.
     pub matrix: &'a GaussNewton<'a>,
-    /// The diagonal of `D`, one number a layer, in the units of `H`. With K-FAC as preconditioner
-    /// these are the [`damping`](tamis_kfac::LayerSpectrum::damping) of its spectra, so that both solve
-    /// one system. They are given here and not asked of the preconditioner, because it need not have
-    /// any: a factored damping is no multiple of the identity, and no curvature at all has none.
-    pub damping: &'a [f64],
+    /// The diagonal of `D`, one number a layer, in the units of `H`.
+    pub damping: Vec<f64>,
     /// What `H + D` is approximated by.
     pub preconditioner: &'a dyn Curvature,
     /// How many steps.
@@ -100,7 +100,23 @@ struct Path {
     residuals: Vec<f64>,
 }
 
-impl Refinement<'_> {
+impl<'a> Refinement<'a> {
+    /// With the damping that the preconditioner itself was given, so that both solve one system. A
+    /// factored damping is no multiple of the identity: its `γ` stands for it then. No curvature at
+    /// all has none, and one must be set before the refinement can run.
+    ///
+    /// # Errors
+    /// A layer that the preconditioner was not fitted for.
+    pub fn new(
+        matrix: &'a GaussNewton<'a>,
+        preconditioner: &'a dyn Curvature,
+        method: ConjugateGradient,
+    ) -> Result<Self, InfluenceError> {
+        let layers = matrix.layers().iter();
+        let damping = layers.map(|l| preconditioner.damping(l)).collect::<Result<_, _>>()?;
+        Ok(Self { matrix, damping, preconditioner, method })
+    }
+
     /// The refined seeds, taken with the same pass parameters as [`Seeds::new`], and what is left of
     /// their residuals.
     ///
@@ -197,7 +213,7 @@ impl Refinement<'_> {
         let vectors: Vec<Vec<Tensor>> = which.iter().map(share).collect();
         let mut products = self.matrix.product(&vectors)?;
         for (product, vector) in products.iter_mut().zip(&vectors) {
-            for ((product, v), &damping) in product.iter_mut().zip(vector).zip(self.damping) {
+            for ((product, v), &damping) in product.iter_mut().zip(vector).zip(&self.damping) {
                 let _ = product.f_add_(&v.f_mul_scalar(damping)?)?;
             }
         }
@@ -256,7 +272,15 @@ impl Refinement<'_> {
                 expected: layers.len().to_string(),
             });
         }
-        self.damping.iter().try_for_each(|&d| not_negative("damping of a layer", d))
+        // Without damping the matrix of a sub-sample is singular, and steps lead anywhere.
+        match self.damping.iter().find(|d| !(d.is_finite() && **d > 0.0)) {
+            None => Ok(()),
+            Some(value) => Err(InfluenceError::Parameter {
+                name: "damping of a layer",
+                value: value.to_string(),
+                expected: "a finite number above 0",
+            }),
+        }
     }
 }
 
@@ -289,14 +313,6 @@ impl Path {
         }
         Err(InfluenceError::Breakdown { id: self.id.to_string(), step, quantity, value })
     }
-}
-
-fn not_negative(name: &'static str, value: f64) -> Result<(), InfluenceError> {
-    if value.is_finite() && value >= 0.0 {
-        return Ok(());
-    }
-    let expected = "a finite number of at least 0";
-    Err(InfluenceError::Parameter { name, value: value.to_string(), expected })
 }
 
 /// Inner product over all layers, added up in f64.

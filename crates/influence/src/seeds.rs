@@ -7,11 +7,12 @@ use tamis_gradients::{
     GradientError, GradientPass, Labels, LayerTrace, Projection, Reducer, gradient_columns,
     gradient_size, trace_batch,
 };
-use tamis_kfac::{Curvature, Factors};
+use tamis_kfac::Curvature;
 use tamis_model::{Batch, LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
 use crate::InfluenceError;
+use crate::contract::{self, Contraction, wide};
 
 /// `H⁻¹ ∇L(t)` of every seed `t`, layer by layer, kept whole.
 ///
@@ -22,6 +23,7 @@ pub struct Seeds {
     layers: Vec<LayerInfo>,
     /// (seeds, out, in (+1)).
     solved: HashMap<LayerId, Tensor>,
+    contraction: Contraction,
 }
 
 impl Seeds {
@@ -56,12 +58,67 @@ impl Seeds {
             Ok(())
         })?;
         let ids = samples.iter().map(|s| s.id.clone()).collect();
-        Ok(Self { ids, layers: pass.layers.to_vec(), solved })
+        Ok(Self::from_solved(ids, pass.layers.to_vec(), solved))
+    }
+
+    /// Seeds from gradients that are solved already, (seeds, out, in (+1)) for each layer: refined ones,
+    /// say.
+    pub fn from_solved(
+        ids: Vec<SampleId>,
+        layers: Vec<LayerInfo>,
+        solved: HashMap<LayerId, Tensor>,
+    ) -> Self {
+        Self { ids, layers, solved, contraction: Contraction::default() }
+    }
+
+    /// All seeds as one, whose scores are the means over them: `H⁻¹ (1/T) Σ_t ∇L(t)`. Takes the memory
+    /// of a single seed, and a single solve. Its id says how many there are.
+    ///
+    /// # Errors
+    /// As [`Seeds::new`].
+    pub fn mean(
+        pass: &GradientPass<'_>,
+        samples: &[Encoded],
+        curvature: &dyn Curvature,
+    ) -> Result<Self, InfluenceError> {
+        let shape = pass.model.shape();
+        let kind = wide(shape.kind);
+        let mut sums = HashMap::new();
+        for layer in pass.layers {
+            let size = [layer.out_features, gradient_columns(layer)];
+            sums.insert(layer.id, Tensor::f_zeros(size, (kind, shape.device))?);
+        }
+        each_trace(pass, samples, |trace, rows, _| {
+            let Some(sum) = sums.get_mut(&trace.info().id) else { return Ok(()) };
+            let g = trace.g().f_to_kind(kind)?.f_flatten(0, 1)?.f_transpose(0, 1)?;
+            // All of the batch in one product; no seed's own gradient is formed.
+            let part = g.f_matmul(&trace.augmented()?.f_to_kind(kind)?.f_flatten(0, 1)?)?;
+            if !part.f_sum(Kind::Double)?.f_double_value(&[])?.is_finite() {
+                refuse_non_finite(trace, rows)?;
+            }
+            let _ = sum.f_add_(&part)?;
+            Ok(())
+        })?;
+        let mut solved = HashMap::new();
+        for layer in pass.layers {
+            if let Some(sum) = sums.remove(&layer.id) {
+                let mean = sum.f_div_scalar(samples.len() as f64)?.f_unsqueeze(0)?;
+                solved.insert(layer.id, curvature.solve(layer, &mean)?.f_to_kind(kind)?);
+            }
+        }
+        let ids = vec![SampleId::from(format!("mean of {} seeds", samples.len()))];
+        Ok(Self::from_solved(ids, pass.layers.to_vec(), solved))
+    }
+
+    /// Takes scores in another way than the cheapest; they differ in rounding only.
+    #[must_use]
+    pub fn contracted(self, contraction: Contraction) -> Self {
+        Self { contraction, ..self }
     }
 
     /// Rows (seeds, width) in f32 for scoring against a two-sidedly projected store, with a
-    /// curvature of the projected gradients ([`Factors::projected`](tamis_kfac::Factors::projected)):
-    /// the seeds are projected first and solved then.
+    /// curvature of the projected gradients ([`Fitted::projected`](tamis_kfac::Fitted::projected), whose
+    /// `layers` are the ones to give): the seeds are projected first and solved then.
     ///
     /// # Errors
     /// No seed, a seed whose gradient is not finite, a projection that is not two-sided, or what
@@ -69,7 +126,7 @@ impl Seeds {
     pub fn solve_projected(
         pass: &GradientPass<'_>,
         samples: &[Encoded],
-        projected: &Factors,
+        projected: &[LayerInfo],
         curvature: &dyn Curvature,
         projection: &Projection,
     ) -> Result<Tensor, InfluenceError> {
@@ -81,7 +138,7 @@ impl Seeds {
             return Err(InfluenceError::NonFiniteSeed { id: skipped.id.to_string() });
         }
         let rows = shard.rows.f_to_kind(Kind::Float)?;
-        for layer in projected.layers() {
+        for layer in projected {
             let sides = projection.two_sided(layer).ok_or_else(|| InfluenceError::Mismatch {
                 what: "projection of the seeds",
                 found: "another form".to_owned(),
@@ -117,23 +174,14 @@ impl Seeds {
         Ok(rows)
     }
 
-    /// Seeds solved elsewhere: for each layer its (seeds, out, in (+1)), rows in the order of `ids`.
-    pub(crate) fn from_solved(
-        ids: Vec<SampleId>,
-        layers: Vec<LayerInfo>,
-        solved: HashMap<LayerId, Tensor>,
-    ) -> Self {
-        Self { ids, layers, solved }
+    /// Ids of the seeds, in the order of the score columns.
+    pub fn ids(&self) -> &[SampleId] {
+        &self.ids
     }
 
     /// The layers, in the order chosen.
     pub fn layers(&self) -> &[LayerInfo] {
         &self.layers
-    }
-
-    /// Ids of the seeds, in the order of the score columns.
-    pub fn ids(&self) -> &[SampleId] {
-        &self.ids
     }
 
     /// `H⁻¹ ∇L(t)` of one layer, (seeds, out, in (+1)).
@@ -160,17 +208,24 @@ impl Seeds {
     }
 }
 
-/// What seeds are kept in: half precision would lose small inverse eigenvalues.
-fn wide(kind: Kind) -> Kind {
-    if kind == Kind::Double { Kind::Double } else { Kind::Float }
-}
-
 /// Hands `H⁻¹ G` of each batch of seeds and layer to `take`, with the positions of the seeds.
-fn each_solved(
+pub(crate) fn each_solved(
     pass: &GradientPass<'_>,
     samples: &[Encoded],
     curvature: &dyn Curvature,
     mut take: impl FnMut(&LayerInfo, &Tensor, Tensor) -> Result<(), InfluenceError>,
+) -> Result<(), InfluenceError> {
+    each_trace(pass, samples, |trace, rows, at| {
+        refuse_non_finite(trace, rows)?;
+        take(trace.info(), at, curvature.solve(trace.info(), trace.formed()?)?)
+    })
+}
+
+/// Hands every layer's trace of each batch of seeds to `take`, with the seeds and their positions.
+fn each_trace(
+    pass: &GradientPass<'_>,
+    samples: &[Encoded],
+    mut take: impl FnMut(&LayerTrace, &[&Encoded], &Tensor) -> Result<(), InfluenceError>,
 ) -> Result<(), InfluenceError> {
     if samples.is_empty() {
         return Err(InfluenceError::NoSeeds);
@@ -187,8 +242,7 @@ fn each_solved(
         let at: Vec<i64> = members.iter().map(|&m| m as i64).collect();
         let at = Tensor::f_from_slice(&at)?.f_to_device(device)?;
         for layer in trace.layers {
-            refuse_non_finite(&layer, &rows)?;
-            take(layer.info(), &at, curvature.solve(layer.info(), layer.formed()?)?)?;
+            take(&layer, &rows, &at)?;
         }
     }
     Ok(())
@@ -213,10 +267,9 @@ impl Reducer for Seeds {
     }
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
-        let name = || GradientError::LayerNotReached { name: trace.info().name.clone() };
-        let seeds = self.solved.get(&trace.info().id).ok_or_else(name)?.f_flatten(1, -1)?;
-        let gradients = trace.formed()?.f_flatten(1, -1)?.f_to_kind(seeds.kind())?;
-        let scores = gradients.f_matmul(&seeds.f_transpose(0, 1)?)?;
+        let solved = self.solved(trace.info())?;
+        let scores = contract::scores(trace, solved, self.contraction);
+        let scores = scores.map_err(|e| GradientError::Reducer { reason: e.to_string() })?;
         let _ = rows.f_add_(&scores.f_to_kind(rows.kind())?)?;
         Ok(())
     }

@@ -5,6 +5,8 @@ use tamis_dataset::DatasetError;
 use tamis_gradients::GradientError;
 use tamis_model::ModelError;
 
+use crate::CurvatureKind;
+
 /// Why curvature could not be fitted, stored or applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,20 +26,36 @@ pub enum KfacError {
     /// A stored artefact could not be written, read or does not belong here.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// A batch gave values that are not finite.
+    /// A sample gave values that are not finite.
     #[error(
-        "layer {layer}: the {side} covariance is not finite after the batch of samples {first} … \
-         {last}; look for a diverged model or a damaged sample among them"
+        "sample {sample}: its activations or gradients at layer {layer} are not finite; look for a \
+         diverged model or a damaged sample, or ask for such samples to be skipped"
     )]
     NonFinite {
+        /// Name of the first layer at which they are not.
+        layer: String,
+        /// Id of the sample.
+        sample: String,
+    },
+    /// A factored damping for a curvature without factors.
+    #[error(
+        "layer {layer}: tikhonov damping splits over Kronecker factors, which the diagonal does not \
+         have; use relative:C or absolute:D"
+    )]
+    NoFactors {
         /// Name of the layer.
         layer: String,
-        /// `input` or `gradient`.
-        side: &'static str,
-        /// Id of the batch's first sample.
-        first: String,
-        /// Id of the batch's last sample.
-        last: String,
+    },
+    /// A projection whose gradients' curvature is not known.
+    #[error(
+        "the {kind} curvature of gradients projected in this way is not known; score whole gradients, \
+         or store rows as {expected}"
+    )]
+    Projected {
+        /// Which curvature.
+        kind: CurvatureKind,
+        /// Projections it is known for.
+        expected: &'static str,
     },
     /// The head among the layers.
     #[error(

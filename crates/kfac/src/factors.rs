@@ -2,23 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
 use tamis_gradients::{LayerTrace, Projection, gradient_columns};
 use tamis_model::LayerInfo;
 use tch::{Device, Kind, Tensor};
 
-use crate::KfacError;
+use crate::sums::{Header, Stored, Sums, refuse_other_layers};
+use crate::{KfacError, Tokens};
 
-/// How a sample's tokens enter the covariances (arXiv 2311.00636).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tokens {
-    /// Every real token is a draw of its own: `A = E[x̃ x̃ᵀ]`, `S = E[g gᵀ]` over tokens.
-    #[default]
-    Expand,
-    /// A sample is one draw: `x̃` is averaged and `g` summed over its real tokens first.
-    Reduce,
-}
+/// Widths from here on are multiplied out in blocks; below, one product is as fast.
+const SPLIT: i64 = 512;
 
 /// Sums of outer products of one layer.
 #[derive(Debug)]
@@ -60,25 +52,28 @@ impl Factors {
         })
     }
 
-    /// Puts sums read from a store back together.
-    pub(crate) fn from_parts(
-        layers: Vec<LayerInfo>,
-        shared: Vec<usize>,
-        a: Vec<Option<Tensor>>,
-        s: Vec<Tensor>,
-        count: f64,
-    ) -> Self {
-        Self { layers, shared, a, s, count }
-    }
-
     /// The layers, in the order chosen.
     pub fn layers(&self) -> &[LayerInfo] {
         &self.layers
     }
 
-    /// Draws the sums are over: real tokens, or samples under [`Tokens::Reduce`].
-    pub fn count(&self) -> f64 {
-        self.count
+    /// What the sums are kept in.
+    pub fn kind(&self) -> Kind {
+        self.s.first().map_or(Kind::Float, Tensor::kind)
+    }
+
+    /// Where the sums lie.
+    pub(crate) fn device(&self) -> Device {
+        self.s.first().map_or(Device::Cpu, Tensor::device)
+    }
+
+    /// Appends the sums of further layers over the same data.
+    pub(crate) fn extend(&mut self, other: Self) {
+        let offset = self.layers.len();
+        self.layers.extend(other.layers);
+        self.shared.extend(other.shared.into_iter().map(|n| n + offset));
+        self.a.extend(other.a);
+        self.s.extend(other.s);
     }
 
     /// For each layer, the first layer that reads the same input.
@@ -90,49 +85,6 @@ impl Factors {
     pub fn layer(&self, n: usize) -> Option<LayerFactors> {
         let a = self.a.get(*self.shared.get(n)?)?.as_ref()?;
         Some(LayerFactors { a: a.shallow_clone(), s: self.s.get(n)?.shallow_clone() })
-    }
-
-    /// Adds one batch. `mask` (batch, time) is 1 at real tokens and 0 at padding.
-    ///
-    /// # Errors
-    /// Sums that are no longer finite (layer and batch are named), or what LibTorch reports.
-    pub fn add(
-        &mut self,
-        traces: &[LayerTrace],
-        mask: &Tensor,
-        tokens: Tokens,
-        ids: &[&str],
-    ) -> Result<(), KfacError> {
-        self.note_shared(traces);
-        for (n, trace) in traces.iter().enumerate() {
-            let kind = self.s[n].kind();
-            let mask = mask.f_to_kind(kind)?.f_unsqueeze(-1)?;
-            let g = trace.g().f_to_kind(kind)?;
-            let g = match tokens {
-                // Gradients are zero at padded positions already.
-                Tokens::Expand => g.f_flatten(0, 1)?,
-                Tokens::Reduce => g.f_sum_dim_intlist([1i64].as_slice(), false, kind)?,
-            };
-            let added = self.s[n].f_addmm_(&g.f_transpose(0, 1)?, &g)?;
-            check_finite(&added, &trace.info().name, "gradient", ids)?;
-            if let Some(a) = self.a[n].as_mut() {
-                let x = trace.augmented()?.f_to_kind(kind)?.f_mul(&mask)?;
-                let x = match tokens {
-                    Tokens::Expand => x.f_flatten(0, 1)?,
-                    Tokens::Reduce => {
-                        let lengths = mask.f_sum_dim_intlist([1i64].as_slice(), false, kind)?;
-                        x.f_sum_dim_intlist([1i64].as_slice(), false, kind)?.f_div(&lengths)?
-                    }
-                };
-                let added = a.f_addmm_(&x.f_transpose(0, 1)?, &x)?;
-                check_finite(&added, &trace.info().name, "input", ids)?;
-            }
-        }
-        self.count += match tokens {
-            Tokens::Expand => mask.f_sum(Kind::Double)?.f_double_value(&[])?,
-            Tokens::Reduce => mask.size()[0] as f64,
-        };
-        Ok(())
     }
 
     /// Finds, on the first batch, layers that read the same input: query, key and value, say.
@@ -180,20 +132,50 @@ impl Factors {
         let shared = (0..layers.len()).collect();
         Ok(Some(Self { layers, shared, a, s, count: self.count }))
     }
+}
 
-    /// Adds the sums of another part of the data.
-    ///
-    /// # Errors
-    /// Sums of other layers, or layers that share their inputs differently.
-    pub fn merge(&mut self, other: &Self) -> Result<(), KfacError> {
-        if let Some((a, b)) = self.layers.iter().zip(&other.layers).find(|(a, b)| a != b) {
-            let reason = format!("one part has layer {}, the other {}", a.name, b.name);
-            return Err(KfacError::Merge { reason });
+impl Sums for Factors {
+    const STORED_AS: &'static str = "kfac-factors";
+
+    fn add(
+        &mut self,
+        traces: &[LayerTrace],
+        mask: &Tensor,
+        tokens: Tokens,
+    ) -> Result<(), KfacError> {
+        self.note_shared(traces);
+        for (n, trace) in traces.iter().enumerate() {
+            let kind = self.s[n].kind();
+            let mask = mask.f_to_kind(kind)?.f_unsqueeze(-1)?;
+            let g = trace.g().f_to_kind(kind)?;
+            let g = match tokens {
+                // Gradients are zero at padded positions already.
+                Tokens::Expand => g.f_flatten(0, 1)?,
+                Tokens::Reduce => g.f_sum_dim_intlist([1i64].as_slice(), false, kind)?,
+            };
+            add_gram(&mut self.s[n], &g)?;
+            if let Some(a) = self.a[n].as_mut() {
+                let x = trace.augmented()?.f_to_kind(kind)?.f_mul(&mask)?;
+                let x = match tokens {
+                    Tokens::Expand => x.f_flatten(0, 1)?,
+                    Tokens::Reduce => {
+                        let lengths = mask.f_sum_dim_intlist([1i64].as_slice(), false, kind)?;
+                        x.f_sum_dim_intlist([1i64].as_slice(), false, kind)?.f_div(&lengths)?
+                    }
+                };
+                add_gram(a, &x)?;
+            }
         }
-        if self.layers.len() != other.layers.len() {
-            let reason = format!("{} layers and {}", self.layers.len(), other.layers.len());
-            return Err(KfacError::Merge { reason });
-        }
+        self.count += tokens.draws(mask)?;
+        Ok(())
+    }
+
+    fn count(&self) -> f64 {
+        self.count
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<(), KfacError> {
+        refuse_other_layers(&self.layers, &other.layers)?;
         if self.count == 0.0 {
             self.shared.clone_from(&other.shared);
             for (n, &first) in self.shared.iter().enumerate() {
@@ -216,25 +198,63 @@ impl Factors {
         self.count += other.count;
         Ok(())
     }
+
+    fn finite(&self, layer: usize) -> Result<bool, KfacError> {
+        // A value that is not finite in any row of a product is on its diagonal as well.
+        let diagonal = |sum: &Tensor| -> Result<f64, KfacError> {
+            Ok(sum.f_diagonal(0, 0, 1)?.f_sum(Kind::Double)?.f_double_value(&[])?)
+        };
+        let a = self.a[layer].as_ref().map_or(Ok(0.0), diagonal)?;
+        Ok((a + diagonal(&self.s[layer])?).is_finite())
+    }
+
+    fn store(&self) -> Result<Stored, KfacError> {
+        let mut tensors = Vec::new();
+        for (n, layer) in self.layers.iter().enumerate() {
+            if let Some(a) = &self.a[n] {
+                tensors.push((format!("{}.a", layer.name), a.shallow_clone()));
+            }
+            tensors.push((format!("{}.s", layer.name), self.s[n].shallow_clone()));
+        }
+        let header = Header { count: self.count, shared_inputs: self.shared.clone() };
+        Ok(Stored { header, tensors })
+    }
+
+    fn restore(
+        layers: &[LayerInfo],
+        header: Header,
+        mut take: impl FnMut(&str) -> Result<Tensor, KfacError>,
+    ) -> Result<Self, KfacError> {
+        let shared = header.shared_inputs;
+        let (mut a, mut s) = (Vec::new(), Vec::new());
+        for (n, layer) in layers.iter().enumerate() {
+            let first = shared.get(n) == Some(&n);
+            a.push(if first { Some(take(&format!("{}.a", layer.name))?) } else { None });
+            s.push(take(&format!("{}.s", layer.name))?);
+        }
+        Ok(Self { layers: layers.to_vec(), shared, a, s, count: header.count })
+    }
 }
 
-/// One check of the trace after each addition: a non-finite entry anywhere in a row of activations
-/// or gradients makes the diagonal of the sum non-finite.
-fn check_finite(
-    sum: &Tensor,
-    layer: &str,
-    side: &'static str,
-    ids: &[&str],
-) -> Result<(), KfacError> {
-    let diagonal = sum.f_diagonal(0, 0, 1)?.f_sum(Kind::Double)?.f_double_value(&[])?;
-    if diagonal.is_finite() {
+/// Adds `rowsᵀ rows` to `sum`. The result is symmetric, so of a large one only three quarters are
+/// multiplied out: both blocks on the diagonal and one beside them.
+fn add_gram(sum: &mut Tensor, rows: &Tensor) -> Result<(), KfacError> {
+    let n = rows.size()[1];
+    if n < SPLIT {
+        let _ = sum.f_addmm_(&rows.f_transpose(0, 1)?, rows)?;
         return Ok(());
     }
-    let name = |id: Option<&&str>| id.map_or_else(String::new, |id| (*id).to_owned());
-    Err(KfacError::NonFinite {
-        layer: layer.to_owned(),
-        side,
-        first: name(ids.first()),
-        last: name(ids.last()),
-    })
+    let half = n / 2;
+    let (left, right) = (rows.f_narrow(1, 0, half)?, rows.f_narrow(1, half, n - half)?);
+    let block = |row: i64, height: i64, column: i64, width: i64| {
+        sum.f_narrow(0, row, height)?.f_narrow(1, column, width)
+    };
+    let (mut first, mut last) = (block(0, half, 0, half)?, block(half, n - half, half, n - half)?);
+    let (mut upper, mut lower) = (block(0, half, half, n - half)?, block(half, n - half, 0, half)?);
+    let _ = first.f_addmm_(&left.f_transpose(0, 1)?, &left)?;
+    let _ = last.f_addmm_(&right.f_transpose(0, 1)?, &right)?;
+    let product = left.f_transpose(0, 1)?.f_matmul(&right)?;
+    let _ = upper.f_add_(&product)?;
+    let _ = lower.f_add_(&product.f_transpose(0, 1)?)?;
+    Ok(())
 }

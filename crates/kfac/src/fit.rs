@@ -1,15 +1,26 @@
-//! Fitting: a forward and an activation-backward over a pool, covariances summed up on the way.
+//! Fitting: a forward and an activation-backward over a pool, sums taken on the way.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis_artifact::Progress;
-use tamis_dataset::{Encoded, Outcome, plan_batches};
-use tamis_gradients::{Labels, Reduction, Samples, trace_batch};
+use tamis_dataset::{Encoded, Outcome, SampleId, plan_batches};
+use tamis_gradients::{Labels, LayerTrace, Reduction, Samples, trace_batch};
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
-use crate::factors::{Factors, Tokens};
-use crate::{FactorStore, KfacError};
+use crate::sums::{Sums, Tokens};
+use crate::{Factors, KfacError, SecondMoments, SumStore};
+
+/// What becomes of a sample whose activations or gradients are not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NonFinite {
+    /// The fit stops and names it.
+    #[default]
+    Refuse,
+    /// It is left out, and listed ([`FitReport::skipped`]).
+    Skip,
+}
 
 /// How curvature is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +34,8 @@ pub struct FitParams {
     pub token_budget: usize,
     /// Samples of one part: what is stored together, and redone if the fit is interrupted.
     pub part_samples: usize,
+    /// What becomes of samples with values that are not finite.
+    pub non_finite: NonFinite,
 }
 
 impl Default for FitParams {
@@ -32,11 +45,12 @@ impl Default for FitParams {
             tokens: Tokens::default(),
             token_budget: 2048,
             part_samples: 8192,
+            non_finite: NonFinite::default(),
         }
     }
 }
 
-/// Fits the Kronecker factors of `layers` over a pool.
+/// Fits sums of `layers` over a pool: Kronecker factors, or second moments.
 #[derive(Clone, Copy)]
 pub struct FactorFit<'a> {
     /// The model; its weights stay frozen.
@@ -45,6 +59,14 @@ pub struct FactorFit<'a> {
     pub layers: &'a [LayerInfo],
     /// How.
     pub params: FitParams,
+}
+
+/// What a fit left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FitReport {
+    /// Samples with values that are not finite, left out on request ([`NonFinite::Skip`]), of those
+    /// computed now.
+    pub skipped: Vec<SampleId>,
 }
 
 impl std::fmt::Debug for FactorFit<'_> {
@@ -57,7 +79,7 @@ impl std::fmt::Debug for FactorFit<'_> {
 }
 
 impl FactorFit<'_> {
-    /// The manifest fields that decide the factors, but for the fingerprints of model and data.
+    /// The manifest fields that decide the sums, but for the fingerprints of model and data.
     pub fn manifest_fields(&self) -> Map<String, Value> {
         let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
         let mut fields = Map::new();
@@ -66,46 +88,26 @@ impl FactorFit<'_> {
         fields
     }
 
-    /// Sums covariances over samples held in memory.
+    /// Covariances over samples held in memory.
     ///
     /// The loss of a sample is the *sum* over its supervised tokens, so that `g` is a token's own
     /// gradient whatever the length of its text.
     ///
     /// # Errors
-    /// The head among the layers, non-finite activations or gradients (layer and batch are named),
-    /// or what the model reports.
+    /// The head among the layers, activations or gradients that are not finite (sample and layer are
+    /// named), or what the model reports.
     pub fn sum(
         &self,
         samples: &[Encoded],
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
-        if let Some(head) = self.layers.iter().find(|layer| layer.head) {
-            return Err(KfacError::Head { layer: head.name.clone() });
-        }
-        let shape = self.model.shape();
-        let mut factors = Factors::zeros(self.layers, shape.kind, shape.device)?;
-        let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
-        for members in plan_batches(&lengths, self.params.token_budget)? {
-            let members: Vec<&Encoded> = members.iter().map(|&m| &samples[m]).collect();
-            let batch = Batch::new(&members, shape.device)?;
-            let ids: Vec<&str> = members.iter().map(|s| s.id.as_ref()).collect();
-            let trace = trace_batch(
-                self.model,
-                &batch,
-                &ids,
-                self.layers,
-                Reduction::Sum,
-                self.params.labels,
-            )?;
-            let _no_grad = tch::no_grad_guard();
-            factors.add(&trace.layers, &real_tokens(&batch)?, self.params.tokens, &ids)?;
-            progress.advance(members.len() as u64);
-        }
+        let mut factors = self.no_factors()?;
+        self.add(samples, &mut factors, &mut FitReport::default(), progress)?;
         Ok(factors)
     }
 
-    /// Fits over a pool, part by part, into `store`; parts that are there already are not computed
-    /// again. Samples that cannot be used are left out.
+    /// Fits covariances over a pool, part by part, into `store`; parts that are there already are not
+    /// computed again. Samples that cannot be used are left out.
     ///
     /// # Errors
     /// As [`FactorFit::sum`], what the data or the store reports, or a pool of which nothing can be
@@ -113,15 +115,109 @@ impl FactorFit<'_> {
     pub fn run(
         &self,
         samples: &dyn Samples,
-        store: &mut FactorStore,
+        store: &mut SumStore<Factors>,
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
+        Ok(self.run_parts(samples, store, progress, "covariances", || self.no_factors())?.0)
+    }
+
+    pub(crate) fn no_factors(&self) -> Result<Factors, KfacError> {
+        let shape = self.model.shape();
+        Factors::zeros(self.layers, shape.kind, shape.device)
+    }
+
+    pub(crate) fn no_moments(
+        &self,
+        basis: Option<&crate::Eigenbasis>,
+    ) -> Result<SecondMoments, KfacError> {
+        let shape = self.model.shape();
+        SecondMoments::zeros(self.layers, basis, shape.kind, shape.device)
+    }
+
+    /// Adds samples held in memory to sums of any kind ([`SecondMoments::zeros`], say).
+    ///
+    /// # Errors
+    /// As [`FactorFit::sum`].
+    pub fn add<S: Sums>(
+        &self,
+        samples: &[Encoded],
+        sums: &mut S,
+        report: &mut FitReport,
+        progress: &mut dyn Progress,
+    ) -> Result<(), KfacError> {
+        if let Some(head) = self.layers.iter().find(|layer| layer.head) {
+            return Err(KfacError::Head { layer: head.name.clone() });
+        }
+        let FitParams { labels, tokens, .. } = self.params;
+        let device = self.model.shape().device;
+        let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
+        for members in plan_batches(&lengths, self.params.token_budget)? {
+            let members: Vec<&Encoded> = members.iter().map(|&m| &samples[m]).collect();
+            let batch = Batch::new(&members, device)?;
+            let ids: Vec<&str> = members.iter().map(|s| s.id.as_ref()).collect();
+            let reduction = Reduction::Sum;
+            let trace = trace_batch(self.model, &batch, &ids, self.layers, reduction, labels)?;
+            let _no_grad = tch::no_grad_guard();
+            let (mut traces, mut mask) = (trace.layers, real_tokens(&batch)?);
+            if self.params.non_finite == NonFinite::Skip {
+                let bad = first_bad_layers(&traces)?;
+                let good: Vec<i64> =
+                    (0..).zip(&bad).filter(|(_, b)| b.is_none()).map(|(n, _)| n).collect();
+                if good.len() < members.len() {
+                    let left_out = members.iter().zip(&bad).filter(|(_, b)| b.is_some());
+                    report.skipped.extend(left_out.map(|(sample, _)| sample.id.clone()));
+                    let good = Tensor::f_from_slice(&good)?.f_to_device(device)?;
+                    mask = mask.f_index_select(0, &good)?;
+                    traces = rows_of(&traces, &good)?;
+                }
+            }
+            if mask.size()[0] > 0 {
+                sums.add(&traces, &mask, tokens)?;
+                self.refuse_non_finite(sums, &traces, &ids)?;
+            }
+            progress.advance(members.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Looks at the sums after a batch, which costs little, and for the sample only if they are spoilt.
+    fn refuse_non_finite<S: Sums>(
+        &self,
+        sums: &S,
+        traces: &[LayerTrace],
+        ids: &[&str],
+    ) -> Result<(), KfacError> {
+        for (n, layer) in self.layers.iter().enumerate() {
+            if !sums.finite(n)? {
+                let bad = first_bad_layers(traces)?;
+                let found = bad.iter().zip(ids).find_map(|(bad, id)| bad.map(|at| (at, *id)));
+                let (layer, sample) = match found {
+                    Some((at, id)) => (&self.layers[at], id.to_owned()),
+                    // Every value is finite, but not their products.
+                    None => (layer, format!("{} … {}", ids[0], ids[ids.len() - 1])),
+                };
+                return Err(KfacError::NonFinite { layer: layer.name.clone(), sample });
+            }
+        }
+        Ok(())
+    }
+
+    /// Fits sums part by part into `store`.
+    pub(crate) fn run_parts<S: Sums>(
+        &self,
+        samples: &dyn Samples,
+        store: &mut SumStore<S>,
+        progress: &mut dyn Progress,
+        stage: &str,
+        zeros: impl Fn() -> Result<S, KfacError>,
+    ) -> Result<(S, FitReport), KfacError> {
         let total = samples.len();
         let size = self.params.part_samples.max(1);
         let parts = total.div_ceil(size);
         let done: usize =
             (0..parts).filter(|&n| store.has(n)).map(|n| (total - n * size).min(size)).sum();
-        progress.start("curvature", total as u64, done as u64);
+        progress.start(stage, total as u64, done as u64);
+        let mut report = FitReport::default();
         for part in (0..parts).filter(|&n| !store.has(n)).collect::<Vec<_>>() {
             let range = part * size..((part + 1) * size).min(total);
             let wanted = range.len();
@@ -134,18 +230,59 @@ impl FactorFit<'_> {
                 })
                 .collect();
             progress.advance((wanted - usable.len()) as u64);
-            let sums = self.sum(&usable, progress)?;
+            let mut sums = zeros()?;
+            self.add(&usable, &mut sums, &mut report, progress)?;
             store.write(part, &sums)?;
         }
         store.finish()?;
         progress.finish();
-        let shape = self.model.shape();
-        let factors = store.merged(self.layers, shape.kind, shape.device)?;
-        if factors.count() == 0.0 {
-            return Err(KfacError::NoTokens { samples: total });
-        }
-        Ok(factors)
+        let merged = store.merged(self.layers, self.model.shape().device)?;
+        let merged = merged.filter(|sums| sums.count() > 0.0);
+        Ok((merged.ok_or(KfacError::NoTokens { samples: total })?, report))
     }
+}
+
+/// For each sample of a batch, the first layer at which something is not finite.
+fn first_bad_layers(traces: &[LayerTrace]) -> Result<Vec<Option<usize>>, KfacError> {
+    let mut bad: Vec<Option<usize>> = Vec::new();
+    for (n, trace) in traces.iter().enumerate() {
+        let sum = |t: &Tensor| {
+            t.f_to_kind(Kind::Double)?.f_abs()?.f_sum_dim_intlist(
+                [1i64, 2].as_slice(),
+                false,
+                Kind::Double,
+            )
+        };
+        let finite = sum(trace.x())?.f_add(&sum(trace.g())?)?.f_isfinite()?;
+        let finite = Vec::<bool>::try_from(finite)?;
+        bad.resize(finite.len(), None);
+        for (bad, finite) in bad.iter_mut().zip(finite) {
+            if !finite && bad.is_none() {
+                *bad = Some(n);
+            }
+        }
+    }
+    Ok(bad)
+}
+
+/// The traces of some samples of a batch. Inputs that layers share stay shared.
+fn rows_of(traces: &[LayerTrace], rows: &Tensor) -> Result<Vec<LayerTrace>, KfacError> {
+    let mut kept: Vec<(usize, Tensor)> = Vec::new();
+    traces
+        .iter()
+        .map(|trace| {
+            let at = trace.x().data_ptr() as usize;
+            let known = kept.iter().find(|(known, _)| *known == at).map(|(_, x)| x.shallow_clone());
+            let x = if let Some(x) = known {
+                x
+            } else {
+                let x = trace.x().f_index_select(0, rows)?;
+                kept.push((at, x.shallow_clone()));
+                x
+            };
+            Ok(LayerTrace::new(trace.info().clone(), x, trace.g().f_index_select(0, rows)?))
+        })
+        .collect()
 }
 
 /// (batch, time): 1 at real tokens, 0 at padding.

@@ -1,35 +1,34 @@
-//! Covariance sums on disk, a part of the pool at a time.
+//! Sums on disk, a part of the pool at a time.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamis_artifact::{Manifest, Store};
 use tamis_model::LayerInfo;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
-use crate::{Factors, KfacError};
+use crate::sums::{Header, Sums};
+use crate::tensors::{decode, encode};
+use crate::{KfacError, SecondMoments};
 
 /// Version of the shard layout.
 const FORMAT: u32 = 1;
 
-/// What a shard says beside its sums.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    count: f64,
-    shared_inputs: Vec<usize>,
-}
-
-/// A folder of covariance sums, one shard a part of the pool.
+/// A folder of sums, one shard a part of the pool.
 #[derive(Debug)]
-pub struct FactorStore {
+pub struct SumStore<S> {
     store: Store,
+    sums: PhantomData<S>,
 }
 
-impl FactorStore {
+/// A folder of covariance sums.
+pub type FactorStore = SumStore<crate::Factors>;
+
+/// A folder of sums of squared gradients.
+pub type MomentStore = SumStore<SecondMoments>;
+
+impl<S: Sums> SumStore<S> {
     /// Opens the store at `dir`; goes on where an earlier fit with the same `fields` stopped.
     ///
     /// # Errors
@@ -39,16 +38,22 @@ impl FactorStore {
         dir: impl AsRef<Path>,
         fields: Map<String, Value>,
     ) -> Result<Self, KfacError> {
-        let manifest = Manifest { kind: "kfac-factors".to_owned(), format: FORMAT, fields };
-        Ok(Self { store: Store::create_or_resume(dir, &manifest)? })
+        let manifest = Manifest { kind: S::STORED_AS.to_owned(), format: FORMAT, fields };
+        Ok(Self { store: Store::create_or_resume(dir, &manifest)?, sums: PhantomData })
     }
 
     /// Opens an existing store for reading.
     ///
     /// # Errors
-    /// No store there, or one that is damaged.
+    /// No store there, one of other sums, or one that is damaged.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, KfacError> {
-        Ok(Self { store: Store::open(dir)? })
+        let store = Store::open(dir)?;
+        let kind = &store.manifest().kind;
+        if kind != S::STORED_AS {
+            let reason = format!("the folder holds {kind}, not {}", S::STORED_AS);
+            return Err(KfacError::Shard { shard: store.dir().display().to_string(), reason });
+        }
+        Ok(Self { store, sums: PhantomData })
     }
 
     /// The artefact underneath.
@@ -69,35 +74,16 @@ impl FactorStore {
         Ok(self.store.finish()?)
     }
 
-    /// Writes part `number` as safetensors: `<layer>.a` (only for the first layer that reads an
-    /// input), `<layer>.s`, and in the metadata the count and which layers share inputs.
+    /// Writes part `number` as safetensors (covariances: `<layer>.a`, only for the first layer that
+    /// reads an input, and `<layer>.s`; second moments: `<layer>`), and in the metadata the count and
+    /// which layers share inputs.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write(&mut self, number: usize, factors: &Factors) -> Result<(), KfacError> {
+    pub fn write(&mut self, number: usize, sums: &S) -> Result<(), KfacError> {
         let name = part_name(number);
-        let broken = |e: &dyn fmt::Display| shard_error(&name, e);
-        let mut data = Vec::new();
-        for (n, layer) in factors.layers().iter().enumerate() {
-            let Some(sums) = factors.layer(n) else { continue };
-            if factors.shared_inputs()[n] == n {
-                data.push((format!("{}.a", layer.name), bytes_of(&sums.a)?));
-            }
-            data.push((format!("{}.s", layer.name), bytes_of(&sums.s)?));
-        }
-        let views = data
-            .iter()
-            .map(|(key, (dtype, shape, bytes))| {
-                Ok((key, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| broken(&e))?))
-            })
-            .collect::<Result<Vec<_>, KfacError>>()?;
-        let header =
-            Header { count: factors.count(), shared_inputs: factors.shared_inputs().to_vec() };
-        let header = serde_json::to_string(&header).map_err(|e| broken(&e))?;
-        // One entry alone: several would be written in an order of their own in every run.
-        let metadata = HashMap::from([("tamis".to_owned(), header)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(&e))?;
-        Ok(self.store.write(&name, &bytes)?)
+        let stored = sums.store()?;
+        Ok(self.store.write(&name, &encode(&name, &stored.header, &stored.tensors)?)?)
     }
 
     /// Part `number`, for `layers`.
@@ -109,80 +95,35 @@ impl FactorStore {
         number: usize,
         layers: &[LayerInfo],
         device: Device,
-    ) -> Result<Factors, KfacError> {
+    ) -> Result<S, KfacError> {
         let name = part_name(number);
-        let broken = |e: &dyn fmt::Display| shard_error(&name, e);
         let bytes = self.store.read(&name)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(&e))?;
-        let header = header.metadata().as_ref().and_then(|m| m.get("tamis"));
-        let header = header.ok_or_else(|| broken(&"it has no count"))?;
-        let Header { count, shared_inputs: shared } =
-            serde_json::from_str(header).map_err(|e| broken(&e))?;
-        if shared.len() != layers.len() {
-            return Err(broken(&format!("{} layers, not {}", shared.len(), layers.len())));
+        let file = decode(&name, &bytes)?;
+        let header: Header = file.header()?;
+        if header.shared_inputs.len() != layers.len() {
+            let found = header.shared_inputs.len();
+            return Err(file.error(&format!("{found} layers, not {}", layers.len())));
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(&e))?;
-        let tensor = |key: String| -> Result<Tensor, KfacError> {
-            let view = file.tensor(&key).map_err(|e| broken(&format!("{key}: {e}")))?;
-            tensor_of(&view, device).map_err(|e| broken(&format!("{key}: {e}")))
-        };
-        let (mut a, mut s) = (Vec::new(), Vec::new());
-        for (n, layer) in layers.iter().enumerate() {
-            let first = shared[n] == n;
-            a.push(if first { Some(tensor(format!("{}.a", layer.name))?) } else { None });
-            s.push(tensor(format!("{}.s", layer.name))?);
-        }
-        Ok(Factors::from_parts(layers.to_vec(), shared, a, s, count))
+        S::restore(layers, header, |key| file.tensor(key, device))
     }
 
-    /// The sum of all parts.
+    /// The sum of all parts; `None` if there is none.
     ///
     /// # Errors
     /// A part that is missing, damaged or of other layers.
-    pub fn merged(
-        &self,
-        layers: &[LayerInfo],
-        kind: Kind,
-        device: Device,
-    ) -> Result<Factors, KfacError> {
-        let mut total: Option<Factors> = None;
+    pub fn merged(&self, layers: &[LayerInfo], device: Device) -> Result<Option<S>, KfacError> {
+        let mut total: Option<S> = None;
         for part in 0..self.store.shards().count() {
-            let factors = self.read(part, layers, device)?;
+            let sums = self.read(part, layers, device)?;
             match total.as_mut() {
-                None => total = Some(factors),
-                Some(total) => total.merge(&factors)?,
+                None => total = Some(sums),
+                Some(total) => total.merge(&sums)?,
             }
         }
-        total.map_or_else(|| Factors::zeros(layers, kind, device), Ok)
+        Ok(total)
     }
 }
 
 fn part_name(number: usize) -> String {
     format!("part-{number:05}.safetensors")
-}
-
-fn shard_error(name: &str, reason: &dyn fmt::Display) -> KfacError {
-    KfacError::Shard { shard: name.to_owned(), reason: reason.to_string() }
-}
-
-type Stored = (Dtype, Vec<usize>, Vec<u8>);
-
-fn bytes_of(tensor: &Tensor) -> Result<Stored, KfacError> {
-    let (dtype, size) =
-        if tensor.kind() == Kind::Double { (Dtype::F64, 8) } else { (Dtype::F32, 4) };
-    let host = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut bytes = vec![0u8; host.numel() * size];
-    host.f_copy_data_u8(&mut bytes, host.numel())?;
-    Ok((dtype, host.size().iter().map(|&n| n as usize).collect(), bytes))
-}
-
-fn tensor_of(view: &TensorView<'_>, device: Device) -> Result<Tensor, String> {
-    let kind = match view.dtype() {
-        Dtype::F64 => Kind::Double,
-        Dtype::F32 => Kind::Float,
-        other => return Err(format!("unexpected type {other:?}")),
-    };
-    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    let host = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|e| e.to_string())?;
-    host.f_to_device(device).map_err(|e| e.to_string())
 }

@@ -11,7 +11,7 @@ use tamis::dataset::Encoder;
 use tamis::finetune::TrainParams;
 use tamis::gradients::{Labels, PassParams, ProjectionSpec, RowType};
 use tamis::influence::Rule;
-use tamis::kfac::{Damping, FitParams};
+use tamis::kfac::{CurvatureKind, Damping, FitParams, NonFinite};
 use tamis::model::{CausalLm, LayerPattern, Reduction};
 
 use crate::{ModelFlags, ScheduleKind, TextFlags};
@@ -70,8 +70,9 @@ pub struct Flags {
     /// Layers whose gradients count: a regular expression over their names [default: all but the head]
     #[arg(long, default_value_t)]
     pub layers: LayerPattern,
-    /// kfac, or identity (plain inner products of gradients)
-    #[arg(long, value_enum, default_value = "kfac")]
+    /// kfac, ekfac (a second pass fits its eigenvalues anew), diagonal, or identity (plain inner
+    /// products of gradients)
+    #[arg(long, default_value_t)]
     pub curvature: CurvatureKind,
     /// Relative to each layer's mean eigenvalue (0.1), absolute:D or tikhonov:C
     #[arg(long, default_value_t)]
@@ -79,10 +80,17 @@ pub struct Flags {
     /// Labels for the curvature: sampled from the model (true Fisher) or the data's
     #[arg(long, value_enum, default_value = "sampled")]
     pub labels: LabelKind,
-    /// Samples to fit the curvature on [default: the whole pool]
+    /// Samples to fit the curvature on, drawn from the pool [default: all of it]
     #[arg(long)]
     pub curvature_samples: Option<NonZeroUsize>,
-    /// Stored form of a gradient: `OUTxIN` per layer, `gaussian:OUTxIN`, sparse:DIM or full
+    /// Layers whose curvature is held in memory at a time, each group in passes of its own [default: all]
+    #[arg(long)]
+    pub curvature_layers: Option<NonZeroUsize>,
+    /// Leave samples with values that are not finite out of the curvature instead of stopping there
+    #[arg(long)]
+    pub skip_non_finite: bool,
+    /// Stored form of a gradient: `OUTxIN` per layer, `gaussian:OUTxIN`, `pca:OUTxIN` (leading
+    /// eigenvectors of the curvature), sparse:DIM or full
     #[arg(long, default_value_t)]
     pub projection: ProjectionSpec,
     /// Number type of stored rows: f16, bf16 or f32
@@ -127,16 +135,6 @@ pub struct Flags {
     /// CPU threads [default: all]
     #[arg(long)]
     pub threads: Option<NonZeroUsize>,
-}
-
-/// Which curvature divides the seeds' gradients.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CurvatureKind {
-    /// None.
-    Identity,
-    /// Kronecker-factored.
-    Kfac,
 }
 
 /// Which labels the curvature is fitted with.
@@ -206,7 +204,8 @@ impl Flags {
             LabelKind::Sampled => Labels::Sampled { seed: self.seed },
             LabelKind::Data => Labels::Data,
         };
-        FitParams { labels, token_budget: self.token_budget, ..FitParams::default() }
+        let non_finite = if self.skip_non_finite { NonFinite::Skip } else { NonFinite::Refuse };
+        FitParams { labels, token_budget: self.token_budget, non_finite, ..FitParams::default() }
     }
 
     /// Settings of the gradient pass.

@@ -5,6 +5,6 @@ mod flags;
 mod found;
 mod rows;
 
-pub use flags::{CurvatureKind, Flags, LabelKind, LossKind, ScoreKind};
+pub use flags::{Flags, LabelKind, LossKind, ScoreKind};
 pub use found::{Found, Line};
 pub use rows::{stored_rows, unit_rows};

@@ -10,7 +10,7 @@ use tamis::clustering::{KMeansParams, Resample, Within};
 use tamis::dataset::{Encoded, plan_batches};
 use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis::influence::{Rule, ScoreTable, Seeds};
-use tamis::kfac::{Curvature, Damping, FactorFit, FactorStore, FitParams, Identity, Kfac};
+use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
 use tamis::model::{
     Batch, CausalLm, LayerPattern, NoTap, Pool, Reduction, mean_pooled_hidden, per_sample_loss,
 };
@@ -168,13 +168,10 @@ impl<'a> Evidence<'a> {
         let layers = LayerPattern::default().select(model.layers())?;
         let labels = Labels::Sampled { seed: flags.seed };
         let params = FitParams { labels, ..FitParams::default() };
-        let fit = FactorFit { model, layers: &layers, params };
-        let mut of_factors = fit.manifest_fields();
-        of_factors.extend(fields.clone());
-        let mut store = FactorStore::create_or_resume(out.join("factors"), of_factors)?;
+        let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
         let data = self.data.to_vec();
-        let factors = fit.run(&data, &mut store, &mut Bars::default())?;
-        let kfac = Kfac::new(&factors, Damping::default(), model.shape().kind)?;
+        let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &fields, &mut Bars::default())?;
+        let kfac = fitted.curvature(Damping::default())?;
 
         let pass = GradientPass { model, layers: &layers, params: PassParams::default().check()? };
         fields.extend(pass.manifest_fields());
@@ -191,7 +188,7 @@ impl<'a> Evidence<'a> {
             [&gradients, &by_identity, &by_kfac].iter().all(|s| s.artifact().is_complete());
         if !complete {
             let seeds = |curvature: &dyn Curvature| Seeds::new(&pass, self.seeds, curvature);
-            let (identity, kfac) = (seeds(&Identity)?, seeds(&kfac)?);
+            let (identity, kfac) = (seeds(&Identity)?, seeds(kfac.as_ref())?);
             let mut sinks = [
                 Sink { reducer: &projection, store: &mut gradients },
                 Sink { reducer: &identity, store: &mut by_identity },

@@ -6,7 +6,7 @@ use tamis_dataset::Encoded;
 use tamis_gradients::{GradientPass, PassParams, Reduction};
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
-use tamis_kfac::{Damping, FactorFit, FitParams, Identity, Kfac, Tokens};
+use tamis_kfac::{Damping, FactorFit, FitParams, Identity, Spectral, Tokens};
 use tamis_model::CausalLm;
 use tch::{Kind, Tensor};
 
@@ -116,12 +116,11 @@ fn influence_is_what_leaving_a_sample_out_does() {
     let exact = dense.solve(&[DECAY], &plain).unwrap();
     let fit = FactorFit { model: &model, layers, params: FitParams::default() };
     let factors = fit.sum(&data, &mut NoProgress).unwrap();
-    let kfac = Kfac::new(&factors, Damping::Absolute(DECAY), Kind::Double).unwrap();
+    let kfac = Spectral::kfac(&factors, Damping::Absolute(DECAY), Kind::Double).unwrap();
     let approximate = Seeds::new(&pass, &seeds, &kfac).unwrap();
     let matrix = GaussNewton::new(&model, layers, &data, GaussNewtonParams::default()).unwrap();
     let method = ConjugateGradient { steps: 100, tolerance: 1e-10 };
-    let refinement =
-        Refinement { matrix: &matrix, damping: &[DECAY], preconditioner: &kfac, method };
+    let refinement = Refinement::new(&matrix, &kfac, method).unwrap();
     let (refined, _) = refinement.run(&pass, &seeds, &mut NoProgress).unwrap();
 
     let scores = |seeds: &Seeds| -> Vec<Vec<f64>> {

@@ -9,4 +9,5 @@ mod leave_one_out;
 mod refine;
 mod rules;
 mod scores;
+mod shares;
 mod softmax;

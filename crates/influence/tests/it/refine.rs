@@ -7,7 +7,7 @@ use tamis_influence::exact::dense_gauss_newton;
 use tamis_influence::{
     ConjugateGradient, GaussNewton, GaussNewtonParams, InfluenceError, Refinement, Residuals, Seeds,
 };
-use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, Kfac, KfacError, Tokens};
+use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, KfacError, Spectral, Tokens};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
@@ -35,11 +35,11 @@ impl Case {
         GradientPass { model: self.model.as_ref(), layers: &self.layers, params }
     }
 
-    fn kfac(&self) -> Kfac {
+    fn kfac(&self) -> Spectral {
         let model = self.model.as_ref();
         let fit = FactorFit { model, layers: &self.layers, params: FitParams::default() };
         let factors = fit.sum(&samples(model, 40, 33), &mut NoProgress).unwrap();
-        Kfac::new(&factors, Damping::Relative(3.0), Kind::Double).unwrap()
+        Spectral::kfac(&factors, Damping::Relative(3.0), Kind::Double).unwrap()
     }
 
     fn matrix(&self) -> GaussNewton<'_> {
@@ -48,7 +48,7 @@ impl Case {
     }
 }
 
-fn dampings(kfac: &Kfac) -> Vec<f64> {
+fn dampings(kfac: &Spectral) -> Vec<f64> {
     kfac.spectra().iter().map(|spectrum| spectrum.damping).collect()
 }
 
@@ -59,6 +59,7 @@ fn run(
     method: ConjugateGradient,
 ) -> Result<(Seeds, Residuals), InfluenceError> {
     let matrix = case.matrix();
+    let damping = damping.to_vec();
     let refinement = Refinement { matrix: &matrix, damping, preconditioner, method };
     refinement.run(&case.pass(), &case.seeds, &mut NoProgress)
 }
@@ -94,7 +95,7 @@ fn enough_steps_give_the_dense_damped_solution() {
             let (found, residuals) = run(&case, &damping, preconditioner, method).unwrap();
             assert_eq!(found.ids(), plain.ids());
             let error = error(&found, &exact);
-            assert!(error < 1e-8, "{}: {error:e}", name);
+            assert!(error < 1e-8, "{name}: {error:e}");
             for path in &residuals.relative {
                 assert!(path.len() < 300, "{} steps", path.len());
                 assert!(path[path.len() - 1] <= 1e-11);
@@ -154,7 +155,7 @@ fn a_few_steps_come_nearer_and_residuals_fall() {
             let method = ConjugateGradient { steps, tolerance: 0.0 };
             let (found, residuals) = run(&case, &damping, &kfac, method).unwrap();
             let now = error(&found, &exact);
-            assert!(now < before, "{}: {now} after {steps}, {before} before", name);
+            assert!(now < before, "{name}: {now} after {steps}, {before} before");
             before = now;
             for path in residuals.relative {
                 assert_eq!(path.len(), steps + 1);
@@ -203,9 +204,8 @@ fn progress_is_told_in_steps() {
     let case = Case::new(2);
     let (kfac, matrix) = (case.kfac(), case.matrix());
     let method = ConjugateGradient { steps: 2, tolerance: 0.0 };
-    let damping = dampings(&kfac);
-    let refinement =
-        Refinement { matrix: &matrix, damping: &damping, preconditioner: &kfac, method };
+    let refinement = Refinement::new(&matrix, &kfac, method).unwrap();
+    assert_eq!(refinement.damping, dampings(&kfac));
     let mut count = Count::default();
     refinement.run(&case.pass(), &case.seeds, &mut count).unwrap();
     assert_eq!((count.0, count.1), (3, 3));
@@ -217,6 +217,10 @@ struct Opposite;
 impl Curvature for Opposite {
     fn solve(&self, _layer: &LayerInfo, g: &Tensor) -> Result<Tensor, KfacError> {
         Ok(-g)
+    }
+
+    fn damping(&self, _layer: &LayerInfo) -> Result<f64, KfacError> {
+        Ok(0.0)
     }
 }
 
@@ -231,15 +235,21 @@ fn what_cannot_go_on_says_so() {
         "{error}"
     );
     assert!(matches!(run(&case, &[1e-3], &Identity, method), Err(InfluenceError::Mismatch { .. })));
-    let negative = run(&case, &[1e-3, -1e-3], &Identity, method);
-    assert!(matches!(negative, Err(InfluenceError::Parameter { .. })));
+    for wrong in [0.0, -1e-3, f64::NAN] {
+        let refused = run(&case, &[1e-3, wrong], &Identity, method);
+        assert!(matches!(refused, Err(InfluenceError::Parameter { .. })), "{wrong}");
+    }
     let method = ConjugateGradient { tolerance: f64::NAN, ..method };
     assert!(matches!(method.check(), Err(InfluenceError::Parameter { name: "tolerance", .. })));
 
     let matrix = case.matrix();
     let method = ConjugateGradient::default();
-    let refinement =
-        Refinement { matrix: &matrix, damping: &damping, preconditioner: &Identity, method };
+    let refinement = Refinement {
+        matrix: &matrix,
+        damping: damping.to_vec(),
+        preconditioner: &Identity,
+        method,
+    };
     let pass = GradientPass { layers: &case.layers[..1], ..case.pass() };
     let error = refinement.run(&pass, &case.seeds, &mut NoProgress).unwrap_err();
     assert!(error.to_string().contains("layers of the seeds"), "{error}");

@@ -8,7 +8,7 @@ use tamis_gradients::{
     trace_batch,
 };
 use tamis_influence::{InfluenceError, ScoreTable, Seeds};
-use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, Kfac};
+use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, Spectral};
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -27,10 +27,10 @@ fn gradients(model: &dyn CausalLm, layers: &[LayerInfo], sample: &Encoded) -> Ve
     trace.layers.iter().map(|l| l.formed().unwrap().get(0)).collect()
 }
 
-fn fitted(model: &dyn CausalLm, layers: &[LayerInfo], data: &[Encoded]) -> Kfac {
+fn fitted(model: &dyn CausalLm, layers: &[LayerInfo], data: &[Encoded]) -> Spectral {
     let fit = FactorFit { model, layers, params: FitParams::default() };
     let factors = fit.sum(data, &mut NoProgress).unwrap();
-    Kfac::new(&factors, Damping::default(), Kind::Double).unwrap()
+    Spectral::kfac(&factors, Damping::default(), Kind::Double).unwrap()
 }
 
 #[test]
@@ -182,8 +182,9 @@ fn seeds_are_solved_among_projected_gradients() {
     let spec: ProjectionSpec = "4x6".parse().unwrap();
     let projection = spec.build(&layers, 5, Kind::Double, Device::Cpu).unwrap();
     let projected = factors.projected(&projection).unwrap().unwrap();
-    let kfac = Kfac::new(&projected, Damping::default(), Kind::Double).unwrap();
-    let found = Seeds::solve_projected(&pass, &chosen, &projected, &kfac, &projection).unwrap();
+    let kfac = Spectral::kfac(&projected, Damping::default(), Kind::Double).unwrap();
+    let found =
+        Seeds::solve_projected(&pass, &chosen, projected.layers(), &kfac, &projection).unwrap();
     let plain = pass.rows_of(&chosen, &projection).unwrap().rows;
     for (n, layer) in projected.layers().iter().enumerate() {
         assert_eq!((layer.out_features, layer.in_features), (4, 6));
@@ -195,7 +196,7 @@ fn seeds_are_solved_among_projected_gradients() {
     let sparse: ProjectionSpec = "sparse:64".parse().unwrap();
     let sparse = sparse.build(&layers, 5, Kind::Double, Device::Cpu).unwrap();
     assert!(factors.projected(&sparse).unwrap().is_none());
-    let wrong = Seeds::solve_projected(&pass, &chosen, &projected, &kfac, &sparse);
+    let wrong = Seeds::solve_projected(&pass, &chosen, projected.layers(), &kfac, &sparse);
     assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));
 }
 

@@ -5,7 +5,7 @@
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_gradients::{LayerTrace, ProjectionSpec};
-use tamis_kfac::{Curvature, Damping, Factors, Identity, Kfac, KfacError, Tokens};
+use tamis_kfac::{Curvature, Damping, Factors, Identity, KfacError, Spectral, Sums, Tokens};
 use tamis_model::{LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -21,14 +21,14 @@ pub(crate) fn random(shape: &[i64], seed: u64) -> Tensor {
     Tensor::from_slice(&values).view(shape)
 }
 
-fn dense(t: &Tensor) -> DMatrix<f64> {
+pub(crate) fn dense(t: &Tensor) -> DMatrix<f64> {
     let (rows, columns) = t.size2().unwrap();
     let values = Vec::<f64>::try_from(t.to_kind(Kind::Double).flatten(0, -1)).unwrap();
     DMatrix::from_row_slice(rows as usize, columns as usize, &values)
 }
 
 /// `vec(G)` row by row, so that the curvature is `S ⊗ A`.
-fn flat(g: &Tensor) -> DVector<f64> {
+pub(crate) fn flat(g: &Tensor) -> DVector<f64> {
     DVector::from_vec(Vec::<f64>::try_from(g.to_kind(Kind::Double).flatten(0, -1)).unwrap())
 }
 
@@ -61,13 +61,13 @@ fn kfac_is_the_fisher_of_an_uninformed_softmax() {
     let infos = [layer(0, features, classes, false)];
     for tokens in [Tokens::Expand, Tokens::Reduce] {
         let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
-        factors.add(&traces, &mask, tokens, &["all"]).unwrap();
+        factors.add(&traces, &mask, tokens).unwrap();
         let sums = factors.layer(0).unwrap();
         let (a, s) = (dense(&(sums.a / factors.count())), dense(&(sums.s / factors.count())));
         assert!((s.kronecker(&a) - &fisher).norm() < 1e-12);
 
         let damping = 0.01;
-        let kfac = Kfac::new(&factors, Damping::Absolute(damping), Kind::Double).unwrap();
+        let kfac = Spectral::kfac(&factors, Damping::Absolute(damping), Kind::Double).unwrap();
         let g = random(&[2, classes, features], 2);
         let solved = kfac.solve(&infos[0], &g).unwrap();
         let inverse = (&fisher + DMatrix::identity(12, 12) * damping).try_inverse().unwrap();
@@ -104,11 +104,11 @@ fn kfac_is_the_fisher_of_linear_regression() {
     )];
     let mask = Tensor::ones([inputs * 4, 1], (Kind::Double, Device::Cpu));
     let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
-    factors.add(&traces, &mask, Tokens::Expand, &["all"]).unwrap();
+    factors.add(&traces, &mask, Tokens::Expand).unwrap();
     let mean = fisher.trace() / 8.0;
     let g = random(&[1, outputs, features + 1], 4);
     for c in [0.0, 0.1, 10.0] {
-        let kfac = Kfac::new(&factors, Damping::Relative(c), Kind::Double).unwrap();
+        let kfac = Spectral::kfac(&factors, Damping::Relative(c), Kind::Double).unwrap();
         let inverse = (&fisher + DMatrix::identity(8, 8) * (c * mean)).try_inverse().unwrap();
         let expected = &inverse * flat(&g.get(0));
         let found = flat(&kfac.solve(&infos[0], &g).unwrap());
@@ -129,7 +129,7 @@ pub(crate) fn two_layers(seed: u64) -> (Vec<LayerInfo>, Factors) {
         .collect();
     let mask = Tensor::ones([8, 3], (Kind::Double, Device::Cpu));
     let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
-    factors.add(&traces, &mask, Tokens::Expand, &["batch"]).unwrap();
+    factors.add(&traces, &mask, Tokens::Expand).unwrap();
     (infos, factors)
 }
 
@@ -141,7 +141,7 @@ fn projected_curvature_is_the_whole_one_where_nothing_is_lost() {
     let spec: ProjectionSpec = "gaussian:9x9".parse().unwrap();
     let projection = spec.build(&infos, 1, Kind::Double, Device::Cpu).unwrap();
     let projected = factors.projected(&projection).unwrap().unwrap();
-    let undamped = |f: &Factors| Kfac::new(f, Damping::Absolute(0.0), Kind::Double).unwrap();
+    let undamped = |f: &Factors| Spectral::kfac(f, Damping::Absolute(0.0), Kind::Double).unwrap();
     let (whole, inside) = (undamped(&factors), undamped(&projected));
     for (info, small) in infos.iter().zip(projected.layers()) {
         let shape = [2, info.out_features, info.in_features + i64::from(info.bias)];
@@ -159,7 +159,7 @@ fn projected_curvature_is_the_whole_one_where_nothing_is_lost() {
 fn factored_tikhonov_is_the_product_of_damped_factors() {
     let (infos, factors) = two_layers(1);
     let c = 0.3;
-    let kfac = Kfac::new(&factors, Damping::FactoredTikhonov(c), Kind::Double).unwrap();
+    let kfac = Spectral::kfac(&factors, Damping::FactoredTikhonov(c), Kind::Double).unwrap();
     for (n, info) in infos.iter().enumerate() {
         let sums = factors.layer(n).unwrap();
         let (a, s) = (dense(&(sums.a / factors.count())), dense(&(sums.s / factors.count())));
@@ -179,13 +179,13 @@ fn factored_tikhonov_is_the_product_of_damped_factors() {
 #[test]
 fn a_solve_changes_nothing_and_every_layer_has_its_own_damping() {
     let (infos, factors) = two_layers(2);
-    let first = Kfac::new(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
+    let first = Spectral::kfac(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
     let g = [random(&[2, 3, 4], 5), random(&[2, 5, 3], 6)];
-    let solve = |kfac: &Kfac| [0, 1].map(|n| kfac.solve(&infos[n], &g[n]).unwrap());
+    let solve = |kfac: &Spectral| [0, 1].map(|n| kfac.solve(&infos[n], &g[n]).unwrap());
     let once = solve(&first);
     assert_eq!(once, solve(&first));
-    let other = Kfac::new(&factors, Damping::Relative(10.0), Kind::Double).unwrap();
-    let again = Kfac::new(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
+    let other = Spectral::kfac(&factors, Damping::Relative(10.0), Kind::Double).unwrap();
+    let again = Spectral::kfac(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
     assert_eq!(once, solve(&again));
     assert_ne!(once, solve(&other));
     let spectra = first.spectra();
@@ -204,28 +204,28 @@ fn what_cannot_be_inverted_is_refused() {
     let trace = [LayerTrace::new(infos[0].clone(), random(&[1, 1, 4], 1), random(&[1, 1, 3], 2))];
     let mask = Tensor::ones([1, 1], (Kind::Double, Device::Cpu));
     let mut factors = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
-    factors.add(&trace, &mask, Tokens::Expand, &["one"]).unwrap();
+    factors.add(&trace, &mask, Tokens::Expand).unwrap();
     for damping in [Damping::Relative(0.0), Damping::Absolute(0.0), Damping::FactoredTikhonov(0.0)]
     {
-        let error = Kfac::new(&factors, damping, Kind::Double).unwrap_err();
+        let error = Spectral::kfac(&factors, damping, Kind::Double).unwrap_err();
         assert!(matches!(error, KfacError::Singular { .. }), "{error}");
         assert!(error.to_string().contains("layer.0"), "{error}");
     }
-    assert!(Kfac::new(&factors, Damping::Absolute(1e-3), Kind::Double).is_ok());
+    assert!(Spectral::kfac(&factors, Damping::Absolute(1e-3), Kind::Double).is_ok());
     for damping in [Damping::Relative(-0.1), Damping::Absolute(f64::NAN)] {
         assert!(matches!(
-            Kfac::new(&factors, damping, Kind::Double),
+            Spectral::kfac(&factors, damping, Kind::Double),
             Err(KfacError::Damping { .. })
         ));
     }
-    let kfac = Kfac::new(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
+    let kfac = Spectral::kfac(&factors, Damping::Relative(0.1), Kind::Double).unwrap();
     let unknown = kfac.solve(&layer(9, 4, 3, false), &random(&[1, 3, 4], 1)).unwrap_err();
     assert!(matches!(unknown, KfacError::UnknownLayer { .. }));
     let shape = kfac.solve(&infos[0], &random(&[1, 4, 3], 1)).unwrap_err();
     assert!(matches!(shape, KfacError::Shape { .. }), "{shape}");
     let empty = Factors::zeros(&infos, Kind::Double, Device::Cpu).unwrap();
     assert!(matches!(
-        Kfac::new(&empty, Damping::default(), Kind::Double),
+        Spectral::kfac(&empty, Damping::default(), Kind::Double),
         Err(KfacError::NoTokens { .. })
     ));
 }

@@ -6,11 +6,17 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::Labels;
-use tamis_kfac::{FactorFit, FactorStore, Factors, FitParams, KfacError, Tokens};
+use tamis_kfac::{
+    FactorFit, FactorStore, Factors, FitParams, FitReport, KfacError, NonFinite, Sums, Tokens,
+};
 use tamis_model::{Attention, CausalLm, DType, DeviceSpec, LayerInfo, LoadOptions, load};
 
 fn model() -> (Box<dyn CausalLm>, Vec<LayerInfo>) {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/qwen2");
+    named("qwen2")
+}
+
+pub(crate) fn named(name: &str) -> (Box<dyn CausalLm>, Vec<LayerInfo>) {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures").join(name);
     let options =
         LoadOptions { device: DeviceSpec::Cpu, kind: DType::F64, attention: Attention::Fused };
     let model = load(dir, &options).unwrap();
@@ -18,7 +24,7 @@ fn model() -> (Box<dyn CausalLm>, Vec<LayerInfo>) {
     (model, layers)
 }
 
-fn samples(model: &dyn CausalLm, count: usize) -> Vec<Encoded> {
+pub(crate) fn samples(model: &dyn CausalLm, count: usize) -> Vec<Encoded> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let vocabulary = model.shape().vocab_size as u32;
     (0..count)
@@ -55,7 +61,7 @@ fn batches_order_and_parts_do_not_matter() {
     for labels in [Labels::Data, Labels::Sampled { seed: 1 }] {
         for tokens in [Tokens::Expand, Tokens::Reduce] {
             let fit = |token_budget, data: &[Encoded]| {
-                let params = FitParams { labels, tokens, token_budget, part_samples: 100 };
+                let params = FitParams { labels, tokens, token_budget, ..FitParams::default() };
                 let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
                 fit.sum(data, &mut NoProgress).unwrap()
             };
@@ -129,4 +135,37 @@ fn the_head_is_refused() {
     let data = samples(model.as_ref(), 2);
     let error = fit.sum(&data, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::Head { .. }), "{error}");
+}
+
+/// A sample with a token whose embedding is not a number: named, or left out on request.
+#[test]
+fn a_sample_that_is_not_finite_is_named_and_skipped_only_on_request() {
+    // Its head is not tied to its embedding, which would spoil every sample.
+    let (model, layers) = named("llama");
+    let mut data = samples(model.as_ref(), 9);
+    let token = model.shape().vocab_size as u32 - 1;
+    for sample in &mut data {
+        sample.ids.iter_mut().for_each(|id| *id = (*id).min(token - 1));
+    }
+    let good = data.clone();
+    data[4].ids[1] = token;
+    let embedding = model.parameters().get("model.embed_tokens.weight").unwrap();
+    let _ = embedding.get(i64::from(token)).fill_(f64::NAN);
+
+    let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
+    let error = fit.sum(&data, &mut NoProgress).unwrap_err();
+    assert!(matches!(error, KfacError::NonFinite { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("sample s4:") && text.contains(&layers[0].name), "{text}");
+
+    let params = FitParams { non_finite: NonFinite::Skip, ..fit.params };
+    let fit = FactorFit { params, ..fit };
+    let mut report = FitReport::default();
+    let shape = model.shape();
+    let mut left = Factors::zeros(&layers, shape.kind, shape.device).unwrap();
+    fit.add(&data, &mut left, &mut report, &mut NoProgress).unwrap();
+    assert_eq!(report.skipped, [SampleId::from("s4")]);
+    let mut without = good;
+    let _ = without.remove(4);
+    assert!(distance(&left, &fit.sum(&without, &mut NoProgress).unwrap()) < 1e-9);
 }
