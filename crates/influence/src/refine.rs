@@ -49,8 +49,13 @@ pub struct Residuals {
     /// Ids of the seeds.
     pub ids: Vec<SampleId>,
     /// For each seed `‖∇L − (H + D) z‖ / ‖∇L‖`: of the preconditioner's solution first, then after
-    /// every step, as the recurrence of the method has it.
+    /// every step, as the recurrence of the method has it. It may rise on the way: what falls with
+    /// every step is the distance from the solution in the norm of `H + D`, which `gains` tell of.
     pub relative: Vec<Vec<f64>>,
+    /// For each seed, as above, `2 ∇Lᵀz − zᵀ(H + D)z`. Every step raises it, and the solution has the
+    /// most there is: the seed's exact self-influence `∇Lᵀ(H + D)⁻¹∇L`. Where the last steps gain
+    /// little, more will not either; below zero, the preconditioner's answer is worse than none.
+    pub gains: Vec<Vec<f64>>,
 }
 
 /// Solves `(H + D) z = ∇L(seed)` where a [`Curvature`] only approximates it: `H` is the Gauss–Newton
@@ -98,6 +103,8 @@ struct Path {
     /// Of the gradient.
     norm: f64,
     residuals: Vec<f64>,
+    gain: f64,
+    gains: Vec<f64>,
 }
 
 impl<'a> Refinement<'a> {
@@ -150,7 +157,9 @@ impl<'a> Refinement<'a> {
                 residual +=
                     b.f_sub(product)?.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
             }
-            path.note_residual(residual.sqrt(), 0)?;
+            // weight = ∇Lᵀz here, because p = z.
+            let gain = 2.0 * path.weight - dot(&path.p, product)?;
+            path.note(residual.sqrt(), gain, 0)?;
             if method.steps > 0 && path.residual() > enough {
                 // The step from zero along the preconditioner's solution needs no further product.
                 path.z.iter_mut().try_for_each(|z| z.f_zero_().map(drop))?;
@@ -165,15 +174,16 @@ impl<'a> Refinement<'a> {
             for (&n, product) in open.iter().zip(&products) {
                 self.advance(&mut paths[n], product, step)?;
                 let residual = dot(&paths[n].r, &paths[n].r)?.sqrt();
-                paths[n].note_residual(residual, step)?;
+                let gain = paths[n].gain;
+                paths[n].note(residual, gain, step)?;
             }
             progress.advance(1);
         }
         progress.finish();
         let ids = gradients.ids().to_vec();
-        let relative = paths.into_iter().map(|path| path.residuals).collect();
+        let (relative, gains) = paths.into_iter().map(|path| (path.residuals, path.gains)).unzip();
         let seeds = Seeds::from_solved(ids.clone(), pass.layers.to_vec(), solved);
-        Ok((seeds, Residuals { ids, relative }))
+        Ok((seeds, Residuals { ids, relative, gains }))
     }
 
     /// Every seed at the preconditioner's solution, which is also its first direction, and with its
@@ -199,7 +209,8 @@ impl<'a> Refinement<'a> {
             let (id, z, r) = (id.clone(), row(&z, n)?, row(&r, n)?);
             let p = z.iter().map(Tensor::f_detach_copy).collect::<Result<Vec<_>, _>>()?;
             let (weight, norm) = (dot(&r, &p)?, dot(&r, &r)?.sqrt());
-            paths.push(Path { id, z, r, p, weight, norm, residuals: Vec::new() });
+            let (residuals, gain, gains) = (Vec::new(), 0.0, Vec::new());
+            paths.push(Path { id, z, r, p, weight, norm, residuals, gain, gains });
         }
         Ok((paths, solved))
     }
@@ -242,6 +253,7 @@ impl<'a> Refinement<'a> {
         path.positive("pᵀ(H + D)p", length, step)?;
         path.positive("rᵀM⁻¹r", path.weight, step)?;
         let along = path.weight / length;
+        path.gain += along * path.weight;
         add_scaled(&mut path.z, &path.p, along)?;
         add_scaled(&mut path.r, product, -along)?;
         let next = self.precondition(&path.r)?;
@@ -292,13 +304,14 @@ impl Path {
         self.residuals.last().copied().unwrap_or(f64::INFINITY)
     }
 
-    fn note_residual(&mut self, norm: f64, step: usize) -> Result<(), InfluenceError> {
+    fn note(&mut self, norm: f64, gain: f64, step: usize) -> Result<(), InfluenceError> {
         if !norm.is_finite() {
             let (id, quantity) = (self.id.to_string(), "the norm of the residual");
             return Err(InfluenceError::Breakdown { id, step, quantity, value: norm });
         }
         // A seed without a gradient is solved by zero.
         self.residuals.push(if norm == 0.0 { 0.0 } else { norm / self.norm });
+        self.gains.push(gain);
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! The witnesses themselves: two ways to the same number each.
 
 use nalgebra::{DMatrix, DVector};
+use serde_json::Map;
+use tamis_artifact::NoProgress;
 use tamis_dataset::Encoded;
-use tamis_gradients::{GradientPass, Labels, PassParams, Reduction, trace_batch};
+use tamis_gradients::{GradientPass, Labels, PassParams, Reduction, gradient_size, trace_batch};
 use tamis_influence::exact::{dense_fisher, dense_gauss_newton, finite_difference};
 use tamis_influence::{InfluenceError, Seeds};
-use tamis_kfac::{Identity, Tokens};
+use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams, Identity, Tokens};
 use tamis_model::{Attention, Batch, CausalLm, DType, DeviceSpec, LayerInfo, LoadOptions, load};
 use tch::{Device, Kind, Tensor};
 
@@ -103,6 +105,41 @@ fn per_sample_gradients_are_finite_differences() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The matrix has the units of the fitted factors: EK-FAC's eigenvalues of a layer add up to the trace
+/// of its block, in the mean over the labels that are drawn.
+#[test]
+fn the_matrix_has_the_units_of_fitted_curvature() {
+    let (model, layers) = model("qwen2");
+    let layers = few(&layers, &CHOSEN[2].1);
+    let data = samples(model.as_ref(), 5, 27);
+    for tokens in [Tokens::Expand, Tokens::Reduce] {
+        let dense = dense_gauss_newton(model.as_ref(), &layers, &data, tokens).unwrap();
+        let mut found = vec![0.0; layers.len()];
+        let draws = 40;
+        for seed in 0..draws {
+            let labels = Labels::Sampled { seed };
+            let params = FitParams { labels, tokens, ..FitParams::default() };
+            let model = model.as_ref();
+            let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
+            let dir = tempfile::tempdir().unwrap();
+            let fitted = fit
+                .run(CurvatureKind::Ekfac, &data, dir.path(), &Map::new(), &mut NoProgress)
+                .unwrap();
+            let spectral = fitted.spectral(Damping::default()).unwrap().unwrap();
+            for ((sum, spectrum), layer) in found.iter_mut().zip(spectral.spectra()).zip(&layers) {
+                *sum += spectrum.mean * gradient_size(layer) as f64 / draws as f64;
+            }
+        }
+        let mut at = 0;
+        for (layer, found) in layers.iter().zip(found) {
+            let size = gradient_size(layer) as usize;
+            let expected: f64 = (at..at + size).map(|k| dense.matrix()[(k, k)]).sum();
+            at += size;
+            assert!((found / expected - 1.0).abs() < 0.1, "{}: {found} {expected}", layer.name);
         }
     }
 }

@@ -102,7 +102,7 @@ fn enough_steps_give_the_dense_damped_solution() {
                 assert!(path[..path.len() - 1].iter().all(|&r| r > 1e-11));
             }
         }
-        // The residual that is reported is that of the answer.
+        // What is reported is the residual and the gain of the answer.
         let few = ConjugateGradient { steps: 3, tolerance: 0.0 };
         let (found, residuals) = run(&case, &damping, &kfac, few).unwrap();
         let vectors: Vec<Vec<Tensor>> = (0..2)
@@ -110,13 +110,16 @@ fn enough_steps_give_the_dense_damped_solution() {
             .collect();
         let products = case.matrix().product(&vectors).unwrap();
         for (n, (vector, product)) in vectors.iter().zip(&products).enumerate() {
-            let (mut left, mut all) = (0.0, 0.0);
+            let (mut left, mut all, mut gain) = (0.0, 0.0, 0.0);
             for (l, layer) in layers.iter().enumerate() {
                 let b = plain.layer(layer.id).unwrap().get(n as i64);
                 let r = &b - &product[l] - &vector[l] * damping[l];
                 left += r.square().sum(Kind::Double).double_value(&[]);
                 all += b.square().sum(Kind::Double).double_value(&[]);
+                // 2 bᵀz − zᵀ(H + D)z = zᵀ(b + r).
+                gain += (&vector[l] * (b + r)).sum(Kind::Double).double_value(&[]);
             }
+            assert!((residuals.gains[n][3] - gain).abs() < 1e-10 * gain.abs());
             let reported = residuals.relative[n][3];
             assert!(((left / all).sqrt() - reported).abs() < 1e-10 * reported);
         }
@@ -160,6 +163,9 @@ fn a_few_steps_come_nearer_and_residuals_fall() {
             for path in residuals.relative {
                 assert_eq!(path.len(), steps + 1);
                 assert!(steps == 0 || path[steps] < path[0], "{path:?}");
+            }
+            for path in residuals.gains {
+                assert!(path.is_sorted_by(|a, b| a < b), "{path:?}");
             }
         }
     }
