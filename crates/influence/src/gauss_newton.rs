@@ -37,11 +37,11 @@ impl Default for GaussNewtonParams {
 /// the Fisher matrix under the model's own labels (arXiv 1412.1193, section 9), of which K-FAC
 /// approximates the diagonal blocks. Labels do not enter.
 ///
-/// A vector is one tensor (out, in (+1)) a layer. A product takes, for every batch, one forward and
-/// one backward to make a graph, and for every vector a pass through each direction of it: about
-/// two traced batches. Memory: the activations of a batch about three times over, targets ×
-/// vocabulary six times, and one vector a product; weights stay frozen and no per-sample gradient is
-/// formed. Samples are kept as token ids.
+/// A vector is one tensor (out, in (+1)) a layer. A product takes, for every batch, about a traced
+/// batch to make a graph, and two more for every vector: four multiplications a weight and token.
+/// Memory: what a forward pass of one batch, the graph of its backward pass and one vector's way
+/// through both keep; some matrices of targets × vocabulary; and a product a vector. Weights stay
+/// frozen and no per-sample gradient is formed. Samples are kept as token ids.
 ///
 /// The head may be among the layers. Attention runs by its textbook formula whatever kernel the
 /// model was loaded with, because fused ones have no second derivative.

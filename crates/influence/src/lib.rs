@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod conjugate_gradient;
 mod contract;
 mod error;
 pub mod exact;
@@ -12,11 +13,12 @@ mod seeds;
 mod shares;
 mod table;
 
+pub use conjugate_gradient::ConjugateGradient;
 pub use contract::Contraction;
 pub use error::InfluenceError;
 pub use gauss_newton::{GaussNewton, GaussNewtonParams};
 pub use low_rank::LowRankSeeds;
-pub use refine::{ConjugateGradient, Refinement, Residuals};
+pub use refine::{Refinement, Residuals};
 pub use rules::{Helpful, Ranking, Rule};
 pub use seeds::Seeds;
 pub use shares::{PerLayer, SelfInfluence, TokenScores};

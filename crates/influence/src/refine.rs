@@ -10,38 +10,8 @@ use tamis_kfac::{Curvature, Identity};
 use tamis_model::LayerInfo;
 use tch::{Kind, Tensor};
 
+use crate::conjugate_gradient::{ConjugateGradient, Path, dot};
 use crate::{GaussNewton, InfluenceError, Seeds};
-
-/// How many steps are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ConjugateGradient {
-    /// Steps of a seed, at most. Without one the preconditioner's own answer is left as it is.
-    pub steps: usize,
-    /// A seed is done when its residual is at most this share of its gradient's norm. Below the
-    /// rounding of the format there is nothing to gain, and a seed is done there in any case.
-    pub tolerance: f64,
-}
-
-impl Default for ConjugateGradient {
-    fn default() -> Self {
-        Self { steps: 10, tolerance: 1e-3 }
-    }
-}
-
-impl ConjugateGradient {
-    /// Refuses a tolerance that is negative or not finite.
-    ///
-    /// # Errors
-    /// The tolerance.
-    pub fn check(self) -> Result<Self, InfluenceError> {
-        if self.tolerance.is_finite() && self.tolerance >= 0.0 {
-            return Ok(self);
-        }
-        let (value, expected) = (self.tolerance.to_string(), "a finite number of at least 0");
-        Err(InfluenceError::Parameter { name: "tolerance", value, expected })
-    }
-}
 
 /// How far each seed is from solving its system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,21 +60,6 @@ impl std::fmt::Debug for Refinement<'_> {
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
-}
-
-/// One seed on its way. The tensors of `z` and `r` are rows of those of all seeds.
-struct Path {
-    id: SampleId,
-    z: Vec<Tensor>,
-    r: Vec<Tensor>,
-    p: Vec<Tensor>,
-    /// `rᵀ M⁻¹ r` with the preconditioner `M`.
-    weight: f64,
-    /// Of the gradient.
-    norm: f64,
-    residuals: Vec<f64>,
-    gain: f64,
-    gains: Vec<f64>,
 }
 
 impl<'a> Refinement<'a> {
@@ -163,7 +118,12 @@ impl<'a> Refinement<'a> {
             if method.steps > 0 && path.residual() > enough {
                 // The step from zero along the preconditioner's solution needs no further product.
                 path.z.iter_mut().try_for_each(|z| z.f_zero_().map(drop))?;
-                self.advance(path, product, 0)?;
+                path.advance(product, |r| self.precondition(r), 0)?;
+                let (left, gain) = (dot(&path.r, &path.r)?.sqrt(), path.gain);
+                if left <= enough * path.norm {
+                    // Only the length was wrong: there is no direction left to step along.
+                    path.note(left, gain, 1)?;
+                }
             }
         }
         progress.advance(1);
@@ -172,7 +132,7 @@ impl<'a> Refinement<'a> {
                 (0..paths.len()).filter(|&n| paths[n].residual() > enough).collect();
             let products = self.product(&paths, &open)?;
             for (&n, product) in open.iter().zip(&products) {
-                self.advance(&mut paths[n], product, step)?;
+                paths[n].advance(product, |r| self.precondition(r), step)?;
                 let residual = dot(&paths[n].r, &paths[n].r)?.sqrt();
                 let gain = paths[n].gain;
                 paths[n].note(residual, gain, step)?;
@@ -242,30 +202,6 @@ impl<'a> Refinement<'a> {
             .collect()
     }
 
-    /// One step of one seed, given `(H + D) p`.
-    fn advance(
-        &self,
-        path: &mut Path,
-        product: &[Tensor],
-        step: usize,
-    ) -> Result<(), InfluenceError> {
-        let length = dot(&path.p, product)?;
-        path.positive("pᵀ(H + D)p", length, step)?;
-        path.positive("rᵀM⁻¹r", path.weight, step)?;
-        let along = path.weight / length;
-        path.gain += along * path.weight;
-        add_scaled(&mut path.z, &path.p, along)?;
-        add_scaled(&mut path.r, product, -along)?;
-        let next = self.precondition(&path.r)?;
-        let weight = dot(&path.r, &next)?;
-        let keep = weight / path.weight;
-        for (p, next) in path.p.iter_mut().zip(&next) {
-            let _ = p.f_mul_scalar_(keep)?.f_add_(next)?;
-        }
-        path.weight = weight;
-        Ok(())
-    }
-
     fn check(&self, layers: &[LayerInfo]) -> Result<(), InfluenceError> {
         let names = |layers: &[LayerInfo]| {
             layers.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -298,49 +234,3 @@ impl<'a> Refinement<'a> {
 
 /// The solved tensors of all layers, as [`Seeds`] keeps them.
 type Solved = HashMap<tamis_model::LayerId, Tensor>;
-
-impl Path {
-    fn residual(&self) -> f64 {
-        self.residuals.last().copied().unwrap_or(f64::INFINITY)
-    }
-
-    fn note(&mut self, norm: f64, gain: f64, step: usize) -> Result<(), InfluenceError> {
-        if !norm.is_finite() {
-            let (id, quantity) = (self.id.to_string(), "the norm of the residual");
-            return Err(InfluenceError::Breakdown { id, step, quantity, value: norm });
-        }
-        // A seed without a gradient is solved by zero.
-        self.residuals.push(if norm == 0.0 { 0.0 } else { norm / self.norm });
-        self.gains.push(gain);
-        Ok(())
-    }
-
-    fn positive(
-        &self,
-        quantity: &'static str,
-        value: f64,
-        step: usize,
-    ) -> Result<(), InfluenceError> {
-        if value.is_finite() && value > 0.0 {
-            return Ok(());
-        }
-        Err(InfluenceError::Breakdown { id: self.id.to_string(), step, quantity, value })
-    }
-}
-
-/// Inner product over all layers, added up in f64.
-fn dot(a: &[Tensor], b: &[Tensor]) -> Result<f64, InfluenceError> {
-    let mut sum = 0.0;
-    for (a, b) in a.iter().zip(b) {
-        sum += a.f_mul(b)?.f_sum(Kind::Double)?.f_double_value(&[])?;
-    }
-    Ok(sum)
-}
-
-/// `into += scale · by`.
-fn add_scaled(into: &mut [Tensor], by: &[Tensor], scale: f64) -> Result<(), InfluenceError> {
-    for (into, by) in into.iter_mut().zip(by) {
-        let _ = into.f_add_(&by.f_mul_scalar(scale)?)?;
-    }
-    Ok(())
-}

@@ -171,6 +171,46 @@ fn a_few_steps_come_nearer_and_residuals_fall() {
     }
 }
 
+/// The dense inverse of one layer's system, times something.
+struct TooLong(Tensor, f64);
+
+impl Curvature for TooLong {
+    fn solve(&self, _layer: &LayerInfo, g: &Tensor) -> Result<Tensor, KfacError> {
+        Ok((g.flatten(1, -1).matmul(&self.0) * self.1).view_as(g))
+    }
+
+    fn damping(&self, _layer: &LayerInfo) -> Result<f64, KfacError> {
+        Ok(0.01)
+    }
+}
+
+#[test]
+fn a_preconditioner_of_the_wrong_length_is_put_right_at_once() {
+    let mut case = Case::new(0);
+    case.layers.truncate(1);
+    let (model, layers) = (case.model.as_ref(), &case.layers);
+    let dense = dense_gauss_newton(model, layers, &case.pool, Tokens::Expand).unwrap();
+    let plain = Seeds::new(&case.pass(), &case.seeds, &Identity).unwrap();
+    let exact = dense.solve(&[0.01], &plain).unwrap();
+    let inverse = dense.damped_inverse(&[0.01]).unwrap();
+    let inverse = Tensor::from_slice(inverse.as_slice()).view([512, 512]);
+    let method = ConjugateGradient { steps: 5, tolerance: 1e-9 };
+    for (length, steps) in [(1.0, 0), (50.0, 1)] {
+        let preconditioner = TooLong(inverse.shallow_clone(), length);
+        let (found, residuals) = run(&case, &[0.01], &preconditioner, method).unwrap();
+        assert!(error(&found, &exact) < 1e-9);
+        for (path, gains) in residuals.relative.iter().zip(&residuals.gains) {
+            assert_eq!((path.len(), gains.len()), (steps + 1, steps + 1));
+            // Of a multiple c of the solution the residual is c − 1, and the gain c (2 − c) of the most.
+            assert!((path[0] - (length - 1.0)).abs() < 1e-9 * length);
+            let most = gains[steps];
+            assert!(
+                (gains[0] - most * length * (2.0 - length)).abs() < 1e-9 * length * length * most
+            );
+        }
+    }
+}
+
 #[test]
 fn seeds_do_not_depend_on_each_other() {
     let mut case = Case::new(1);
