@@ -28,7 +28,7 @@ use tamis::gradients::{
     RowType, Samples, Sink, read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
-use tamis::kfac::{Curvature, CurvatureFit, Fitted, Identity, Spectral};
+use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::gdig::{Flags, Found, stored_rows, unit_rows};
@@ -194,8 +194,10 @@ fn fitted(
     let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
     let left_out = fitted.left_out().iter();
     record.notes.extend(left_out.map(|id| format!("{id}: not finite, left out of the curvature")));
-    timer.rows(drawn.len() as u64).resumed(fitted.resumed());
-    record.stages.push(timer.finish());
+    if flags.curvature != CurvatureKind::Identity {
+        timer.rows(drawn.len() as u64).resumed(fitted.resumed());
+        record.stages.push(timer.finish());
+    }
     Ok(fitted)
 }
 
@@ -264,7 +266,7 @@ fn scored(
     fields.extend(made_from.clone());
     let of_scores = fields.clone();
     // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
-    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.name());
+    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_name());
     fields.retain(|name, _| name != "seeds" && name != "curvature");
     fields.extend(own.map(|name| ("eigenvectors".to_owned(), name)));
     fields.insert("projection".to_owned(), json!(flags.projection));

@@ -90,3 +90,17 @@ pub fn short_pairs(count: usize, vocabulary: usize) -> Vec<Encoded> {
         })
         .collect()
 }
+
+/// `count` samples of exactly `length` tokens, all but the first supervised: blocks of running text.
+pub fn equal_blocks(count: usize, length: usize, vocabulary: usize) -> Vec<Encoded> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    (0..count)
+        .map(|index| Encoded {
+            id: SampleId::from(index.to_string()),
+            index,
+            ids: (0..length).map(|_| rng.random_range(0..vocabulary as u32)).collect(),
+            supervised: (0..length).map(|t| t > 0).collect(),
+            truncated: false,
+        })
+        .collect()
+}

@@ -101,6 +101,7 @@ impl Group<'_> {
             fitted.fingerprints.push(print);
             fitted.factors.push((folder, self.fit.layers.to_vec()));
             let own = decompose(&(self.folder)("basis"), named, &factors, kind, progress)?;
+            fitted.bases.push(own.1.clone());
             fields.insert("basis".to_owned(), json!(own.1));
             basis = Some(own.0);
         }
@@ -134,6 +135,7 @@ pub struct Fitted {
     /// Folders of covariances and their layers, a group each.
     factors: Vec<(PathBuf, Vec<LayerInfo>)>,
     fingerprints: Vec<String>,
+    bases: Vec<String>,
     skipped: Vec<SampleId>,
     resumed: bool,
 }
@@ -155,6 +157,7 @@ impl Fitted {
             moments: None,
             factors: Vec::new(),
             fingerprints: Vec::new(),
+            bases: Vec::new(),
             skipped: Vec::new(),
             resumed: false,
         }
@@ -177,6 +180,12 @@ impl Fitted {
     /// stores.
     pub fn name(&self) -> Value {
         json!({ "kind": self.kind, "fitted": self.fingerprints })
+    }
+
+    /// What names the eigenvectors in the manifests of what is projected on them: the same for every
+    /// kind that has them.
+    pub fn basis_name(&self) -> Value {
+        json!(self.bases)
     }
 
     /// Eigenvectors; without layers if the kind has none.

@@ -16,13 +16,21 @@ fn every_curvature_with_every_kind_of_scores() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, seeds) = pools::write_pairs(folder.path());
     let mut seen = Vec::new();
-    for curvature in ["identity", "kfac"] {
+    for curvature in ["identity", "kfac", "ekfac", "diagonal"] {
         for kind in ["fresh", "stored"] {
             let out = folder.path().join(format!("{curvature}-{kind}"));
-            let flags = [("curvature", curvature), ("scores", kind)];
+            // What random directions do to other eigenvalues than K-FAC's is not known.
+            let projection = match (curvature, kind) {
+                ("ekfac", "stored") => "pca:8x8",
+                ("diagonal", "stored") => "full",
+                _ => "16x16",
+            };
+            let flags = [("curvature", curvature), ("scores", kind), ("projection", projection)];
             let run = Gdig::new(&pool, &seeds, &out).with_all(&flags).succeed();
             assert_eq!(run.selected().len(), 10);
-            assert_eq!(out.join("factors").exists(), curvature == "kfac");
+            assert_eq!(out.join("factors").exists(), curvature.contains("kfac"));
+            assert_eq!(out.join("moments").exists(), curvature == "ekfac");
+            assert_eq!(out.join("diagonal").exists(), curvature == "diagonal");
             assert_eq!(out.join("scores").exists(), kind == "fresh");
             let means = means(&run.scores());
             assert!(!seen.contains(&means), "{curvature}, {kind}: the scores of another way");
@@ -37,9 +45,17 @@ fn every_curvature_with_every_kind_of_scores() {
 fn stored_whole_gradients_score_like_fresh_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, seeds) = pools::write_pairs(folder.path());
-    for curvature in ["identity", "kfac"] {
-        let flags = [("curvature", curvature), ("projection", "full"), ("row-type", "f32")];
-        let gdig = Gdig::new(&pool, &seeds, &folder.path().join(curvature)).with_all(&flags);
+    for (curvature, projection) in [
+        ("identity", "full"),
+        ("kfac", "full"),
+        ("ekfac", "full"),
+        ("diagonal", "full"),
+        ("kfac", "pca:1000x1000"),
+        ("ekfac", "pca:1000x1000"),
+    ] {
+        let flags = [("curvature", curvature), ("projection", projection), ("row-type", "f32")];
+        let out = folder.path().join(format!("{curvature}-{}", projection.len()));
+        let gdig = Gdig::new(&pool, &seeds, &out).with_all(&flags);
         let fresh = means(&gdig.clone().with("scores", "fresh").succeed().scores());
         let stored = means(&gdig.with("scores", "stored").succeed().scores());
         let size = fresh.iter().fold(0.0f64, |size, mean| size.max(mean.abs()));
@@ -47,6 +63,37 @@ fn stored_whole_gradients_score_like_fresh_ones() {
             assert!((a - b).abs() < 1e-4 * size, "{curvature}, row {n}: {a} against {b}");
         }
     }
+}
+
+#[test]
+fn curvature_that_is_not_known_for_the_stored_form_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, seeds) = pools::write_pairs(folder.path());
+    let gdig = Gdig::new(&pool, &seeds, &folder.path().join("out")).with("scores", "stored");
+    gdig.clone().with("curvature", "ekfac").refuse(&["ekfac", "pca:OUTxIN"]);
+    let out = folder.path().join("other");
+    let gdig = Gdig::new(&pool, &seeds, &out).with_all(&[("curvature", "identity")]);
+    gdig.with("projection", "pca:8x8").refuse(&["pca:8x8", "identity"]);
+}
+
+/// Curvature from a part of the pool, and a few layers at a time.
+#[test]
+fn curvature_of_a_sample_and_in_groups_of_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, seeds) = pools::write_pairs(folder.path());
+    let run = |out: &str, flags: &[(&str, &str)]| {
+        Gdig::new(&pool, &seeds, &folder.path().join(out)).with_all(flags).succeed()
+    };
+    let whole = run("whole", &[("curvature", "ekfac")]);
+    let grouped = run("grouped", &[("curvature", "ekfac"), ("curvature-layers", "3")]);
+    assert!(grouped.out.join("factors-001").exists() && grouped.out.join("moments-001").exists());
+    let (whole, grouped) = (means(&whole.scores()), means(&grouped.scores()));
+    let size = whole.iter().fold(0.0f64, |size, mean| size.max(mean.abs()));
+    for (a, b) in whole.iter().zip(&grouped) {
+        assert!((a - b).abs() < 1e-4 * size, "{a} {b}");
+    }
+    let few = run("few", &[("curvature", "ekfac"), ("curvature-samples", "10")]);
+    assert_ne!(means(&few.scores()), whole);
 }
 
 #[test]

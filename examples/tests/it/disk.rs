@@ -17,7 +17,7 @@ fn an_output_path_that_is_a_file() {
 
 #[test]
 fn stage_folders_that_hold_something_else() {
-    for stage in ["adaptation", "factors", "gradients"] {
+    for stage in ["adaptation", "factors", "basis", "gradients"] {
         let folder = tempfile::tempdir().unwrap();
         let (pool, seeds) = pools::write_pairs(folder.path());
         let out = folder.path().join("out");
@@ -90,9 +90,13 @@ pub(crate) mod full {
         };
         let gdig = Gdig::new(&pool, &seeds, &at.join("out"));
         // Too small for the model; for the curvature; for the gradients; for the report.
-        for (size, file) in
-            [("64k", "adapted"), ("200k", "factors"), ("268k", "gradients"), ("328k", "out/")]
-        {
+        for (size, file) in [
+            ("64k", "adapted"),
+            ("200k", "factors"),
+            ("300k", "basis"),
+            ("428k", "gradients"),
+            ("488k", "out/"),
+        ] {
             disk.resize(size);
             gdig.refuse(&[file, "No space left on device"]);
         }

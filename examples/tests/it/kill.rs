@@ -11,11 +11,12 @@ use crate::pools;
 use crate::program::{Gdig, contents};
 
 /// When to kill: soon after this file or folder is there.
-const MOMENTS: [&str; 8] = [
+const MOMENTS: [&str; 9] = [
     "adaptation/.lock",
     "adapted",
     "factors/manifest.json",
     "factors/part-00000.safetensors",
+    "basis/layer-00003.safetensors",
     "gradients/manifest.json",
     "gradients/rows-00002.safetensors",
     "gradients/rows-00007.safetensors",
@@ -37,7 +38,7 @@ fn wait_for(path: &Path, child: &mut std::process::Child, then: Duration) -> boo
 }
 
 #[test]
-fn a_run_killed_eight_times_ends_like_one_undisturbed() {
+fn a_run_killed_nine_times_ends_like_one_undisturbed() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, seeds) = pools::write_pairs(folder.path());
     let gdig = |out: &str| {
@@ -63,7 +64,7 @@ fn a_run_killed_eight_times_ends_like_one_undisturbed() {
 
     let stormy = gdig("stormy").succeed();
     assert_eq!(stormy.result(), calm.result());
-    for stage in ["adaptation", "adapted", "factors", "gradients", "scores"] {
+    for stage in ["adaptation", "adapted", "factors", "basis", "gradients", "scores"] {
         let (left, right) = (contents(&stormy.out.join(stage)), contents(&calm.out.join(stage)));
         assert!(left == right, "{stage} differs");
     }

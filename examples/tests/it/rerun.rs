@@ -14,7 +14,7 @@ fn in_another_folder_the_bytes_are_the_same() {
     let (pool, seeds) = pools::write_pairs(folder.path());
     let again = Gdig::new(&pool, &seeds, &folder.path().join("elsewhere")).succeed();
     assert_eq!(again.result(), finished().result());
-    for stage in ["adaptation", "adapted", "factors", "gradients", "scores"] {
+    for stage in ["adaptation", "adapted", "factors", "basis", "gradients", "scores"] {
         let (left, right) =
             (contents(&again.out.join(stage)), contents(&finished().out.join(stage)));
         assert!(left == right, "{stage} differs");
@@ -38,7 +38,7 @@ fn chooses_again(flags: &[(&str, &str)]) {
     for stage in STAGES {
         assert!(again.resumed(stage), "{flags:?}: {stage}");
     }
-    for stage in ["adaptation", "adapted", "factors", "gradients", "scores"] {
+    for stage in ["adaptation", "adapted", "factors", "basis", "gradients", "scores"] {
         let (left, right) =
             (contents(&again.out.join(stage)), contents(&finished().out.join(stage)));
         assert_eq!(left, right, "{flags:?}: {stage}");
@@ -105,7 +105,7 @@ fn scores_of_other_seeds_or_curvature_stand_beside_the_first() {
         let scores = run.result()[1].clone();
         assert!(!seen.contains(&scores));
         seen.push(scores);
-        for stage in ["factors", "gradients"] {
+        for stage in ["factors", "basis", "gradients"] {
             let (left, right) =
                 (contents(&run.out.join(stage)), contents(&finished().out.join(stage)));
             assert!(left == right, "{stage} was written again");
