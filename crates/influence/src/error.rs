@@ -2,6 +2,7 @@
 
 use tamis_gradients::GradientError;
 use tamis_kfac::KfacError;
+use tamis_model::ModelError;
 
 /// Why influence could not be computed or selected by.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum InfluenceError {
     /// Curvature could not be applied.
     #[error(transparent)]
     Curvature(#[from] KfacError),
+    /// The model could not be run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// No seed to score against.
     #[error("there is no seed to score against")]
     NoSeeds,
@@ -66,4 +70,67 @@ pub enum InfluenceError {
         /// The text.
         text: String,
     },
+    /// A number format that cannot carry what is asked for.
+    #[error("{what} need a model in {expected}, but this one is in {found}; load it so")]
+    Precision {
+        /// What was asked for.
+        what: &'static str,
+        /// The model's format.
+        found: String,
+        /// The formats that will do.
+        expected: &'static str,
+    },
+    /// A parameter is out of its range.
+    #[error("{name} is {value}, but must be {expected}")]
+    Parameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// Nothing to take a curvature over.
+    #[error("none of the {samples} samples given can be used for the Gauss–Newton matrix")]
+    NoSamples {
+        /// How many samples were given.
+        samples: usize,
+    },
+    /// A sample whose logits are not finite.
+    #[error("sample {id}: its logits are not finite; remove it or look for a diverged model")]
+    NonFiniteSample {
+        /// Id of the sample.
+        id: String,
+    },
+    /// Conjugate gradients that cannot go on.
+    #[error(
+        "seed {id}: in step {step} of conjugate gradients {quantity} is {value:e}, but must be \
+         positive and finite; choose a larger damping, or look for non-finite weights"
+    )]
+    Breakdown {
+        /// Id of the seed.
+        id: String,
+        /// The step, from 1; 0 for the start.
+        step: usize,
+        /// Which inner product.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A dense matrix that is too large to be a witness.
+    #[error(
+        "a dense matrix of {parameters} parameters takes {bytes} bytes; at most {limit} parameters \
+         are allowed, choose fewer layers or a smaller model"
+    )]
+    TooLarge {
+        /// Parameters of the chosen layers.
+        parameters: usize,
+        /// Bytes of their matrix in f64.
+        bytes: u64,
+        /// The most parameters allowed.
+        limit: usize,
+    },
+    /// A dense matrix without an inverse.
+    #[error("the damped dense matrix is not positive definite; choose a larger damping")]
+    NotPositive,
 }

@@ -23,7 +23,7 @@ pub(crate) fn attend(
         (k, v) = cache.write(number, &k, &v)?;
     }
     let mask = context.mask.as_ref();
-    let mixed = match kernel {
+    let mixed = match context.kernel.unwrap_or(kernel) {
         // Grouped heads stay on the fused CPU kernel, without copies of keys and values.
         Attention::Fused => Tensor::f_scaled_dot_product_attention(
             &q,

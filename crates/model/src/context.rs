@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{KvCache, ModelError, input::Places, rope::Rotation};
+use crate::{Attention, KvCache, ModelError, input::Places, rope::Rotation};
 
 /// What all blocks of one forward pass share: rotary angles and what each position may see.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Context {
     /// Where that is not so: true for what is seen, (rows, 1, time, columns). None of both means
     /// everything is seen.
     pub(crate) mask: Option<Tensor>,
+    /// The kernel of this pass, where it is not the one that the model was loaded with.
+    pub(crate) kernel: Option<Attention>,
 }
 
 impl Context {
@@ -23,7 +25,14 @@ impl Context {
     ) -> Result<Self, ModelError> {
         let earlier = cache.filter(|cache| !cache.is_empty());
         let mask = earlier.map_or(Ok(None), |cache| cache.mask(places.time()))?;
-        Ok(Self { rotation, triangle: earlier.is_none(), mask })
+        Ok(Self { rotation, triangle: earlier.is_none(), mask, kernel: None })
+    }
+
+    /// Lets the attention of this pass run by `kernel`, whichever the model was loaded with. Second
+    /// derivatives exist for [`Attention::Math`] only.
+    #[must_use]
+    pub fn with_attention(self, kernel: Attention) -> Self {
+        Self { kernel: Some(kernel), ..self }
     }
 
     /// Rotates queries or keys (batch, time, heads, `head_dim`).

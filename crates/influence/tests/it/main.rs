@@ -3,6 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)]
 
 mod common;
+mod exact;
+mod gauss_newton;
+mod leave_one_out;
+mod refine;
 mod rules;
 mod scores;
 mod shares;
+mod softmax;

@@ -116,3 +116,35 @@ proptest! {
         }
     }
 }
+
+/// A pass may ask for another kernel than the model was loaded with: for second derivatives, say, of
+/// which the fused one on a CPU has none.
+#[test]
+fn a_pass_may_choose_its_own_kernel() {
+    let ids = Tensor::from_slice(&[5i64, 9, 140, 33, 70, 2]).view([2, 3]);
+    for name in FIXTURES {
+        let run = |loaded, asked: Option<Attention>| {
+            let model = load(folder(name), &options(DType::F64, loaded)).unwrap();
+            let (embedded, mut context) = model.embed(&ids, None).unwrap();
+            if let Some(kernel) = asked {
+                context = context.with_attention(kernel);
+            }
+            let mut stream = embedded.shallow_clone();
+            for number in 0..model.blocks() {
+                stream = model.block(number, &stream, &context, None, &mut NoTap).unwrap();
+            }
+            (embedded, model.norm(&stream).unwrap())
+        };
+        let (_, expected) = run(Attention::Math, None);
+        let (embedded, found) = run(Attention::Fused, Some(Attention::Math));
+        assert_eq!(found, expected, "{name}");
+        let twice = |embedded: &Tensor, found: &Tensor| {
+            let once = found.square().sum(Kind::Double);
+            let once = Tensor::f_run_backward(&[once], &[embedded], true, true)?;
+            Tensor::f_run_backward(&[once[0].square().sum(Kind::Double)], &[embedded], false, false)
+        };
+        assert!(twice(&embedded, &found).is_ok(), "{name}");
+        let (embedded, found) = run(Attention::Fused, None);
+        assert!(twice(&embedded, &found).is_err(), "{name}");
+    }
+}
