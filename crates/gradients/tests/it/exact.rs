@@ -2,8 +2,8 @@
 
 use tamis_dataset::Encoded;
 use tamis_gradients::{Labels, LayerTrace, Reduction, SquaredNorms, gradient_columns, trace_batch};
-use tamis_model::{Batch, CausalLm, DType, LayerInfo, NoTap};
-use tch::{Device, Kind, Tensor};
+use tamis_model::{Batch, CausalLm, DType, LayerId, LayerInfo, NoTap};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::common::{ARCHITECTURES, body, fixture, relative_error, samples};
 
@@ -155,6 +155,54 @@ fn norms_are_the_same_both_ways() {
         let plain = plain.finish().unwrap().unwrap();
         assert!(relative_error(&plain, &total.sqrt()) < 1e-12);
     }
+}
+
+/// A layer too large for one block, with a bias: the blocks are the gradient's rows, and the norms that
+/// come with them are those of the whole, formed before or not.
+#[test]
+fn blocks_are_the_gradient_piece_by_piece() {
+    let id = LayerId(0);
+    let (in_features, out_features) = (600, 900);
+    let info = LayerInfo {
+        id,
+        name: "wide".to_owned(),
+        in_features,
+        out_features,
+        bias: true,
+        head: false,
+    };
+    let at = (Kind::Double, Device::Cpu);
+    tch::manual_seed(1);
+    let (x, g) = (Tensor::randn([3, 4, 600], at), Tensor::randn([3, 4, 900], at));
+    let trace = || LayerTrace::new(info.clone(), x.shallow_clone(), g.shallow_clone());
+    let whole = trace();
+    let formed = whole.formed().unwrap();
+    let norms = formed.square().sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Double).sqrt();
+    for trace in [trace(), whole_again(&trace())] {
+        let (mut blocks, mut rows) = (Vec::new(), 0);
+        let taken: Result<(), TchError> = trace.each_block(|first, block| {
+            assert_eq!(first, rows);
+            rows += block.size()[1];
+            blocks.push(block.copy());
+            Ok(())
+        });
+        taken.unwrap();
+        assert!(blocks.len() > 1);
+        assert!(relative_error(&Tensor::cat(&blocks, 1), formed) < 1e-12);
+        let mut sum = SquaredNorms::new();
+        sum.add(&trace).unwrap();
+        assert!(relative_error(&sum.finish().unwrap().unwrap(), &norms) < 1e-12);
+    }
+}
+
+/// The same trace with its gradient formed already.
+fn whole_again(trace: &LayerTrace) -> LayerTrace {
+    let formed =
+        LayerTrace::new(trace.info().clone(), trace.x().shallow_clone(), trace.g().shallow_clone());
+    assert!(!formed.is_formed());
+    let _ = formed.formed().unwrap();
+    assert!(formed.is_formed());
+    formed
 }
 
 #[test]
