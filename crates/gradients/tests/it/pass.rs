@@ -6,7 +6,8 @@ use serde_json::{Map, json};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{DatasetError, Encoded, Outcome, SampleId, Unscorable};
 use tamis_gradients::{
-    Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType, Samples, Sink,
+    Drawn, Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType,
+    Samples, Sink,
 };
 use tamis_model::{CausalLm, DType};
 use tch::{Device, Kind, Tensor};
@@ -22,6 +23,24 @@ fn rows(model: &dyn CausalLm, data: &[Encoded], params: PassParams, spec: &str) 
     let shard = pass.rows_of(data, &projection).unwrap();
     let norms: Vec<f64> = shard.infos.iter().map(|i| i.norm).collect();
     Tensor::cat(&[shard.rows.to_kind(Kind::Double), Tensor::from_slice(&norms).unsqueeze(1)], 1)
+}
+
+#[test]
+fn drawn_samples_are_some_of_the_source_in_its_order() {
+    let model = fixture("llama", DType::F64);
+    let data = samples(model.as_ref(), 50, 14, 2);
+    let drawn = Drawn::new(&data, 20, 7);
+    let places = drawn.positions().to_vec();
+    assert_eq!((drawn.len(), places.len()), (20, 20));
+    assert!(places.windows(2).all(|w| w[0] < w[1]) && places.iter().all(|&p| p < 50));
+    assert_eq!(Drawn::new(&data, 20, 7).positions(), places);
+    assert_ne!(Drawn::new(&data, 20, 8).positions(), places);
+    assert_eq!(Drawn::new(&data, 99, 7).positions(), (0..50).collect::<Vec<_>>());
+    let read = drawn.read(3..17).unwrap();
+    for (outcome, &place) in read.iter().zip(&places[3..17]) {
+        assert!(matches!(outcome, Outcome::Scored(sample) if *sample == data[place]));
+    }
+    assert_eq!(read.len(), 14);
 }
 
 #[test]
