@@ -162,7 +162,7 @@ impl Bootstrap {
     }
 
     /// Between the percentiles; sorts.
-    fn interval(&self, values: &mut [f64]) -> Interval {
+    pub(crate) fn interval(&self, values: &mut [f64]) -> Interval {
         values.sort_unstable_by(f64::total_cmp);
         let confidence = self.0.confidence;
         let beyond = (1.0 - confidence) / 2.0;

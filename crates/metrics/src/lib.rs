@@ -7,6 +7,7 @@ mod comparison;
 mod correlation;
 mod edits;
 mod error;
+mod lds;
 mod mean;
 mod metric;
 mod named;
@@ -33,6 +34,7 @@ pub use chrf::{CHAR_ORDER, Chrf, ChrfParams, ChrfStats, OrderCounts, WORD_ORDER}
 pub use comparison::{Basis, Comparison, Interval, Test};
 pub use correlation::{pearson, spearman};
 pub use error::MetricsError;
+pub use lds::{Lds, linear_datamodelling_score, retraining_agreement};
 pub use mean::{Mean, MeanStats};
 pub use metric::{Aggregate, Metric, Statistics, total};
 pub use randomisation::{Randomisation, RandomisationParams};
