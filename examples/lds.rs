@@ -22,10 +22,10 @@ use clap::Parser;
 use serde_json::{Map, json};
 use tamis::artifact::hash_file;
 use tamis::gradients::{Pool, read_all};
-use tamis::metrics::{BootstrapParams, linear_datamodelling_score};
+use tamis::metrics::{BootstrapParams, compare_attributions, linear_datamodelling_score};
 use tamis::model::{DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
-use tamis_examples::lds::{Bank, Flags, Results, Scored, Scorer, half, write};
+use tamis_examples::lds::{Bank, Flags, Results, Scored, Scorer, Scores, half, write};
 use tamis_examples::{adapt, check_lengths, refuse_overwriting};
 
 /// Result files, which no input may be.
@@ -93,13 +93,18 @@ fn main() -> Result<()> {
     let bootstrap = BootstrapParams { seed: flags.seed, ..BootstrapParams::default() }.check()?;
     let (model, layers) = (model.as_ref(), layers.as_slice());
     let scorer = Scorer { flags: &flags, model, layers, data: &data, queries: &queries, made_from };
-    let mut strategies = Vec::new();
+    let (mut strategies, mut previous): (_, Option<Scores>) = (Vec::new(), None);
     for &strategy in &flags.strategies {
         let timer = StageTimer::start(strategy.to_string());
         let scores = scorer.scores(strategy)?;
         let lds = linear_datamodelling_score(&scores.scores, &halves, &losses, &bootstrap)?;
         eprintln!("{strategy}: {:.3}", lds.score);
-        strategies.push(Scored { strategy, seconds: scores.seconds, lds });
+        let compare = |before: Scores| {
+            compare_attributions(&scores.scores, &before.scores, &halves, &losses, &bootstrap)
+        };
+        let against_previous = previous.take().map(compare).transpose()?;
+        strategies.push(Scored { strategy, seconds: scores.seconds, lds, against_previous });
+        previous = Some(scores);
         record.stages.push(timer.finish());
     }
 

@@ -1,13 +1,9 @@
 //! The linear datamodelling score: how well attributions foretell what retraining does.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::random::Random;
-use crate::{Bootstrap, Interval, MetricsError, mean, spearman};
-
-/// Fewer subsets have no rank correlation to speak of.
-const FEWEST: usize = 3;
+use crate::retrainings::{Retrainings, by_query, correlation, refuse_constant, same_length};
+use crate::{Bootstrap, Comparison, Interval, MetricsError, mean};
 
 /// How good attribution scores are, and where the same score would lie for other subsets and queries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,9 +33,9 @@ pub struct Lds {
 /// ```
 ///
 /// The interval holds the percentiles of the same number for subsets and queries drawn with replacement,
-/// both anew in every resample. Draws depend on the seed and the numbers of subsets and queries alone, so two
-/// strategies on one bank of retrainings are resampled alike. In a resample a query without a spread among the drawn
-/// subsets is left out; one in which no query has any is drawn again.
+/// both anew in every resample. A query without a spread among the drawn subsets is left out of its resample; one in
+/// which no query has any is drawn again. Whether one strategy is better than another is told by
+/// [`compare_attributions`].
 ///
 /// ```
 /// use tamis_metrics::{BootstrapParams, linear_datamodelling_score};
@@ -75,23 +71,43 @@ where
     S: AsRef<[usize]>,
     L: AsRef<[f64]>,
 {
-    let losses = by_query(losses, subsets.len())?;
-    let queries = losses.len();
-    for row in scores {
-        same_length(row.as_ref().len(), queries, "scores of a sample")?;
-    }
-    let predicted = predictions(scores, subsets, queries)?;
-    // −loss, so that more is better on both sides.
-    let outcomes: Vec<Vec<f64>> =
-        losses.iter().map(|losses| losses.iter().map(|loss| -loss).collect()).collect();
-    let mut per_query = Vec::with_capacity(queries);
-    for (query, (predicted, outcome)) in predicted.iter().zip(&outcomes).enumerate() {
-        refuse_constant(&losses[query], query, "losses")?;
-        per_query.push(correlation(predicted, outcome, query, "predictions")?);
-    }
+    let bank = Retrainings::new(subsets, losses)?;
+    let predicted = bank.predictions(scores)?;
+    let per_query = bank.correlations(&predicted)?;
     let score = mean(&per_query)?;
-    let interval = interval(&predicted, &outcomes, bootstrap);
+    let resampled = bank.resampled([&predicted], bootstrap);
+    let interval =
+        bootstrap.interval(&mut resampled.into_iter().map(|[score]| score).collect::<Vec<_>>());
     Ok(Lds { score, interval, subsets: subsets.len(), per_query })
+}
+
+/// Compares the [linear datamodelling scores](linear_datamodelling_score) of two attributions on one bank
+/// of retrainings.
+///
+/// Both are scored on the same drawn subsets and queries, so what is hard for both does not blur their
+/// difference; interval and p are made of the resampled differences as those of [`Bootstrap::compare`].
+/// The comparison's `n` is the number of subsets.
+///
+/// # Errors
+/// As [`linear_datamodelling_score`].
+pub fn compare_attributions<A, B, S, L>(
+    first: &[A],
+    second: &[B],
+    subsets: &[S],
+    losses: &[L],
+    bootstrap: &Bootstrap,
+) -> Result<Comparison, MetricsError>
+where
+    A: AsRef<[f64]>,
+    B: AsRef<[f64]>,
+    S: AsRef<[usize]>,
+    L: AsRef<[f64]>,
+{
+    let bank = Retrainings::new(subsets, losses)?;
+    let (a, b) = (bank.predictions(first)?, bank.predictions(second)?);
+    let (first, second) = (mean(&bank.correlations(&a)?)?, mean(&bank.correlations(&b)?)?);
+    let resampled = bank.resampled([&a, &b], bootstrap).into_iter().map(|[a, b]| a - b).collect();
+    Ok(bootstrap.compared(subsets.len(), first, second, resampled))
 }
 
 /// How far repeated retrainings of the same subsets agree: per query Spearman's coefficient over the
@@ -122,126 +138,4 @@ pub fn retraining_agreement<L: AsRef<[f64]>>(repeats: &[Vec<L>]) -> Result<f64, 
         }
     }
     mean(&agreements)
-}
-
-/// Rows of numbers for queries, turned: a list for every query. Refuses too few rows, rows of different
-/// lengths and what is not finite.
-fn by_query<L: AsRef<[f64]>>(rows: &[L], subsets: usize) -> Result<Vec<Vec<f64>>, MetricsError> {
-    if subsets < FEWEST {
-        return Err(MetricsError::NotEnough { what: "subsets", found: subsets, least: FEWEST });
-    }
-    if rows.len() != subsets {
-        return Err(MetricsError::Length {
-            what: "rows of losses".to_owned(),
-            found: rows.len(),
-            other: "subsets".to_owned(),
-            expected: subsets,
-        });
-    }
-    let queries = rows[0].as_ref().len();
-    if queries == 0 {
-        return Err(MetricsError::NotEnough { what: "queries", found: 0, least: 1 });
-    }
-    let mut turned = vec![Vec::with_capacity(subsets); queries];
-    for (n, values) in rows.iter().enumerate() {
-        let values = values.as_ref();
-        same_length(values.len(), queries, "losses of a subset")?;
-        for (query, &value) in values.iter().enumerate() {
-            finite(value, || format!("the loss of query {query} after subset {n} (both from 0)"))?;
-            turned[query].push(value);
-        }
-    }
-    Ok(turned)
-}
-
-/// The sums of scores: a list for every query with a number for every subset.
-fn predictions<A: AsRef<[f64]>, S: AsRef<[usize]>>(
-    scores: &[A],
-    subsets: &[S],
-    queries: usize,
-) -> Result<Vec<Vec<f64>>, MetricsError> {
-    for (sample, row) in scores.iter().enumerate() {
-        for (query, &value) in row.as_ref().iter().enumerate() {
-            finite(value, || {
-                format!("the score of sample {sample} for query {query} (both from 0)")
-            })?;
-        }
-    }
-    let mut sums = vec![vec![0.0; subsets.len()]; queries];
-    for (n, subset) in subsets.iter().enumerate() {
-        for &sample in subset.as_ref() {
-            let (subset, samples) = (n, scores.len());
-            let row = scores.get(sample);
-            let row = row.ok_or(MetricsError::NoSuchSample { subset, sample, samples })?;
-            for (sums, score) in sums.iter_mut().zip(row.as_ref()) {
-                sums[n] += score;
-            }
-        }
-    }
-    for (query, sums) in sums.iter().enumerate() {
-        for (n, &sum) in sums.iter().enumerate() {
-            finite(sum, || {
-                format!("the sum of the scores of subset {n} for query {query} (from 0)")
-            })?;
-        }
-    }
-    Ok(sums)
-}
-
-fn interval(predicted: &[Vec<f64>], outcomes: &[Vec<f64>], bootstrap: &Bootstrap) -> Interval {
-    let (queries, subsets) = (predicted.len(), predicted[0].len());
-    let of_one = |stream| {
-        let mut random = Random::new(bootstrap.params().seed, stream);
-        loop {
-            let rows: Vec<usize> = (0..subsets).map(|_| random.below(subsets)).collect();
-            let drawn = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
-            let mut times = vec![0_u32; queries];
-            (0..queries).for_each(|_| times[random.below(queries)] += 1);
-            let (mut sum, mut count) = (0.0, 0);
-            for (query, &times) in times.iter().enumerate().filter(|(_, times)| **times > 0) {
-                // Checked before: of equal lengths and finite.
-                let found = spearman(&drawn(&predicted[query]), &drawn(&outcomes[query]));
-                if let Ok(Some(found)) = found {
-                    sum += f64::from(times) * found;
-                    count += times;
-                }
-            }
-            if count > 0 {
-                return sum / f64::from(count);
-            }
-        }
-    };
-    let streams = 0..bootstrap.params().resamples as u64;
-    let mut values: Vec<f64> = streams.into_par_iter().map(of_one).collect();
-    bootstrap.interval(&mut values)
-}
-
-fn same_length(found: usize, expected: usize, what: &str) -> Result<(), MetricsError> {
-    if found == expected {
-        return Ok(());
-    }
-    let (what, other) = (what.to_owned(), "queries".to_owned());
-    Err(MetricsError::Length { what, found, other, expected })
-}
-
-fn finite(value: f64, what: impl Fn() -> String) -> Result<(), MetricsError> {
-    if value.is_finite() { Ok(()) } else { Err(MetricsError::NonFinite { what: what(), value }) }
-}
-
-/// Spearman's coefficient of two lists, of which the second is not constant.
-fn correlation(
-    a: &[f64],
-    b: &[f64],
-    query: usize,
-    what: &'static str,
-) -> Result<f64, MetricsError> {
-    refuse_constant(a, query, what)?;
-    spearman(a, b)?.ok_or(MetricsError::Constant { what, query, value: a[0] })
-}
-
-fn refuse_constant(values: &[f64], query: usize, what: &'static str) -> Result<(), MetricsError> {
-    if values.iter().any(|value| value - values[0] != 0.0) {
-        return Ok(());
-    }
-    Err(MetricsError::Constant { what, query, value: values[0] })
 }

@@ -14,6 +14,7 @@ mod named;
 mod ngrams;
 mod random;
 mod randomisation;
+mod retrainings;
 mod scores;
 mod segments;
 mod sets;
@@ -34,7 +35,7 @@ pub use chrf::{CHAR_ORDER, Chrf, ChrfParams, ChrfStats, OrderCounts, WORD_ORDER}
 pub use comparison::{Basis, Comparison, Interval, Test};
 pub use correlation::{pearson, spearman};
 pub use error::MetricsError;
-pub use lds::{Lds, linear_datamodelling_score, retraining_agreement};
+pub use lds::{Lds, compare_attributions, linear_datamodelling_score, retraining_agreement};
 pub use mean::{Mean, MeanStats};
 pub use metric::{Aggregate, Metric, Statistics, total};
 pub use randomisation::{Randomisation, RandomisationParams};

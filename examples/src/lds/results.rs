@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 use tamis::artifact::write_atomic;
-use tamis::metrics::{Lds, retraining_agreement};
+use tamis::metrics::{Comparison, Lds, retraining_agreement};
 use tamis::report::{Align, Report, RunRecord, Table};
 
 use super::{Flags, Strategy};
@@ -19,6 +19,8 @@ pub struct Scored {
     /// Its score, interval, and the scores of the queries.
     #[serde(flatten)]
     pub lds: Lds,
+    /// Against the strategy before it, on the same draws; none for the first.
+    pub against_previous: Option<Comparison>,
 }
 
 /// Everything that was found.
@@ -56,14 +58,25 @@ impl Results {
 
     fn table(&self) -> Table {
         let mut table = Table::new().column("strategy", Align::Left);
-        for name in ["LDS", "95 % interval", "seconds"] {
+        for name in
+            ["LDS", "95 % interval", "gain on the row above", "95 % interval", "p", "seconds"]
+        {
             table = table.column(name, Align::Right);
         }
-        for Scored { strategy, seconds, lds } in &self.strategies {
+        for Scored { strategy, seconds, lds, against_previous } in &self.strategies {
+            let gain = |show: &dyn Fn(&Comparison) -> String| {
+                against_previous.as_ref().map_or_else(|| "–".to_owned(), show)
+            };
             table.row([
                 strategy.to_string(),
                 format!("{:.3}", lds.score),
                 format!("{:.3} … {:.3}", lds.interval.low, lds.interval.high),
+                gain(&|test| format!("{:+.3}", test.difference)),
+                gain(&|test| {
+                    test.interval
+                        .map_or_else(String::new, |i| format!("{:+.3} … {:+.3}", i.low, i.high))
+                }),
+                gain(&|test| format!("{:.3}", test.p)),
                 format!("{seconds:.1}"),
             ]);
         }

@@ -1,6 +1,7 @@
 //! Scores of every sample against every query, by each strategy.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -64,9 +65,7 @@ impl Scorer<'_> {
         fields.insert("damping".to_owned(), json!(self.flags.damping));
         fields.insert("fit".to_owned(), json!(self.flags.fitting()));
         fields.insert("seed".to_owned(), json!(self.flags.seed));
-        // Other layers or another damping give other scores.
-        let name = hash_bytes(&serde_json::to_vec(&fields)?);
-        let folder = self.flags.out.join("scores").join(&name[..12]);
+        let folder = self.folder("scores", &fields)?;
         let manifest = Manifest { kind: "lds-scores".to_owned(), format: 1, fields };
         let mut store = Store::create_or_resume(folder, &manifest)?;
         let shard = strategy.to_string();
@@ -135,10 +134,16 @@ impl Scorer<'_> {
         let fit = FactorFit { model: self.model, layers: self.layers, params };
         let mut fields = fit.manifest_fields();
         fields.extend(self.made_from.clone());
-        let mut store = FactorStore::create_or_resume(self.flags.out.join("factors"), fields)?;
+        let mut store = FactorStore::create_or_resume(self.folder("factors", &fields)?, fields)?;
         let data = self.data.to_vec();
         let factors = fit.run(&data, &mut store, &mut Bars::default())?;
         Ok(Kfac::new(&factors, self.flags.damping, self.model.shape().kind)?)
+    }
+
+    /// One folder for each setting: other layers, labels or another damping stand beside each other.
+    fn folder(&self, kind: &str, fields: &Map<String, Value>) -> Result<PathBuf> {
+        let name = hash_bytes(&serde_json::to_vec(fields)?);
+        Ok(self.flags.out.join(kind).join(&name[..12]))
     }
 }
 

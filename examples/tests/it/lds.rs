@@ -136,8 +136,15 @@ fn a_bank_from_retrainings_to_table() {
     let damped = more.with("strategies", "kfac").with("damping", "10");
     damped.succeed();
     assert_eq!(damped.bank().len(), 13);
+    let labelled = damped.with("labels", "data").with("strategies", "identity,kfac");
+    labelled.succeed();
+    let found = &labelled.results()["strategies"];
+    assert!(found[0]["against_previous"].is_null());
+    let gain = found[1]["against_previous"]["difference"].as_f64().unwrap();
+    let scores = [0, 1].map(|n| found[n]["score"].as_f64().unwrap());
+    assert!((gain - (scores[1] - scores[0])).abs() < 1e-9);
     // A setting that decides the losses makes another bank.
-    let (folder, flags) = (damped.folder, damped.flags);
+    let (folder, flags) = (labelled.folder, labelled.flags);
     let other = |flag, value: &str| {
         let mut flags = flags.clone();
         flags.insert(flag, value.to_owned());
@@ -200,7 +207,7 @@ fn a_bank_killed_half_way_ends_like_one_undisturbed() {
 }
 
 fn lines(file: &Path) -> usize {
-    fs::read(file).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
+    fs::read(file).map_or(0, |bytes| bytes.split(|&byte| byte == b'\n').count() - 1)
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use tamis_metrics::{
-    Bootstrap, BootstrapParams, Lds, MetricsError, linear_datamodelling_score, retraining_agreement,
+    Bootstrap, BootstrapParams, Lds, MetricsError, compare_attributions,
+    linear_datamodelling_score, retraining_agreement,
 };
 
 use crate::fixtures::{json, numbers};
@@ -145,6 +146,49 @@ fn the_draws_are_those_of_the_seed() {
     assert_eq!(with(1).score.to_bits(), with(2).score.to_bits());
     let interval = with(1).interval;
     assert!(interval.low < with(1).score && with(1).score < interval.high);
+}
+
+/// Two attributions of which one knows the losses and one knows a part: on the same draws their
+/// difference is surer than intervals of each let believe.
+#[test]
+fn a_comparison_is_paired() {
+    let samples = 24_usize;
+    let known = |n: usize| vec![(n * 37 % 50) as f64, (n * 61 % 53) as f64, (n * 23 % 47) as f64];
+    let blurred = |n: usize| -> Vec<f64> {
+        (0..3).map(|q| known(n)[q] + (n * (71 + 4 * q) % 59) as f64).collect()
+    };
+    let best: Rows = (0..samples).map(known).collect();
+    let good: Rows = (0..samples).map(blurred).collect();
+    let subsets: Vec<Vec<usize>> = (0..20_usize)
+        .map(|m| (0..samples).filter(|n| (n * n * 5 + n * (m + 3) * 7 + m * m) % 11 < 5).collect())
+        .collect();
+    let noise = |m: usize, q: usize| (m * (17 + q) % 19) as f64 * 3.0;
+    let losses: Rows = subsets
+        .iter()
+        .enumerate()
+        .map(|(m, s)| {
+            (0..3).map(|q| noise(m, q) - s.iter().map(|&n| best[n][q]).sum::<f64>()).collect()
+        })
+        .collect();
+    let compare =
+        |a: &Rows, b: &Rows| compare_attributions(a, b, &subsets, &losses, &bootstrap()).unwrap();
+    let (alone, other) =
+        (lds(&best, &subsets, &losses).unwrap(), lds(&good, &subsets, &losses).unwrap());
+    let found = compare(&best, &good);
+    assert!((found.difference - (alone.score - other.score)).abs() < 1e-12);
+    assert_eq!((found.n, found.first.to_bits()), (20, alone.score.to_bits()));
+    let interval = found.interval.unwrap();
+    assert!(interval.low <= found.difference && found.difference <= interval.high);
+    let width = |interval: tamis_metrics::Interval| interval.high - interval.low;
+    assert!(width(interval) < width(alone.interval) + width(other.interval));
+    // The other way round, and against itself.
+    let back = compare(&good, &best);
+    let turned = back.interval.unwrap();
+    assert!((back.difference + found.difference).abs() < 1e-12);
+    assert!((turned.low + interval.high).abs() < 1e-12 && (back.p - found.p).abs() < 1e-12);
+    let same = compare(&good, &good);
+    assert!(same.difference.abs() < 1e-300 && (same.p - 1.0).abs() < 1e-12);
+    assert!(width(same.interval.unwrap()) < 1e-300);
 }
 
 #[test]
