@@ -12,7 +12,7 @@
 //! the rank correlation of the two over the halves, the mean over the queries.
 //!
 //! You should see a line for every training with the time that is left, and in the end a table. `--out`
-//! then holds `bank.jsonl`, `lds.json`, `report.html` and `run.json`. Run the same command again after an
+//! then holds `bank.jsonl`, `halves.jsonl`, `lds.json`, `report.html` and `run.json`. Run the same command again after an
 //! interruption, or with more halves, repeats or strategies, and only what is missing is done.
 
 use std::num::NonZeroUsize;
@@ -29,7 +29,7 @@ use tamis_examples::lds::{Bank, Flags, Results, Scored, Scorer, Scores, half, wr
 use tamis_examples::{adapt, check_lengths, refuse_overwriting};
 
 /// Result files, which no input may be.
-const WRITTEN: [&str; 4] = ["bank.jsonl", "lds.json", "run.json", "report.html"];
+const WRITTEN: [&str; 5] = ["bank.jsonl", "halves.jsonl", "lds.json", "run.json", "report.html"];
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -119,7 +119,7 @@ fn main() -> Result<()> {
         ceiling,
         strategies,
     };
-    write(&flags, &results, record)
+    write(&flags, &results, &halves, record)
 }
 
 /// The mean loss of every query after the trainings on each half.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use tamis::artifact::write_atomic;
 use tamis::metrics::{Comparison, Lds, retraining_agreement};
-use tamis::report::{Align, Report, RunRecord, Table};
+use tamis::report::{Align, Report, RunRecord, Table, write_jsonl};
 
 use super::{Flags, Strategy};
 use crate::{begin_results, end_results};
@@ -97,15 +97,30 @@ impl Results {
     }
 }
 
-/// Prints the table and writes `lds.json`, `report.html` and `run.json`.
+/// Rows of the pool of one half: a line of `halves.jsonl`.
+#[derive(Serialize)]
+struct Half<'a> {
+    subset: usize,
+    /// Positions among the rows that can be used, from 0.
+    rows: &'a [usize],
+}
+
+/// Prints the table and writes `lds.json`, `halves.jsonl`, `report.html` and `run.json`.
 ///
 /// # Errors
 /// A file that cannot be written, naming it.
-pub fn write(flags: &Flags, results: &Results, mut record: RunRecord) -> Result<()> {
+pub fn write(
+    flags: &Flags,
+    results: &Results,
+    halves: &[Vec<usize>],
+    mut record: RunRecord,
+) -> Result<()> {
     let out = &flags.out;
     begin_results(out)?;
-    let file = out.join("lds.json");
+    let (file, of_halves) = (out.join("lds.json"), out.join("halves.jsonl"));
     write_atomic(&file, serde_json::to_vec_pretty(results)?)?;
+    // With these, the bank and the scores, others can compute the result again.
+    write_jsonl(&of_halves, halves.iter().enumerate().map(|(subset, rows)| Half { subset, rows }))?;
     record.counts.set("samples", results.samples as u64);
     record.counts.set("queries", results.queries.len() as u64);
     record.counts.set("subsets", results.subsets as u64);
@@ -123,7 +138,7 @@ pub fn write(flags: &Flags, results: &Results, mut record: RunRecord) -> Result<
         }
         Ok(report)
     };
-    let files = end_results(out, vec![file], record, page)?;
+    let files = end_results(out, vec![file, of_halves], record, page)?;
     println!("{}\n\n{}", results.lead(), results.table().markdown());
     for file in files {
         println!("{}", file.display());

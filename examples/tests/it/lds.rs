@@ -112,6 +112,18 @@ fn a_bank_from_retrainings_to_table() {
         assert!(printed.contains(name));
         assert_eq!(per_query.as_array().unwrap().len(), 6, "{name}");
     }
+    // Halves of 16 rows, no two of them the same.
+    let halves = fs::read_to_string(lds.file("halves.jsonl")).unwrap();
+    let halves: Vec<Value> = halves
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["rows"].take())
+        .collect();
+    assert_eq!(halves.len(), 6);
+    for (n, half) in halves.iter().enumerate() {
+        let rows: Vec<u64> = half.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        assert!(rows.len() == 8 && rows.is_sorted_by(|a, b| a < b) && rows[7] < 16, "{rows:?}");
+        assert!(!halves[..n].contains(half), "{rows:?}");
+    }
     let page = fs::read_to_string(lds.file("report.html")).unwrap();
     assert!(page.contains("gradient-cosine"));
     let run: Value = serde_json::from_slice(&fs::read(lds.file("run.json")).unwrap()).unwrap();
