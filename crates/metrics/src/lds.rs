@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::retrainings::{Retrainings, by_query, correlation, refuse_constant, same_length};
 use crate::{Bootstrap, Comparison, Interval, MetricsError, mean};
 
-/// How good attribution scores are, and where the same score would lie for other subsets and queries.
+/// How good attribution scores are, and where the same score would lie for other subsets and
+/// queries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lds {
     /// The mean of `per_query`, between −1 and 1; 0 is what chance gives.
@@ -18,24 +19,25 @@ pub struct Lds {
     pub per_query: Vec<f64>,
 }
 
-/// The linear datamodelling score of attributions (Park et al., 2023, arXiv 2303.14186, definition 2.3).
+/// The linear datamodelling score of attributions (Park et al., 2023, arXiv 2303.14186, section 2).
 ///
-/// - `scores`: a row for every sample with a number for every query; **positive: the sample helps**, so
-///   that training on it lowers the query's loss. Any unit: only the order of sums counts.
+/// - `scores`: a row for every sample with a number for every query; **positive: the sample
+///   helps**, so that training on it lowers the query's loss. Any unit: only the order of sums
+///   counts.
 /// - `subsets`: positions of samples, each set the data of one retraining; usually random halves.
 /// - `losses`: a row for every subset with the measured loss of every query after training on it.
 ///
-/// What is predicted for a subset is additive, g(S, q) = Σ_{n ∈ S} scores(n, q), and the score is the mean
-/// over the queries of
+/// What is predicted for a subset is additive, g(S, q) = Σ_{n ∈ S} scores(n, q), and the score is
+/// the mean over the queries of
 ///
 /// ```text
 /// spearman over the subsets S of ( g(S, q), −loss(S, q) )
 /// ```
 ///
-/// The interval holds the percentiles of the same number for subsets and queries drawn with replacement,
-/// both anew in every resample. A query without a spread among the drawn subsets is left out of its resample; one in
-/// which no query has any is drawn again. Whether one strategy is better than another is told by
-/// [`compare_attributions`].
+/// The interval holds the percentiles of the same number for subsets and queries drawn with
+/// replacement, both anew in every resample. A query without a spread among the drawn subsets is
+/// left out of its resample; one in which no query has any is drawn again. Whether one strategy is
+/// better than another is told by [`compare_attributions`].
 ///
 /// ```
 /// use tamis_metrics::{BootstrapParams, linear_datamodelling_score};
@@ -55,11 +57,11 @@ pub struct Lds {
 ///
 /// # Errors
 /// - [`MetricsError::NotEnough`] for fewer than three subsets, or without queries.
-/// - [`MetricsError::Length`] for rows of other lengths, [`MetricsError::NoSuchSample`] for a position beyond
-///   the samples.
+/// - [`MetricsError::Length`] for rows of other lengths, [`MetricsError::NoSuchSample`] for a
+///   position beyond the samples.
 /// - [`MetricsError::NonFinite`] with the sample or subset and the query.
-/// - [`MetricsError::Constant`] for a query whose losses, or whose predictions, are the same number for all
-///   subsets: they have no order that could be compared.
+/// - [`MetricsError::Constant`] for a query whose losses, or whose predictions, are the same number
+///   for all subsets: they have no order that could be compared.
 pub fn linear_datamodelling_score<A, S, L>(
     scores: &[A],
     subsets: &[S],
@@ -81,12 +83,12 @@ where
     Ok(Lds { score, interval, subsets: subsets.len(), per_query })
 }
 
-/// Compares the [linear datamodelling scores](linear_datamodelling_score) of two attributions on one bank
-/// of retrainings.
+/// Compares the [linear datamodelling scores](linear_datamodelling_score) of two attributions on
+/// one bank of retrainings.
 ///
-/// Both are scored on the same drawn subsets and queries, so what is hard for both does not blur their
-/// difference; interval and p are made of the resampled differences as those of [`Bootstrap::compare`].
-/// The comparison's `n` is the number of subsets.
+/// Both are scored on the same drawn subsets and queries, so what is hard for both does not blur
+/// their difference; interval and p are made of the resampled differences as those of
+/// [`Bootstrap::compare`]. The comparison's `n` is the number of subsets.
 ///
 /// # Errors
 /// As [`linear_datamodelling_score`].
@@ -110,13 +112,15 @@ where
     Ok(bootstrap.compared(subsets.len(), first, second, resampled))
 }
 
-/// How far repeated retrainings of the same subsets agree: per query Spearman's coefficient over the
-/// subsets between the losses of two repeats, the mean over all pairs of repeats and all queries.
+/// How far repeated retrainings of the same subsets agree: per query Spearman's coefficient over
+/// the subsets between the losses of two repeats, the mean over all pairs of repeats and all
+/// queries.
 ///
-/// `repeats` are banks of losses as in [`linear_datamodelling_score`], each of trainings that differ from
-/// those of the others by their random seeds alone. With reliability r of a single training, the mean loss of k of
-/// them has `r_k = k r / (1 + (k − 1) r)` (Spearman, 1910; Brown, 1910), and `√r_k` is about the highest score that
-/// attributions which knew the expected loss exactly would reach on it.
+/// `repeats` are banks of losses as in [`linear_datamodelling_score`], each of trainings that
+/// differ from those of the others by their random seeds alone. With reliability r of a single
+/// training, the mean loss of k of them has `r_k = k r / (1 + (k − 1) r)` (Spearman, 1910; Brown,
+/// 1910), and `√r_k` is about the highest score that attributions which knew the expected loss
+/// exactly would reach on it.
 ///
 /// # Errors
 /// As [`linear_datamodelling_score`], and [`MetricsError::NotEnough`] for a single repeat.

@@ -17,8 +17,8 @@ pub(crate) struct Retrainings<'a, S> {
 
 impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
     /// # Errors
-    /// Fewer than three subsets, no queries, rows of other lengths, losses that are not finite or, for a
-    /// query, constant.
+    /// Fewer than three subsets, no queries, rows of other lengths, losses that are not finite or,
+    /// for a query, constant.
     pub(crate) fn new<L: AsRef<[f64]>>(
         subsets: &'a [S],
         losses: &[L],
@@ -36,7 +36,8 @@ impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
     /// The sums of scores: a list for every query with a number for every subset.
     ///
     /// # Errors
-    /// Rows of another length than there are queries, a sample that is not there, or what is not finite.
+    /// Rows of another length than there are queries, a sample that is not there, or what is not
+    /// finite.
     pub(crate) fn predictions<A: AsRef<[f64]>>(
         &self,
         scores: &[A],
@@ -82,8 +83,8 @@ impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
             .collect()
     }
 
-    /// The mean correlation of each of `N` predictions in every resample: all of them on the same drawn
-    /// subsets and queries. A query counts where all have a correlation.
+    /// The mean correlation of each of `N` predictions in every resample: all of them on the same
+    /// drawn subsets and queries. A query counts where all have a correlation.
     pub(crate) fn resampled<const N: usize>(
         &self,
         predicted: [&[Vec<f64>]; N],
@@ -121,8 +122,8 @@ impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
     }
 }
 
-/// Rows of numbers for queries, turned: a list for every query. Refuses too few rows, rows of different
-/// lengths and what is not finite.
+/// Rows of numbers for queries, turned: a list for every query. Refuses too few rows, rows of
+/// different lengths and what is not finite.
 pub(crate) fn by_query<L: AsRef<[f64]>>(
     rows: &[L],
     subsets: usize,

@@ -28,7 +28,8 @@ pub struct Retraining {
     pub losses: Vec<f64>,
 }
 
-/// Positions of the samples of half `subset` of `samples`, ascending; the smaller half of an odd number.
+/// Positions of the samples of half `subset` of `samples`, ascending; the smaller half of an odd
+/// number.
 pub fn half(samples: usize, subset: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..samples).collect();
     order.shuffle(&mut random(seed, &format!("lds half {subset}")));

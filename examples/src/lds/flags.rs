@@ -15,7 +15,8 @@ use super::Strategy;
 use crate::gdig::LabelKind;
 use crate::{ModelFlags, ScheduleKind, TextFlags};
 
-/// How well do scores of samples foretell what training on them does? The linear datamodelling score.
+/// How well do scores of samples foretell what training on them does? The linear datamodelling
+/// score.
 #[derive(Parser, Clone, Debug, Serialize)]
 #[command(
     version,
@@ -68,10 +69,12 @@ pub struct Flags {
     #[arg(long, default_value_t = 32)]
     pub batch_size: usize,
 
-    /// Layers whose gradients count: a regular expression over their names [default: all but the head]
+    /// Layers whose gradients count: a regular expression over their names [default: all but the
+    /// head]
     #[arg(long, default_value_t)]
     pub layers: LayerPattern,
-    /// Damping of curvature, relative to each layer's mean eigenvalue (0.1), absolute:D or tikhonov:C
+    /// Damping of curvature, relative to each layer's mean eigenvalue (0.1), absolute:D or
+    /// tikhonov:C
     #[arg(long, default_value_t)]
     pub damping: Damping,
     /// Labels for the curvature: sampled from the model (true Fisher) or the data's
@@ -109,8 +112,8 @@ impl Flags {
 
     /// Settings of every training, but for the seed of its order.
     ///
-    /// Gradients are not clipped: a step over a steep batch would be shortened and its samples count
-    /// less than others, which no score here knows of.
+    /// Gradients are not clipped: a step over a steep batch would be shortened and its samples
+    /// count less than others, which no score here knows of.
     pub fn training(&self) -> TrainParams {
         TrainParams {
             epochs: self.epochs,

@@ -26,8 +26,8 @@ use crate::random::random;
 pub struct Scores {
     /// Wall-clock time of scoring, with the fit of the curvature if that was not there before.
     pub seconds: f64,
-    /// A row for every sample, a number for every query; positive: training on the sample lowers the
-    /// query's loss.
+    /// A row for every sample, a number for every query; positive: training on the sample lowers
+    /// the query's loss.
     pub scores: Vec<Vec<f64>>,
 }
 
@@ -140,7 +140,8 @@ impl Scorer<'_> {
         Ok(Kfac::new(&factors, self.flags.damping, self.model.shape().kind)?)
     }
 
-    /// One folder for each setting: other layers, labels or another damping stand beside each other.
+    /// One folder for each setting: other layers, labels or another damping stand beside each
+    /// other.
     fn folder(&self, kind: &str, fields: &Map<String, Value>) -> Result<PathBuf> {
         let name = hash_bytes(&serde_json::to_vec(fields)?);
         Ok(self.flags.out.join(kind).join(&name[..12]))
