@@ -2,6 +2,7 @@
 //! and the files every selecting program writes.
 
 mod adapt;
+mod batches;
 pub mod compare;
 pub mod diverse_evol;
 pub mod evaluate;
@@ -11,8 +12,10 @@ pub mod gdig;
 pub mod ifd;
 mod inputs;
 pub mod judge;
+pub mod lds;
 mod outputs;
 mod progress;
+mod random;
 pub mod reflect;
 pub mod select;
 pub mod study;

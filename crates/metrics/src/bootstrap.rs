@@ -110,13 +110,24 @@ impl Bootstrap {
     ) -> Result<Comparison, MetricsError> {
         let [a, b] = Systems::pair(metric, first, second)?;
         let (first, second) = (a.score()?, b.score()?);
-        let difference = first - second;
         let n = a.segments();
-        let mut resampled = self.resample(n, |times| a.resampled(times) - b.resampled(times));
+        let resampled = self.resample(n, |times| a.resampled(times) - b.resampled(times));
+        Ok(self.compared(n, first, second, resampled))
+    }
+
+    /// What resampled differences say of two scores on `n` segments.
+    pub(crate) fn compared(
+        &self,
+        n: usize,
+        first: f64,
+        second: f64,
+        mut resampled: Vec<f64>,
+    ) -> Comparison {
+        let difference = first - second;
         let mean = resampled.iter().sum::<f64>() / resampled.len() as f64;
         let scale = first.abs().max(second.abs());
         let p = share_as_extreme(resampled.iter().map(|d| d - mean), difference, scale);
-        Ok(Comparison {
+        Comparison {
             test: Test::PairedBootstrap,
             n,
             first,
@@ -125,7 +136,7 @@ impl Bootstrap {
             interval: Some(self.interval(&mut resampled)),
             p,
             basis: Basis::Trials { trials: self.0.resamples, seed: self.0.seed },
-        })
+        }
     }
 
     /// The mean score of systems (one or more), and where it would lie on other test sets.
@@ -162,7 +173,7 @@ impl Bootstrap {
     }
 
     /// Between the percentiles; sorts.
-    fn interval(&self, values: &mut [f64]) -> Interval {
+    pub(crate) fn interval(&self, values: &mut [f64]) -> Interval {
         values.sort_unstable_by(f64::total_cmp);
         let confidence = self.0.confidence;
         let beyond = (1.0 - confidence) / 2.0;

@@ -74,6 +74,41 @@ pub enum MetricsError {
         found: usize,
     },
 
+    /// Too few of something for what is asked.
+    #[error("there are {found} {what}, at least {least} are needed")]
+    NotEnough {
+        /// `subsets`, `queries` or `repeats`.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        least: usize,
+    },
+
+    /// A subset that names a sample that is not there.
+    #[error("subset {subset} (from 0) holds sample {sample}, but there are only {samples} samples")]
+    NoSuchSample {
+        /// The subset.
+        subset: usize,
+        /// The sample, from 0.
+        sample: usize,
+        /// How many samples have scores.
+        samples: usize,
+    },
+
+    /// A list in which only one number occurs, where an order was to be compared.
+    #[error(
+        "the {what} of query {query} (from 0) are {value} for every subset and have no order that could be compared; leave the query out"
+    )]
+    Constant {
+        /// `losses` or `predictions`.
+        what: &'static str,
+        /// The query.
+        query: usize,
+        /// The number.
+        value: f64,
+    },
+
     /// A NaN or an infinity.
     #[error("{what} is {value}, expected a finite number; leave the segment out or repair it")]
     NonFinite {

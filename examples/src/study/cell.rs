@@ -11,7 +11,7 @@ use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Finish, Generator, NoTap, Parameters};
 
 use super::Texts;
-use super::evidence::mean_losses;
+use crate::batches::mean_losses;
 use crate::one_line;
 
 /// What one training run led to.

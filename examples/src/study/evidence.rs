@@ -7,18 +7,16 @@ use ndarray::Array2;
 use rand::seq::SliceRandom;
 use serde_json::{Map, Value, json};
 use tamis::clustering::{KMeansParams, Resample, Within};
-use tamis::dataset::{Encoded, plan_batches};
+use tamis::dataset::Encoded;
 use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
-use tamis::model::{
-    Batch, CausalLm, LayerPattern, NoTap, Pool, Reduction, mean_pooled_hidden, per_sample_loss,
-};
-use tch::Kind as TensorKind;
+use tamis::model::{CausalLm, LayerPattern};
 
-use super::random::random;
 use super::{Flags, Kind, Method};
+use crate::batches::{mean_losses, mean_states};
 use crate::gdig::unit_rows;
+use crate::random::random;
 use crate::{Bars, adapt};
 
 /// Everything the methods may ask about the pool.
@@ -72,7 +70,7 @@ impl<'a> Evidence<'a> {
         let mut chosen = match method.kind {
             Kind::Random => {
                 let mut order: Vec<usize> = (0..self.data.len()).collect();
-                order.shuffle(&mut random(seed, "choice"));
+                order.shuffle(&mut random(seed, "study choice"));
                 order
             }
             Kind::Longest => {
@@ -110,16 +108,7 @@ impl<'a> Evidence<'a> {
 
     fn embeddings(&self, model: &dyn CausalLm) -> Result<&Array2<f32>> {
         if self.embeddings.get().is_none() {
-            let width = model.shape().hidden_size;
-            let mut rows = Array2::zeros((self.data.len(), width));
-            in_batches(model, self.data, self.flags.token_budget, |places, batch| {
-                let pooled = mean_pooled_hidden(model, batch, Pool::All)?;
-                let values = Vec::<f32>::try_from(&pooled.f_flatten(0, -1)?)?;
-                for (&place, values) in places.iter().zip(values.chunks_exact(width)) {
-                    rows.row_mut(place).assign(&ndarray::ArrayView1::from(values));
-                }
-                Ok(())
-            })?;
+            let rows = mean_states(model, self.data, self.flags.token_budget)?;
             let _ = self.embeddings.set(rows);
         }
         self.embeddings.get().context("embeddings of the pool")
@@ -216,39 +205,4 @@ fn spread(
     let k = clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
     let fit = KMeansParams { k, seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
     Ok(Resample { budget, within: Within::Random, seed }.draw(&fit.labels, None, None)?)
-}
-
-/// Mean loss of each sample's targets, nats per token.
-///
-/// # Errors
-/// What the model reports.
-pub(super) fn mean_losses(
-    model: &dyn CausalLm,
-    data: &[Encoded],
-    budget: usize,
-) -> Result<Vec<f64>> {
-    let mut losses = vec![0.0; data.len()];
-    in_batches(model, data, budget, |places, batch| {
-        let loss = per_sample_loss(model, batch, Reduction::Mean, &mut NoTap)?;
-        let values = Vec::<f64>::try_from(&loss.f_to_kind(TensorKind::Double)?)?;
-        places.iter().zip(values).for_each(|(&place, value)| losses[place] = value);
-        Ok(())
-    })?;
-    Ok(losses)
-}
-
-/// Calls `each` with every batch of the samples and their places, without gradients.
-fn in_batches(
-    model: &dyn CausalLm,
-    data: &[Encoded],
-    budget: usize,
-    mut each: impl FnMut(&[usize], &Batch) -> Result<()>,
-) -> Result<()> {
-    let lengths: Vec<usize> = data.iter().map(Encoded::len).collect();
-    for places in plan_batches(&lengths, budget)? {
-        let rows: Vec<&Encoded> = places.iter().map(|&place| &data[place]).collect();
-        let batch = Batch::new(&rows, model.shape().device)?;
-        tch::no_grad(|| each(&places, &batch))?;
-    }
-    Ok(())
 }

@@ -5,7 +5,6 @@ mod evidence;
 mod flags;
 mod method;
 mod pool;
-mod random;
 pub mod results;
 
 pub use cell::{Cell, Grid, NotFinite};

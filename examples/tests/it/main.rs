@@ -20,6 +20,7 @@ mod generate;
 mod ifd;
 mod judge;
 mod kill;
+mod lds;
 mod outputs;
 mod pools;
 mod program;

@@ -6,6 +6,7 @@ mod groups;
 mod input;
 mod invariance;
 mod judgements;
+mod lds;
 mod reading;
 mod sacrebleu;
 mod scipy;
