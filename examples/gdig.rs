@@ -189,6 +189,8 @@ fn fitted(
     let drawn = Drawn::new(samples, count, flags.seed);
     let layers_at_once = flags.curvature_layers.map(NonZeroUsize::get);
     let fit = CurvatureFit { model, layers, params: flags.fitting(), layers_at_once };
+    let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
+    eprintln!("curvature: {kind} of {} layers, about {bytes} of memory at the most", layers.len());
     let mut fields = inputs.clone();
     fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
     let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;

@@ -74,7 +74,12 @@ impl Stage {
 
 impl Progress for Bars {
     fn start(&mut self, stage: &str, total: u64, done: u64) {
-        self.current = Some(Stage::begin(stage, "samples", total, done));
+        let unit = match stage {
+            "eigenvectors" => "layers",
+            "refinement" => "steps",
+            _ => "samples",
+        };
+        self.current = Some(Stage::begin(stage, unit, total, done));
     }
 
     fn advance(&mut self, by: u64) {

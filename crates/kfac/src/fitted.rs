@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tamis_artifact::Progress;
 use tamis_dataset::SampleId;
-use tamis_gradients::{Projection, ProjectionSpec, Samples};
+use tamis_gradients::{Projection, ProjectionSpec, Samples, gradient_size};
 use tamis_model::{CausalLm, LayerInfo};
 
 use crate::basis_store::decompose;
+use crate::eigen::wide;
 use crate::{
     Curvature, CurvatureKind, Damping, Eigenbasis, FactorFit, FactorStore, Factors, FitParams,
     Identity, KfacError, MomentStore, SecondMoments, Spectral,
@@ -40,6 +41,24 @@ impl std::fmt::Debug for CurvatureFit<'_> {
 }
 
 impl CurvatureFit<'_> {
+    /// Bytes that fitting `kind` and solving with it take at the most, beside the model and one batch:
+    /// while fitting, the sums of a group of layers and what is kept of all; while solving, what
+    /// [`Spectral`] holds. Layers that share an input are counted as if they did not.
+    pub fn bytes(&self, kind: CurvatureKind) -> u64 {
+        let scalar = wide(self.model.shape().kind).elt_size_in_bytes() as u64;
+        let needs = kind.needs();
+        let entries =
+            |layers: &[LayerInfo]| layers.iter().map(|l| gradient_size(l) as u64).sum::<u64>();
+        let size = self.layers_at_once.unwrap_or(self.layers.len()).max(1);
+        let group = |of: &dyn Fn(&[LayerInfo]) -> u64| self.layers.chunks(size).map(of).max();
+        let count = |wanted: bool, numbers: u64| if wanted { numbers } else { 0 };
+        let basis = count(needs.covariances, Eigenbasis::numbers(self.layers));
+        let moments = count(needs.second_moments, entries(self.layers));
+        let sums = count(needs.covariances, group(&Eigenbasis::numbers).unwrap_or(0));
+        let inverse = count(kind != CurvatureKind::Identity, entries(self.layers));
+        scalar * (basis + moments + sums.max(inverse))
+    }
+
     /// Makes the passes over `samples` that `kind` needs, in folders under `dir`: `factors` (the
     /// covariances), `basis` (their eigenvectors), `moments` (EK-FAC's eigenvalues) or `diagonal`, with a
     /// number behind if the layers are fitted in groups. What is there already is not computed again.

@@ -204,6 +204,29 @@ fn sides<'a>(projection: &'a Projection, layer: &LayerInfo) -> (&'a Tensor, &'a 
     (sides.left, sides.right)
 }
 
+/// One layer of 44 × 32 and one of 32 × 44, counted by hand, f64.
+#[test]
+fn memory_is_counted_before_the_start() {
+    let (model, layers) = named("llama");
+    let two: Vec<LayerInfo> = layers
+        .iter()
+        .filter(|l| l.name.contains("layers.0.mlp.") && !l.name.contains("gate"))
+        .cloned()
+        .collect();
+    assert_eq!(two.len(), 2);
+    let (squares, entries) = (44 * 44 + 32 * 32, 44 * 32);
+    let of = |layers_at_once, kind| {
+        let whole = fit(model.as_ref(), &two, 10);
+        CurvatureFit { layers_at_once, ..whole }.bytes(kind) / 8
+    };
+    assert_eq!(of(None, CurvatureKind::Identity), 0);
+    assert_eq!(of(None, CurvatureKind::Diagonal), 4 * entries);
+    assert_eq!(of(None, CurvatureKind::Kfac), 4 * squares);
+    assert_eq!(of(None, CurvatureKind::Ekfac), 4 * squares + 2 * entries);
+    // One layer's sums at a time: less than the inverses that solving takes.
+    assert_eq!(of(Some(1), CurvatureKind::Kfac), 2 * squares + squares.max(2 * entries));
+}
+
 #[test]
 fn kinds_are_read_and_written_and_say_what_they_need() {
     for kind in CurvatureKind::ALL {
