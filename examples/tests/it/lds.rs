@@ -155,6 +155,22 @@ fn a_bank_from_retrainings_to_table() {
     let gain = found[1]["against_previous"]["difference"].as_f64().unwrap();
     let scores = [0, 1].map(|n| found[n]["score"].as_f64().unwrap());
     assert!((gain - (scores[1] - scores[0])).abs() < 1e-9);
+    // Every curvature, and refinement: no step of it is the curvature's own answer.
+    let every = "identity,diagonal,kfac,ekfac,ekfac+cg:0,ekfac+cg:1";
+    let refined = labelled.with("strategies", every);
+    refined.succeed();
+    let folders = fs::read_dir(refined.file("scores")).unwrap().map(|entry| entry.unwrap().path());
+    let folder = folders.into_iter().find(|folder| folder.join("ekfac-cg-1").exists()).unwrap();
+    let of = |name: &str| -> Value {
+        serde_json::from_slice::<Value>(&fs::read(folder.join(name)).unwrap()).unwrap()["scores"]
+            .take()
+    };
+    assert_eq!(of("ekfac-cg-0"), of("ekfac"));
+    let different = ["identity", "diagonal", "kfac", "ekfac", "ekfac-cg-1"].map(of);
+    for (n, one) in different.iter().enumerate() {
+        assert!(!different[..n].contains(one), "strategy {n}");
+    }
+    let labelled = refined;
     // A setting that decides the losses makes another bank.
     let (folder, flags) = (labelled.folder, labelled.flags);
     let other = |flag, value: &str| {
@@ -227,6 +243,8 @@ fn bad_settings_are_refused() {
     let with = |flag, value| Lds::new().with(flag, value);
     with("strategies", "best").refuse(&["best", "gradient-cosine"]);
     with("strategies", "kfac,kfac").refuse(&["kfac", "twice"]);
+    with("strategies", "identity+cg:2").refuse(&["identity+cg:2", "+cg:STEPS"]);
+    with("strategies", "ekfac+cg:many").refuse(&["ekfac+cg:many"]);
     with("subsets", "2").refuse(&["--subsets is 2"]);
     with("repeats", "0").refuse(&["--repeats is 0"]);
     with("damping", "-1").refuse(&["-1"]);
