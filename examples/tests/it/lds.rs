@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::pools;
 use crate::program::{binary, model, refuse, succeed};
 
-const STRATEGIES: [&str; 5] = ["random", "embedding-cosine", "gradient-cosine", "identity", "kfac"];
+const STRATEGIES: [&str; 7] =
+    ["random", "embedding-cosine", "gradient-cosine", "identity", "diagonal", "kfac", "ekfac"];
 
 struct Lds {
     folder: tempfile::TempDir,
