@@ -44,6 +44,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut checks: Vec<(&str, Check)> = vec![
         ("format", format),
         ("length of files", lengths),
+        ("no test that is never run", forgotten_tests),
         ("no LibTorch below the model", without_libtorch),
         ("licences and advisories", dependencies),
         ("LibTorch", libtorch::set_up),
@@ -110,6 +111,39 @@ fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
             sources.push(path);
         }
     }
+    Ok(())
+}
+
+/// Libraries whose tests are all in `tests/` say `test = false`, which spares building each of them
+/// once more. A test in their sources would then never be run.
+fn forgotten_tests(workspace: &Workspace) -> Result<()> {
+    let mut spared = 0;
+    for package in metadata(workspace)?.packages {
+        for library in package.targets.iter().filter(|target| !target.test) {
+            if !library.kind.iter().any(|kind| kind == "lib") {
+                continue;
+            }
+            let mut sources = Vec::new();
+            collect_sources(
+                library.src_path.parent().context("a library in no folder")?,
+                &mut sources,
+            )?;
+            for path in sources {
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                if text.contains("#[test]") || text.contains("#[cfg(test)]") {
+                    bail!(
+                        "{} holds tests that are never run: move them to tests/, or take \
+                        `test = false` out of the Cargo.toml of {}",
+                        workspace.shown(&path),
+                        package.name
+                    );
+                }
+            }
+            spared += 1;
+        }
+    }
+    println!("{spared} libraries without tests of their own");
     Ok(())
 }
 
@@ -190,10 +224,11 @@ struct Package {
 struct Target {
     name: String,
     kind: Vec<String>,
+    src_path: PathBuf,
+    test: bool,
 }
 
-/// Every example program must start and explain itself.
-fn examples(workspace: &Workspace) -> Result<()> {
+fn metadata(workspace: &Workspace) -> Result<Metadata> {
     let mut metadata = workspace.cargo()?;
     let metadata = process::output(metadata.args([
         "metadata",
@@ -202,9 +237,12 @@ fn examples(workspace: &Workspace) -> Result<()> {
         "--format-version",
         "1",
     ]))?;
-    let metadata: Metadata =
-        serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")?;
-    let package = metadata
+    serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")
+}
+
+/// Every example program must start and explain itself.
+fn examples(workspace: &Workspace) -> Result<()> {
+    let package = metadata(workspace)?
         .packages
         .into_iter()
         .find(|package| package.name == "tamis-examples")

@@ -99,15 +99,18 @@ fn scores_are_those_of_sacrebleu() {
             let rows = scores[metric].as_array().unwrap().iter();
             rows.filter(|row| row["corpus"] == name).collect()
         };
-        // Every run loads LibTorch with the program, so only one corpus is tried with everything.
-        let mut settings = vec![("exp", false)];
-        if name == "disturbed" {
-            settings.extend([("exp", true), ("floor=0.01", false), ("add-k", false)]);
-        }
-        for (tokenizer, (smoothing, lowercase)) in ["13a", "zh", "char", "intl", "none"]
-            .into_iter()
-            .flat_map(|t| settings.iter().map(move |s| (t, *s)))
-        {
+        // Every run loads LibTorch with the program, so each setting is tried once; the crate of the
+        // metrics compares all of them with each other.
+        let mut settings = vec![("13a", "exp", false)];
+        settings.extend(match name {
+            "chinese" => vec![("zh", "exp", false), ("char", "exp", false)],
+            "mixed" => vec![("intl", "exp", false), ("none", "exp", false)],
+            "disturbed" => {
+                vec![("13a", "exp", true), ("none", "floor=0.01", false), ("intl", "add-k", false)]
+            }
+            _ => vec![],
+        });
+        for (tokenizer, smoothing, lowercase) in settings {
             let case = if lowercase { "--lowercase" } else { "" };
             let found = files.json(&format!(
                 "{line} --tokenize {tokenizer} --smooth {smoothing} {case} --resamples 5"
@@ -131,7 +134,7 @@ fn scores_are_those_of_sacrebleu() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 4 * 5 + 5 * 3);
+    assert_eq!(compared, 4 + 2 + 2 + 3);
 }
 
 #[test]
