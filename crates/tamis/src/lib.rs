@@ -22,3 +22,4 @@ pub use tamis_model as model;
 #[cfg(feature = "reflection")]
 pub use tamis_reflection as reflection;
 pub use tamis_report as report;
+pub use tamis_targets as targets;

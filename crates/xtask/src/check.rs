@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 9] = [
+const WITHOUT_LIBTORCH: [&str; 10] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
@@ -24,6 +24,7 @@ const WITHOUT_LIBTORCH: [&str; 9] = [
     "tamis-metrics",
     "tamis-reflection",
     "tamis-report",
+    "tamis-targets",
 ];
 
 /// Source files longer than this are worth a thought.
