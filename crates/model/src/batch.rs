@@ -13,7 +13,7 @@ use crate::ModelError;
 pub struct Batch {
     /// Token ids, (batch, time), `Kind::Int64`.
     pub ids: Tensor,
-    /// Real tokens of each row.
+    /// Tokens of each row that are read.
     pub lengths: Vec<usize>,
     /// Positions `row · time + (t − 1)` that predict a target, (targets,), `Kind::Int64`, rows in order.
     pub positions: Tensor,
@@ -32,7 +32,25 @@ impl Batch {
     /// An empty batch, a row without a target or with a mask of another length, or what LibTorch
     /// reports.
     pub fn new(samples: &[&Encoded], device: Device) -> Result<Self, ModelError> {
-        let time = samples.iter().map(|s| s.ids.len()).max().unwrap_or(0);
+        Self::reading(samples, |sample| sample.ids.len(), device)
+    }
+
+    /// The same without what stands behind the last position that predicts a target: all that a
+    /// loss needs, for callers who do not look at other hidden states.
+    ///
+    /// # Errors
+    /// As [`Batch::new`].
+    pub fn predicting_only(samples: &[&Encoded], device: Device) -> Result<Self, ModelError> {
+        Self::reading(samples, predicting, device)
+    }
+
+    /// Of each sample, as many tokens as `read` says.
+    fn reading(
+        samples: &[&Encoded],
+        read: fn(&Encoded) -> usize,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let time = samples.iter().map(|sample| read(sample)).max().unwrap_or(0);
         if time == 0 {
             return Err(ModelError::EmptyBatch);
         }
@@ -49,7 +67,9 @@ impl Batch {
             }
             let before = targets.len();
             for (t, (&id, &supervised)) in sample.ids.iter().zip(&sample.supervised).enumerate() {
-                ids[row * time + t] = i64::from(id);
+                if t < read(sample) {
+                    ids[row * time + t] = i64::from(id);
+                }
                 // The first token has nothing to be predicted from.
                 if supervised && t > 0 {
                     positions.push((row * time + t - 1) as i64);
@@ -66,7 +86,7 @@ impl Batch {
             ids: Tensor::f_from_slice(&ids)?
                 .f_view([samples.len() as i64, time as i64])?
                 .f_to_device(device)?,
-            lengths: samples.iter().map(|s| s.ids.len()).collect(),
+            lengths: samples.iter().map(|sample| read(sample)).collect(),
             positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?,
             targets: Tensor::f_from_slice(&targets)?.f_to_device(device)?,
             rows: Tensor::f_from_slice(&rows)?.f_to_device(device)?,
@@ -97,4 +117,9 @@ impl Batch {
         let width = hidden.size().last().copied().unwrap_or(0);
         Ok(hidden.f_reshape([-1, width])?.f_index_select(0, &self.positions)?)
     }
+}
+
+/// Tokens up to the last position that predicts a target.
+fn predicting(sample: &Encoded) -> usize {
+    sample.supervised.iter().rposition(|&target| target).unwrap_or(0)
 }

@@ -10,6 +10,9 @@ use crate::{ModelError, attention::triangle};
 /// Rows are prompts of different lengths, right-padded to the longest. What follows a prompt is
 /// written behind the padding in the same column for all rows; a mask hides the padding, and every
 /// row counts its own positions.
+///
+/// [`KvCache::text`] takes one row out, and [`KvCache::shared`] makes of it the common beginning of
+/// any number of texts.
 #[derive(Debug)]
 pub struct KvCache {
     /// Real tokens of each row.
@@ -23,6 +26,8 @@ pub struct KvCache {
     blocks: Vec<(Tensor, Tensor)>,
     /// Where there is padding: true for columns that hold a token, (rows, capacity).
     real: Option<Tensor>,
+    /// Whether this is the one beginning of many texts, whose own tokens are not kept.
+    shared: bool,
 }
 
 impl KvCache {
@@ -37,7 +42,66 @@ impl KvCache {
             capacity: prompt + more,
             blocks: Vec::new(),
             real: None,
+            shared: false,
         }
+    }
+
+    /// The text of `row` alone, without padding and with room for `more` tokens after it: a copy.
+    ///
+    /// # Errors
+    /// A row that is not there, a cache that has read nothing, or what LibTorch reports.
+    pub fn text(&self, row: usize, more: usize) -> Result<Self, ModelError> {
+        if self.is_empty() {
+            return Err(bad("a cache that has read nothing".to_owned(), "a text".to_owned()));
+        }
+        let Some(&length) = self.lengths.get(row) else {
+            return Err(bad(format!("row {row}"), format!("below {}", self.rows())));
+        };
+        // Behind the padding of the prompts stands what all rows have read since.
+        let later = self.filled - self.prompt;
+        let prompt = length - later;
+        let copy = |from: &Tensor| -> Result<Tensor, ModelError> {
+            let (_, heads, _, width) = from.size4()?;
+            let size = [1, heads, (length + more) as i64, width];
+            let to = Tensor::f_empty(size, (from.f_kind()?, from.device()))?;
+            let from = from.f_narrow(0, row as i64, 1)?;
+            let part = |tensor: &Tensor, first: usize, count: usize| {
+                tensor.f_narrow(2, first as i64, count as i64)
+            };
+            part(&to, 0, prompt)?.f_copy_(&part(&from, 0, prompt)?)?;
+            part(&to, prompt, later)?.f_copy_(&part(&from, self.prompt, later)?)?;
+            Ok(to)
+        };
+        let blocks = self.blocks.iter();
+        let blocks = no_grad(|| {
+            blocks.map(|(k, v)| Ok((copy(k)?, copy(v)?))).collect::<Result<_, ModelError>>()
+        })?;
+        Ok(Self {
+            lengths: vec![length],
+            prompt: length,
+            filled: length,
+            capacity: length + more,
+            blocks,
+            real: None,
+            shared: false,
+        })
+    }
+
+    /// The one text of this cache as the beginning of many: [`CausalLm::extend`] then takes
+    /// right-padded texts, any number of them and as often as one likes, as if each stood behind
+    /// the beginning. What they are is not kept, and the beginning is neither read nor stored once
+    /// a text.
+    ///
+    /// [`CausalLm::extend`]: crate::CausalLm::extend
+    ///
+    /// # Errors
+    /// A cache of several rows, or one that has read nothing.
+    pub fn shared(self) -> Result<Self, ModelError> {
+        if self.rows() != 1 || self.is_empty() {
+            let found = format!("{} rows of {} tokens", self.rows(), self.filled);
+            return Err(bad(found, "one row that has been read".to_owned()));
+        }
+        Ok(Self { shared: true, ..self })
     }
 
     /// Rows.
@@ -54,8 +118,11 @@ impl KvCache {
     /// (a finished text).
     ///
     /// # Errors
-    /// A row that is not there, or what LibTorch reports.
+    /// A row that is not there, a shared beginning, or what LibTorch reports.
     pub fn select(&mut self, rows: &[usize]) -> Result<(), ModelError> {
+        if self.shared {
+            return Err(bad("a shared beginning".to_owned(), "a cache with rows".to_owned()));
+        }
         if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(bad(format!("row {row}"), format!("below {}", self.rows())));
         }
@@ -76,6 +143,9 @@ impl KvCache {
 
     /// How many tokens come before the next one, by row; one entry if that is the same in all rows.
     pub(crate) fn before(&self, rows: usize, time: usize) -> Result<Vec<usize>, ModelError> {
+        if self.shared {
+            return Ok(vec![self.filled]);
+        }
         let fits =
             if self.is_empty() { time == self.prompt } else { time <= self.capacity - self.filled };
         if rows != self.rows() || !fits {
@@ -93,7 +163,7 @@ impl KvCache {
     }
 
     /// Writes keys and values (rows, heads, time, `head_dim`) of block `number` behind the filled
-    /// columns; returns all of the block's.
+    /// columns, or, where those are shared, in a copy of them; returns all of the block's.
     pub(crate) fn write(
         &mut self,
         number: usize,
@@ -108,6 +178,13 @@ impl KvCache {
         }
         let filled = self.filled as i64;
         let (all_keys, all_values) = &self.blocks[number];
+        if self.shared {
+            let join = |all: &Tensor, new: &Tensor| {
+                let first = all.f_narrow(2, 0, filled)?;
+                Tensor::f_cat(&[&first.f_expand([rows, heads, filled, width], false)?, new], 2)
+            };
+            return Ok((join(all_keys, keys)?, join(all_values, values)?));
+        }
         let place = |all: &Tensor, new: &Tensor| -> Result<Tensor, ModelError> {
             no_grad(|| all.f_narrow(2, filled, time)?.f_copy_(new).map(drop))?;
             Ok(all.f_narrow(2, 0, filled + time)?)
@@ -117,6 +194,9 @@ impl KvCache {
 
     /// Says that `time` more columns are filled in every block.
     pub(crate) fn advance(&mut self, time: usize) -> Result<(), ModelError> {
+        if self.shared {
+            return Ok(());
+        }
         if !self.is_empty() {
             self.filled += time;
             self.lengths.iter_mut().for_each(|length| *length += time);

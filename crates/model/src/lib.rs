@@ -35,7 +35,7 @@ pub use error::ModelError;
 pub use generate::{Finish, GenerateParams, Generated, Generator, Strategy};
 pub use lm::{CausalLm, ModelShape};
 pub use load::load;
-pub use loss::{Reduction, per_sample_loss, target_log_probs};
+pub use loss::{Reduction, log_probs_after, per_sample_loss, target_log_probs};
 pub use options::{Attention, DType, DeviceSpec, LoadOptions};
 pub use parameters::Parameters;
 pub use pattern::LayerPattern;

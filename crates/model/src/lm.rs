@@ -70,7 +70,8 @@ pub trait CausalLm: Send {
     /// these too. No gradients are taken.
     ///
     /// The first call reads the right-padded prompts that the cache was made for; later ones take
-    /// the next tokens of every row, without padding.
+    /// the next tokens of every row, without padding. Behind a beginning that is shared
+    /// ([`KvCache::shared`]), every call takes other right-padded texts, and the cache stays as it is.
     ///
     /// # Errors
     /// Ids of another shape than the cache has room for, and those of [`hidden`](CausalLm::hidden).

@@ -36,7 +36,22 @@ pub fn target_log_probs(
     batch: &Batch,
     tap: &mut dyn Tap,
 ) -> Result<Tensor, ModelError> {
-    let hidden = batch.predicting(&model.hidden(&batch.ids, tap)?)?;
+    let hidden = model.hidden(&batch.ids, tap)?;
+    log_probs_after(model, batch, &hidden, tap)
+}
+
+/// The same from the hidden states (batch, time, width) of the batch, for callers who have them
+/// otherwise: behind the beginning that texts share, say.
+///
+/// # Errors
+/// Those of [`CausalLm::logits`].
+pub fn log_probs_after(
+    model: &dyn CausalLm,
+    batch: &Batch,
+    hidden: &Tensor,
+    tap: &mut dyn Tap,
+) -> Result<Tensor, ModelError> {
+    let hidden = batch.predicting(hidden)?;
     let targets = batch.target_count();
     let piece = (LOGITS_AT_ONCE / model.shape().vocab_size).max(ROWS_AT_ONCE);
     if hidden.requires_grad() || targets <= piece {

@@ -8,5 +8,6 @@ mod loss;
 mod options;
 mod parity;
 mod saving;
+mod shared;
 mod support;
 mod taps;

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod anchors;
+mod error;
+mod estimate;
+mod opening;
+mod params;
+mod pass;
+mod representatives;
+mod rule;
+mod scorer;
+mod scores;
+mod stems;
+
+pub use error::NuggetsError;
+pub use estimate::Estimate;
+pub use params::GoldenParams;
+pub use pass::{PassReport, read_scores};
+pub use representatives::representatives;
+pub use rule::{GoldenRule, OwnPair, Ties};
+pub use scorer::{GoldenScorer, Work};
+pub use scores::{Anchor, Candidate, Golden, GoldenScores, Reason};

@@ -1,0 +1,128 @@
+//! A whole pool into a store.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+use tamis_artifact::{NoProgress, Progress, Store};
+use tamis_dataset::{Content, Dataset, ReadOptions, Sample};
+use tamis_model::DType;
+use tamis_nuggets::{GoldenParams, GoldenScorer, read_scores};
+
+use crate::common::{apart, model, pool, short, tokenizer};
+
+/// A file with the rows of [`pool`], some without an answer and some that are too long.
+pub(crate) fn write_pool(path: &Path, count: usize) {
+    let mut text = String::new();
+    for sample in pool(0, count) {
+        let Content::Instruction { instruction, output, .. } = sample.content else { continue };
+        let instruction = if sample.index % 11 == 7 { instruction.repeat(20) } else { instruction };
+        let output = if sample.index % 9 == 4 { String::new() } else { output };
+        let row = json!({ "id": sample.id, "instruction": instruction, "output": output });
+        text.push_str(&row.to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+pub(crate) fn anchors() -> Vec<Sample> {
+    pool(60, 5)
+}
+
+pub(crate) fn params() -> GoldenParams {
+    GoldenParams { shard_rows: 4, token_budget: 90, ..short("llama") }
+}
+
+#[derive(Default)]
+struct Told {
+    total: u64,
+    before: u64,
+    now: u64,
+}
+
+impl Progress for Told {
+    fn start(&mut self, _: &str, total: u64, done: u64) {
+        (self.total, self.before) = (total, done);
+    }
+    fn advance(&mut self, by: u64) {
+        self.now += by;
+    }
+}
+
+#[test]
+fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 14);
+    let open = || Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let dataset = open();
+    let model = model("llama", DType::F32);
+    let scorer = |params: GoldenParams, anchors: &[Sample]| {
+        GoldenScorer::new(model.as_ref(), tokenizer("llama"), params, anchors).unwrap()
+    };
+    let usual = scorer(params(), &anchors());
+    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
+    let manifest = usual.manifest(&dataset, further.clone()).unwrap();
+    let dir = folder.path().join("rises");
+
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    assert!(read_scores(&store).unwrap_err().to_string().contains("incomplete"));
+    let mut told = Told::default();
+    let report = usual.run(&dataset, &mut store, &mut told).unwrap();
+    assert_eq!((report.samples, report.resumed), (14, 0));
+    assert_eq!((told.total, told.before, told.now), (14, 0, 14));
+    let stored = read_scores(&store).unwrap();
+    let held = usual.score(&dataset.read(0..14).unwrap()).unwrap();
+    assert!(apart(stored.candidates(), &held) <= 1e-5);
+    assert_eq!(stored.anchors(), usual.anchors().unwrap());
+    let scored = held.iter().filter(|candidate| candidate.rises.is_ok()).count();
+    assert_eq!((report.work.candidates, scored), (11, 11));
+    drop(store);
+
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    let mut told = Told::default();
+    let report = usual.run(&dataset, &mut store, &mut told).unwrap();
+    assert_eq!((report.resumed, report.work.candidates, told.before), (14, 0, 14));
+    drop(store);
+
+    // What differs is named.
+    let refused = |scorer: &GoldenScorer<'_>, dataset: &Dataset, further: Map<_, _>| {
+        let manifest = scorer.manifest(dataset, further).unwrap();
+        Store::create_or_resume(&dir, &manifest).unwrap_err().to_string()
+    };
+    let other = scorer(params(), &pool(61, 5));
+    let message = refused(&other, &dataset, further.clone());
+    assert!(message.contains("field `anchors`"), "{message}");
+    let other = scorer(GoldenParams { separator: Some(" ".into()), ..params() }, &anchors());
+    let message = refused(&other, &dataset, further.clone());
+    assert!(message.contains("field `separator`"), "{message}");
+    assert!(refused(&usual, &dataset, Map::new()).contains("config"));
+    write_pool(&file, 13);
+    let message = refused(&usual, &open(), further.clone());
+    assert!(message.contains("field `data`"), "{message}");
+    write_pool(&file, 14);
+    let weight = model.parameters().get("model.norm.weight").unwrap();
+    let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
+    let message = refused(&usual, &open(), further);
+    assert!(message.contains("field `model`"), "{message}");
+}
+
+#[test]
+fn a_damaged_shard_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.jsonl");
+    write_pool(&file, 6);
+    let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
+    let model = model("llama", DType::F32);
+    let scorer =
+        GoldenScorer::new(model.as_ref(), tokenizer("llama"), params(), &anchors()).unwrap();
+    let dir = folder.path().join("rises");
+    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
+    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    let shard = dir.join("rises-00001.jsonl");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(&shard, bytes).unwrap();
+    let message = read_scores(&store).unwrap_err().to_string();
+    assert!(message.contains("rises-00001.jsonl"), "{message}");
+}
