@@ -1,0 +1,4 @@
+//! Influence through two stages of training.
+
+mod convex;
+mod retraining;
