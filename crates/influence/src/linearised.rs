@@ -99,7 +99,11 @@ impl<'a> Linearised<'a> {
 }
 
 /// Hidden states with an attention that can be differentiated twice: fused kernels cannot.
-pub(crate) fn hidden(model: &dyn CausalLm, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
+pub(crate) fn hidden(
+    model: &dyn CausalLm,
+    ids: &Tensor,
+    tap: &mut dyn Tap,
+) -> Result<Tensor, ModelError> {
     let (mut stream, context) = model.embed(ids, None)?;
     let context = context.with_attention(Attention::Math);
     for number in 0..model.blocks() {

@@ -32,10 +32,7 @@ impl Dense {
     ///
     /// # Errors
     /// A matrix of another size, or one that is not symmetric.
-    pub fn from_matrix(
-        layers: &[LayerInfo],
-        matrix: DMatrix<f64>,
-    ) -> Result<Self, InfluenceError> {
+    pub fn from_matrix(layers: &[LayerInfo], matrix: DMatrix<f64>) -> Result<Self, InfluenceError> {
         let size = parameters(layers);
         let mismatch = |found| InfluenceError::Mismatch {
             what: "dense matrix over the layers",

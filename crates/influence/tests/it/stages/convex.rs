@@ -72,7 +72,7 @@ pub(crate) fn minimum(parts: &[(&Loss, f64)], start: &DVector<f64>, from: usize)
     let (mut x, free) = (start.clone(), start.len() - from);
     let mut last = f64::INFINITY;
     for _ in 0..200 {
-        let (_, first, second) = at(parts, &x);
+        let (value, first, second) = at(parts, &x);
         let gradient = first.rows(from, free).clone_owned();
         // Until rounding lets it fall no further.
         if gradient.norm() < 1e-15 || (gradient.norm() < 1e-11 && gradient.norm() >= last) {
@@ -80,8 +80,53 @@ pub(crate) fn minimum(parts: &[(&Loss, f64)], start: &DVector<f64>, from: usize)
         }
         last = gradient.norm();
         let hessian = second.view((from, from), (free, free)).clone_owned();
-        let mut step = x.rows_mut(from, free);
-        step -= hessian.cholesky().unwrap().solve(&gradient);
+        let mut step = hessian.cholesky().unwrap().solve(&gradient);
+        // Far from the optimum a whole step may lead uphill.
+        let mut next = x.clone();
+        for _ in 0..60 {
+            let moved = x.rows(from, free) - &step;
+            next.rows_mut(from, free).copy_from(&moved);
+            if last < 1e-6 || at(parts, &next).0 < value {
+                break;
+            }
+            step *= 0.5;
+        }
+        x = next;
     }
     panic!("Newton's method has not converged: {last:e}");
+}
+
+/// `weight · −log p(next | token)` of each pair of tokens, `counts[(token, next)]` times: a softmax
+/// regression on a vector a token, the parameters word after word.
+pub(crate) fn softmax(inputs: &[DVector<f64>], counts: DMatrix<f64>, weight: f64) -> Loss {
+    let inputs = inputs.to_vec();
+    Box::new(move |x| {
+        let (words, columns) = (counts.ncols(), inputs[0].len());
+        let (mut value, mut first) = (0.0, DVector::zeros(x.len()));
+        let mut second = DMatrix::zeros(x.len(), x.len());
+        for (input, seen) in inputs.iter().zip(counts.row_iter()) {
+            let total = seen.sum();
+            if total == 0.0 {
+                continue;
+            }
+            let logits = DVector::from_fn(words, |v, _| x.rows(v * columns, columns).dot(input));
+            let top = logits.max();
+            let sum = logits.map(|l| (l - top).exp()).sum().ln() + top;
+            let p = logits.map(|l| (l - sum).exp());
+            value += weight * (total * sum - seen.transpose().dot(&logits));
+            first += (&p * total - seen.transpose()).kronecker(input) * weight;
+            let bend = (DMatrix::from_diagonal(&p) - &p * p.transpose()) * (weight * total);
+            second += bend.kronecker(&(input * input.transpose()));
+        }
+        (value, first, second)
+    })
+}
+
+/// How often a token follows another.
+pub(crate) fn pairs(data: &[tamis_dataset::Encoded], words: usize) -> DMatrix<f64> {
+    let mut counts = DMatrix::zeros(words, words);
+    for pair in data.iter().flat_map(|sample| sample.ids.windows(2)) {
+        counts[(pair[0] as usize, pair[1] as usize)] += 1.0;
+    }
+    counts
 }

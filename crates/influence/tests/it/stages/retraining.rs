@@ -118,8 +118,7 @@ impl Stages {
             matrix.view_mut((SHARED, 0), (TUNED - SHARED, SHARED)).fill(0.0);
         }
         let of_tuning = Dense::from_matrix(&new, matrix).unwrap();
-        let of_training =
-            Dense::from_matrix(&old, at(&[(&self.first, 1.0)], &first).2).unwrap();
+        let of_training = Dense::from_matrix(&old, at(&[(&self.first, 1.0)], &first).2).unwrap();
         let gradients: Vec<_> = self.seeds.iter().map(|seed| seed(&second).1).collect();
         let gradients = seeds(&new, &gradients);
 
