@@ -41,17 +41,18 @@ impl ParquetFile {
         // The columns as a row without values: what tells JSON rows apart tells these apart.
         let columns = columns_as_row(builder.schema().fields());
         file.schema = match Schema::detect(&columns, fields) {
-            Some(found @ (Schema::Alpaca | Schema::Translation)) => found,
+            Some(found @ (Schema::Alpaca | Schema::Translation | Schema::Text)) => found,
             _ => {
                 return Err(DatasetError::UnknownFormat {
                     file: path.to_owned(),
                     found: format!(
-                        "it is Parquet with {}; Parquet is read with the columns {} and {}, or {} and {}",
+                        "it is Parquet with {}; Parquet is read with the columns {} and {}, {} and {}, or {}",
                         schema::keys(&columns),
                         fields.instruction,
                         fields.output,
                         fields.source,
-                        fields.target
+                        fields.target,
+                        fields.text
                     ),
                 });
             }

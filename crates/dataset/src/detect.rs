@@ -59,6 +59,7 @@ pub(crate) fn detect(path: &Path, options: &ReadOptions) -> Result<Detected, Dat
         Some(Format::Messages) => Schema::Messages,
         Some(Format::ShareGpt) => Schema::ShareGpt,
         Some(Format::TranslationJsonl) => Schema::Translation,
+        Some(Format::TextJsonl) => Schema::Text,
         Some(Format::Tsv | Format::ParallelText | Format::Parquet) | None => {
             detect_schema(path, &extension, first, &options.fields)?
         }
@@ -69,6 +70,7 @@ pub(crate) fn detect(path: &Path, options: &ReadOptions) -> Result<Detected, Dat
         Schema::Messages => Format::Messages,
         Schema::ShareGpt => Format::ShareGpt,
         Schema::Translation => Format::TranslationJsonl,
+        Schema::Text => Format::TextJsonl,
     };
     Ok(Detected::Json { format, schema, array })
 }

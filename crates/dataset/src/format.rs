@@ -28,21 +28,24 @@ pub enum Format {
     ShareGpt,
     /// `translation-jsonl`: objects with a source and a target text (`src` and `tgt`, or as [`Fields`] says).
     TranslationJsonl,
+    /// `text-jsonl`: objects with a `text`, all of it to be learned, as models are pre-trained on.
+    TextJsonl,
     /// `tsv`: a source and a target separated by one tab, no quoting; a first line that names the two fields is a header.
     Tsv,
     /// `parallel-text`: two text files, line n of one translating line n of the other.
     ParallelText,
-    /// `parquet`: columns named as the fields of Alpaca or translation rows (feature `parquet`).
+    /// `parquet`: columns named as the fields of Alpaca, translation or text rows (feature `parquet`).
     Parquet,
 }
 
 impl Format {
-    const ALL: [(Format, &'static str); 8] = [
+    const ALL: [(Format, &'static str); 9] = [
         (Format::AlpacaJson, "alpaca-json"),
         (Format::AlpacaJsonl, "alpaca-jsonl"),
         (Format::Messages, "messages"),
         (Format::ShareGpt, "share-gpt"),
         (Format::TranslationJsonl, "translation-jsonl"),
+        (Format::TextJsonl, "text-jsonl"),
         (Format::Tsv, "tsv"),
         (Format::ParallelText, "parallel-text"),
         (Format::Parquet, "parquet"),
@@ -84,6 +87,7 @@ pub(crate) enum Schema {
     Messages,
     ShareGpt,
     Translation,
+    Text,
 }
 
 impl Schema {
@@ -100,6 +104,8 @@ impl Schema {
             Some(Schema::Alpaca)
         } else if has(&fields.source) && answer(&fields.target) {
             Some(Schema::Translation)
+        } else if has(&fields.text) {
+            Some(Schema::Text)
         } else {
             None
         }

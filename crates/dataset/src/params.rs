@@ -40,6 +40,8 @@ pub struct Fields {
     pub messages: String,
     /// `ShareGPT`: the list of turns. Default `conversations`.
     pub conversations: String,
+    /// Plain text to be learned as a whole. Default `text`.
+    pub text: String,
     /// Whether a row may lack its answer (`output`, `target`), as questions do that a model is to answer; a
     /// missing one is empty. Default false. Files of two columns always have both.
     pub optional_answer: bool,
@@ -56,6 +58,7 @@ impl Default for Fields {
             target: "tgt".into(),
             messages: "messages".into(),
             conversations: "conversations".into(),
+            text: "text".into(),
             optional_answer: false,
         }
     }

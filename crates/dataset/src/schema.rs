@@ -85,6 +85,11 @@ pub(crate) fn parse_value(row: &Value, schema: Schema, fields: &Fields) -> Resul
             source: required(row, &fields.source)?,
             target: answer(&fields.target)?,
         },
+        Schema::Text => Content::Instruction {
+            instruction: String::new(),
+            input: String::new(),
+            output: required(row, &fields.text)?,
+        },
         Schema::Messages => Content::Chat {
             messages: turns(row, &fields.messages, "role", "content", |role| {
                 Some(role.to_owned())

@@ -15,13 +15,14 @@ use crate::sample::{Content, Message, Sample};
 /// | --- | --- |
 /// | `Alpaca` | the form published with the Alpaca data, with and without an input: `… ### Response:[output]` |
 /// | `Vicuna` | the v1.1 form: `<system line> USER: <user> ASSISTANT:[ <answer>]`, earlier answers closed by the EOS token |
-/// | `None` | `<instruction>\n`, `<input>\n` if there is one, `[output]` |
+/// | `None` | `<instruction>\n` and `<input>\n` if there are any, `[output]` |
 /// | `Translation` | `Translate the following text into <language>…`, the quoted source, an empty line, `[target]` |
 /// | `Chat` | the tokenizer's own chat template, `[each assistant turn with its end marker]` |
 ///
 /// What each makes of the other kinds of content: a translation row is an instruction to translate with the source as
 /// its input; under `Chat` instruction and input are one user turn, separated by an empty line. Conversations of one
-/// question and one answer fit everywhere but `Translation`, longer ones `Vicuna` and `Chat`.
+/// question and one answer fit everywhere but `Translation`, longer ones `Vicuna` and `Chat`. A row of plain text
+/// ([`Format::TextJsonl`](crate::Format::TextJsonl)) is an answer to nothing: under `None` it is learned as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Template {
@@ -246,9 +247,12 @@ fn alpaca(turn: &SingleTurn) -> Rendered {
 }
 
 fn bare(turn: &SingleTurn) -> Rendered {
-    let mut draft = Draft::default().given(&turn.instruction).given("\n");
-    if !turn.input.is_empty() {
-        draft = draft.given(&turn.input).given("\n");
+    // A plain text has neither, and no line of its own before it.
+    let mut draft = Draft::default();
+    for part in [&turn.instruction, &turn.input] {
+        if !part.is_empty() {
+            draft = draft.given(part).given("\n");
+        }
     }
     draft.learned(&[&turn.output]).done()
 }

@@ -80,6 +80,14 @@ pub enum InfluenceError {
         /// The formats that will do.
         expected: &'static str,
     },
+    /// A layer that two models, or a model and a matrix, do not have alike.
+    #[error("layer {layer}: {fault}")]
+    Layer {
+        /// Name of the layer.
+        layer: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// A parameter is out of its range.
     #[error("{name} is {value}, but must be {expected}")]
     Parameter {

@@ -1,16 +1,17 @@
 //! Products of the Gauss–Newton matrix with vectors, exact and without the matrix.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Encoded, Outcome, plan_batches};
-use tamis_gradients::{GradientError, Samples, gradient_columns};
+use tamis_dataset::Encoded;
+use tamis_gradients::{Samples, gradient_columns};
 use tamis_kfac::Tokens;
 use tamis_model::{CausalLm, LayerInfo};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::InfluenceError;
+use crate::batches::Batches;
 use crate::linearised::Linearised;
+use crate::{Hessian, InfluenceError};
 
-/// How a [`GaussNewton`] matrix goes over its samples.
+/// How a [`GaussNewton`] matrix, or a [`LossHessian`](crate::LossHessian), goes over its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GaussNewtonParams {
@@ -74,33 +75,9 @@ impl<'a> GaussNewton<'a> {
         samples: &dyn Samples,
         params: GaussNewtonParams,
     ) -> Result<Self, InfluenceError> {
-        let kind = model.shape().kind;
-        if !matches!(kind, Kind::Float | Kind::Double) {
-            let (what, expected) = ("products with the Gauss–Newton matrix", "f32 or f64");
-            return Err(InfluenceError::Precision { what, found: format!("{kind:?}"), expected });
-        }
-        let read = samples.read(0..samples.len()).map_err(GradientError::from)?;
-        let mut usable: Vec<Option<Encoded>> = read
-            .into_iter()
-            .filter_map(|outcome| match outcome {
-                Outcome::Scored(sample) => Some(Some(sample)),
-                Outcome::Unscorable { .. } => None,
-            })
-            .collect();
-        let lengths: Vec<usize> = usable.iter().flatten().map(|s| s.ids.len()).collect();
-        if lengths.is_empty() {
-            return Err(InfluenceError::NoSamples { samples: samples.len() });
-        }
-        let count = match params.tokens {
-            Tokens::Expand => lengths.iter().sum::<usize>(),
-            Tokens::Reduce => lengths.len(),
-        };
-        let plan = plan_batches(&lengths, params.token_budget).map_err(GradientError::from)?;
-        let batches = plan
-            .into_iter()
-            .map(|members| members.into_iter().filter_map(|m| usable[m].take()).collect())
-            .collect();
-        Ok(Self { model, layers, batches, count: count as f64 })
+        let what = "products with the Gauss–Newton matrix";
+        let Batches { batches, count } = Batches::read(model, samples, params, what)?;
+        Ok(Self { model, layers, batches, count })
     }
 
     /// The layers, in the order of a vector's tensors.
@@ -157,5 +134,15 @@ impl<'a> GaussNewton<'a> {
             found: format!("{found:?}"),
             expected: format!("{expected:?}"),
         })
+    }
+}
+
+impl Hessian for GaussNewton<'_> {
+    fn layers(&self) -> &[LayerInfo] {
+        self.layers
+    }
+
+    fn product(&self, vectors: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, InfluenceError> {
+        GaussNewton::product(self, vectors)
     }
 }

@@ -99,7 +99,11 @@ impl<'a> Linearised<'a> {
 }
 
 /// Hidden states with an attention that can be differentiated twice: fused kernels cannot.
-fn hidden(model: &dyn CausalLm, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
+pub(crate) fn hidden(
+    model: &dyn CausalLm,
+    ids: &Tensor,
+    tap: &mut dyn Tap,
+) -> Result<Tensor, ModelError> {
     let (mut stream, context) = model.embed(ids, None)?;
     let context = context.with_attention(Attention::Math);
     for number in 0..model.blocks() {
@@ -109,7 +113,7 @@ fn hidden(model: &dyn CausalLm, ids: &Tensor, tap: &mut dyn Tap) -> Result<Tenso
 }
 
 /// `x̃ Vᵀ`, in the shape of the layer's output.
-fn moved(layer: &LayerInfo, x: &Tensor, v: &Tensor) -> Result<Tensor, tch::TchError> {
+pub(crate) fn moved(layer: &LayerInfo, x: &Tensor, v: &Tensor) -> Result<Tensor, tch::TchError> {
     if layer.bias {
         let weight = v.f_narrow(1, 0, layer.in_features)?;
         x.f_linear(&weight, Some(v.f_select(1, layer.in_features)?))

@@ -11,7 +11,8 @@ use tamis_model::LayerInfo;
 use tch::{Kind, Tensor};
 
 use crate::conjugate_gradient::{ConjugateGradient, Path, dot};
-use crate::{GaussNewton, InfluenceError, Seeds};
+use crate::hessian::names;
+use crate::{Hessian, InfluenceError, Seeds};
 
 /// How far each seed is from solving its system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +29,9 @@ pub struct Residuals {
     pub gains: Vec<Vec<f64>>,
 }
 
-/// Solves `(H + D) z = ∇L(seed)` where a [`Curvature`] only approximates it: `H` is the Gauss–Newton
-/// matrix itself, over all layers together, and `D` adds the damping of a layer to its diagonal.
+/// Solves `(H + D) z = ∇L(seed)` where a [`Curvature`] only approximates it: `H` is the matrix itself,
+/// [`GaussNewton`](crate::GaussNewton) as a rule, over all layers together, and `D` adds the damping of
+/// a layer to its diagonal.
 ///
 /// Preconditioned conjugate gradients (Saad, *Iterative Methods for Sparse Linear Systems*,
 /// algorithm 9.1). Without a step the answer is the preconditioner's own, `z₀ = M⁻¹ ∇L`; one product
@@ -43,7 +45,7 @@ pub struct Residuals {
 #[derive(Clone)]
 pub struct Refinement<'a> {
     /// `H`.
-    pub matrix: &'a GaussNewton<'a>,
+    pub matrix: &'a dyn Hessian,
     /// The diagonal of `D`, one number a layer, in the units of `H`.
     pub damping: Vec<f64>,
     /// What `H + D` is approximated by.
@@ -55,7 +57,7 @@ pub struct Refinement<'a> {
 impl std::fmt::Debug for Refinement<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Refinement")
-            .field("matrix", &self.matrix)
+            .field("layers", &self.matrix.layers().len())
             .field("damping", &self.damping)
             .field("method", &self.method)
             .finish_non_exhaustive()
@@ -70,7 +72,7 @@ impl<'a> Refinement<'a> {
     /// # Errors
     /// A layer that the preconditioner was not fitted for.
     pub fn new(
-        matrix: &'a GaussNewton<'a>,
+        matrix: &'a dyn Hessian,
         preconditioner: &'a dyn Curvature,
         method: ConjugateGradient,
     ) -> Result<Self, InfluenceError> {
@@ -92,13 +94,35 @@ impl<'a> Refinement<'a> {
         samples: &[Encoded],
         progress: &mut dyn Progress,
     ) -> Result<(Seeds, Residuals), InfluenceError> {
-        let method = self.method.check()?;
         self.check(pass.layers)?;
-        let gradients = Seeds::new(pass, samples, &Identity)?;
+        self.solve_in_place(&Seeds::new(pass, samples, &Identity)?, progress)
+    }
+
+    /// The same for gradients that are taken already, or any other right-hand sides `b` of
+    /// `(H + D) z = b`.
+    ///
+    /// # Errors
+    /// As [`Refinement::run`].
+    pub fn solve(
+        &self,
+        gradients: &Seeds,
+        progress: &mut dyn Progress,
+    ) -> Result<(Seeds, Residuals), InfluenceError> {
+        self.solve_in_place(&gradients.copied()?, progress)
+    }
+
+    /// Leaves the residuals in the place of the gradients.
+    fn solve_in_place(
+        &self,
+        gradients: &Seeds,
+        progress: &mut dyn Progress,
+    ) -> Result<(Seeds, Residuals), InfluenceError> {
+        let method = self.method.check()?;
+        self.check(gradients.layers())?;
         let _no_grad = tch::no_grad_guard();
-        let (mut paths, solved) = self.start(&gradients)?;
-        let floor = match pass.model.shape().kind {
-            Kind::Double => f64::EPSILON,
+        let (mut paths, solved) = self.start(gradients)?;
+        let floor = match paths.first().and_then(|path| path.z.first()).map(Tensor::kind) {
+            Some(Kind::Double) => f64::EPSILON,
             _ => f64::from(f32::EPSILON),
         };
         let enough = method.tolerance.max(floor);
@@ -142,7 +166,7 @@ impl<'a> Refinement<'a> {
         progress.finish();
         let ids = gradients.ids().to_vec();
         let (relative, gains) = paths.into_iter().map(|path| (path.residuals, path.gains)).unzip();
-        let seeds = Seeds::from_solved(ids.clone(), pass.layers.to_vec(), solved);
+        let seeds = Seeds::from_solved(ids.clone(), gradients.layers().to_vec(), solved);
         Ok((seeds, Residuals { ids, relative, gains }))
     }
 
@@ -203,9 +227,6 @@ impl<'a> Refinement<'a> {
     }
 
     fn check(&self, layers: &[LayerInfo]) -> Result<(), InfluenceError> {
-        let names = |layers: &[LayerInfo]| {
-            layers.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")
-        };
         if self.matrix.layers() != layers {
             return Err(InfluenceError::Mismatch {
                 what: "layers of the seeds",

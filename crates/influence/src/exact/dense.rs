@@ -7,7 +7,7 @@ use tamis_gradients::gradient_size;
 use tamis_model::{CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
-use crate::{InfluenceError, Seeds};
+use crate::{Hessian, InfluenceError, Seeds, hessian};
 
 /// The most parameters that a dense matrix is formed of: 512 MiB of f64.
 pub const LARGEST: usize = 8192;
@@ -25,6 +25,28 @@ impl Dense {
     pub(crate) fn new(layers: &[LayerInfo], matrix: &Tensor) -> Result<Self, InfluenceError> {
         let size = parameters(layers);
         let matrix = DMatrix::from_row_slice(size, size, &host(matrix)?);
+        Ok(Self { layers: layers.to_vec(), matrix })
+    }
+
+    /// A matrix over `layers` that is known already, such as the Hessian of a quadratic.
+    ///
+    /// # Errors
+    /// A matrix of another size, or one that is not symmetric.
+    pub fn from_matrix(layers: &[LayerInfo], matrix: DMatrix<f64>) -> Result<Self, InfluenceError> {
+        let size = parameters(layers);
+        let mismatch = |found| InfluenceError::Mismatch {
+            what: "dense matrix over the layers",
+            found,
+            expected: format!("({size}, {size}) and symmetric"),
+        };
+        if matrix.shape() != (size, size) {
+            return Err(mismatch(format!("{:?}", matrix.shape())));
+        }
+        let largest = matrix.amax();
+        let uneven = (&matrix - matrix.transpose()).amax();
+        if uneven.is_nan() || uneven > 1e-10 * largest {
+            return Err(mismatch(format!("entries that differ from their mirror by {uneven:e}")));
+        }
         Ok(Self { layers: layers.to_vec(), matrix })
     }
 
@@ -116,6 +138,29 @@ impl Dense {
             at += size;
         }
         Cholesky::new(damped).ok_or(InfluenceError::NotPositive)
+    }
+}
+
+impl Hessian for Dense {
+    fn layers(&self) -> &[LayerInfo] {
+        &self.layers
+    }
+
+    fn product(&self, vectors: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, InfluenceError> {
+        let one = |vector: &Vec<Tensor>| {
+            hessian::check(&self.layers, vector)?;
+            let product = &self.matrix * self.flatten(vector)?;
+            let (mut parts, mut at) = (Vec::with_capacity(vector.len()), 0);
+            for like in vector {
+                let size = like.numel();
+                let own = Tensor::f_from_slice(&product.as_slice()[at..at + size])?;
+                let own = own.f_view_as(like)?.f_to_device(like.device())?;
+                parts.push(own.f_to_kind(like.kind())?);
+                at += size;
+            }
+            Ok(parts)
+        };
+        vectors.iter().map(one).collect()
     }
 }
 

@@ -85,13 +85,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 fn influence_is_what_leaving_a_sample_out_does() {
     let mut model = SoftmaxRegression::new(WORDS as i64, COLUMNS as i64 - 1, 41);
     let (data, seeds) = (model.samples(60, 7, 42), model.samples(4, 7, 43));
-    let inputs: Vec<DVector<f64>> = (0..WORDS)
-        .map(|word| {
-            let mut x = Vec::<f64>::try_from(model.embedding.get(word as i64)).unwrap();
-            x.push(1.0);
-            DVector::from_vec(x)
-        })
-        .collect();
+    let inputs = model.inputs();
     let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
     let regression = Regression { inputs, tokens: tokens as f64 };
     let optimum = regression.fit(&pairs(&data), &DVector::zeros(WORDS * COLUMNS));

@@ -1,5 +1,6 @@
 //! A softmax regression behind the seam of a language model: convex in its first layer.
 
+use nalgebra::DVector;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_model::{
@@ -18,7 +19,8 @@ pub(crate) struct SoftmaxRegression {
     pub(crate) embedding: Tensor,
     /// (vocabulary, width + 1): the bias is the last column.
     pub(crate) weight: Tensor,
-    head: Tensor,
+    /// (vocabulary, vocabulary + 1).
+    pub(crate) head: Tensor,
     layers: Vec<LayerInfo>,
 }
 
@@ -54,6 +56,16 @@ impl SoftmaxRegression {
         let size = [self.head.size()[0], self.head.size()[1]];
         self.head = random(size, 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
         self
+    }
+
+    /// x̃ of each token.
+    pub(crate) fn inputs(&self) -> Vec<DVector<f64>> {
+        let of = |word: i64| {
+            let mut x = Vec::<f64>::try_from(self.embedding.get(word)).unwrap();
+            x.push(1.0);
+            DVector::from_vec(x)
+        };
+        (0..self.embedding.size()[0]).map(of).collect()
     }
 
     /// Texts that the model itself writes, every token but the first a target.
