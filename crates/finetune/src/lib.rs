@@ -22,9 +22,9 @@ mod validation;
 mod weights;
 
 pub use adamw::{AdamW, AdamWParams, Moments};
-pub use checkpoint::{CheckpointParams, Checkpoints, Every, NotADistance};
+pub use checkpoint::{CheckpointParams, Checkpoints, Every, NotADistance, SavedCheckpoint};
 pub use error::FinetuneError;
-pub use lora::{Lora, LoraParams, LoraTap};
+pub use lora::{Adapted, Lora, LoraParams, LoraTap};
 pub use metrics::MetricsFile;
 pub use observer::{EvalRecord, Observer, Silent, StepRecord};
 pub use order::epoch_order;

@@ -37,8 +37,8 @@ pub(crate) struct Current {
 }
 
 impl Progress {
-    /// Takes up a step; `last` says whether it ends its epoch.
-    pub(crate) fn take(&mut self, record: &StepRecord, last: bool) {
+    /// Takes up a step; `ended` is the mean learning rate of the epoch that it ends.
+    pub(crate) fn take(&mut self, record: &StepRecord, ended: Option<f64>) {
         self.step = record.step;
         self.tokens += record.tokens;
         self.targets += record.targets;
@@ -49,9 +49,10 @@ impl Progress {
         current.nll += record.loss * record.targets as f64;
         current.targets += record.targets;
         current.seconds += record.seconds;
-        if last {
+        if ended.is_some() {
             let Current { steps, nll, targets, seconds, .. } = std::mem::take(current);
-            self.epochs.push(EpochRecord { loss: nll / targets as f64, steps, seconds });
+            let loss = nll / targets as f64;
+            self.epochs.push(EpochRecord { loss, steps, seconds, learning_rate: ended });
         }
     }
 }

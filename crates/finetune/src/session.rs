@@ -150,7 +150,8 @@ impl<'a> Session<'a> {
             let samples: Vec<&Encoded> = order[range].iter().map(|&i| &data[i]).collect();
             let record = self.step(&samples, epoch)?;
             self.observer.step(&record);
-            self.progress.take(&record, within + 1 == self.epoch);
+            let ended = (within + 1 == self.epoch).then(|| self.mean_rate(epoch));
+            self.progress.take(&record, ended);
             // The loss of this step was that of the weights after the one before.
             let best = self.best_step();
             if let Some(checkpoints) = &mut self.checkpoints {
@@ -163,6 +164,14 @@ impl<'a> Session<'a> {
             self.save(improved)?;
         }
         self.finish()
+    }
+
+    /// Mean learning rate of the steps of `epoch`, from 0. (Of the schedule, so that a run that was
+    /// interrupted within the epoch has it too.)
+    fn mean_rate(&self, epoch: usize) -> f64 {
+        let steps = epoch * self.epoch..(epoch + 1) * self.epoch;
+        let factor = |step| self.params.schedule.factor(step, self.warmup, self.steps);
+        self.params.learning_rate * steps.map(factor).sum::<f64>() / self.epoch as f64
     }
 
     /// One optimizer step.
@@ -330,7 +339,7 @@ impl<'a> Session<'a> {
         let step = self.progress.step;
         let end = step == self.steps || self.exhausted();
         let kept = improved && self.best.is_some() && !end;
-        let due = |checkpoints: &&mut Checkpoints| kept || checkpoints.due(step, end);
+        let due = |checkpoints: &&mut Checkpoints| kept || checkpoints.due(step, self.epoch, end);
         if !self.checkpoints.as_ref().is_some_and(due) {
             return Ok(());
         }

@@ -93,6 +93,10 @@ pub struct EpochRecord {
     pub steps: usize,
     /// Wall-clock time of these.
     pub seconds: f64,
+    /// Mean learning rate of its steps. None in the records of checkpoints that were written before
+    /// it was kept.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
 }
 
 impl Trainer {

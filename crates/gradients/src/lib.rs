@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod capture;
+mod dense;
 mod error;
 mod estimate;
+mod flat;
 mod labels;
 mod norms;
 mod pass;
@@ -18,6 +20,7 @@ mod trace;
 pub use capture::Capture;
 pub use error::GradientError;
 pub use estimate::{Bytes, Estimate, SHORT_TEXT};
+pub use flat::{FlatProjection, FlatSpec};
 pub use norms::SquaredNorms;
 pub use pass::{GradientPass, PassParams, PassReport, Sink};
 pub use projection::{Projection, ProjectionSpec, Sides};

@@ -105,7 +105,9 @@ impl ProjectionSpec {
                     });
                 }
                 Self::Sparse { dim } => {
-                    (Form::Sparse(SparseSketch::new(layer, dim, seed, kind, device)?), 0)
+                    let count = gradient_size(layer) as usize;
+                    let at = (kind, device);
+                    (Form::Sparse(SparseSketch::new(name, count, dim, seed, at)?), 0)
                 }
             };
             sides_of.insert(layer.id, Placed { form, offset, width });

@@ -83,7 +83,8 @@ pub struct RowInfo {
     pub id: SampleId,
     /// Its row in the pool, from 0.
     pub index: usize,
-    /// L2 norm of its full gradient over the chosen layers.
+    /// L2 norm of its full gradient over the chosen layers (of their adapters, if it is those that were
+    /// looked at).
     pub norm: f64,
     /// Its loss.
     pub loss: f64,

@@ -1,13 +1,11 @@
 //! A sparse Johnson–Lindenstrauss sketch of formed gradients.
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use tamis_model::LayerInfo;
 use tch::{Device, Kind, Tensor};
 
-use crate::trace::gradient_size;
 use crate::{GradientError, seeded};
 
-/// Place and sign of every entry of one layer's gradient; one scatter-add applies it.
+/// Place and sign of every entry of one named matrix of gradients; one scatter-add applies it.
 #[derive(Debug)]
 pub(crate) struct SparseSketch {
     places: Tensor,
@@ -15,22 +13,22 @@ pub(crate) struct SparseSketch {
 }
 
 impl SparseSketch {
+    /// For the `count` entries of what is called `name`.
     pub(crate) fn new(
-        layer: &LayerInfo,
+        name: &str,
+        count: usize,
         dim: usize,
         seed: u64,
-        kind: Kind,
-        device: Device,
+        (kind, device): (Kind, Device),
     ) -> Result<Self, GradientError> {
-        let count = gradient_size(layer) as usize;
         let dim = i32::try_from(dim).ok().filter(|&d| d > 0).ok_or(GradientError::Parameter {
             name: "projection",
             value: format!("sparse:{dim}"),
             expected: "sparse:DIM with DIM from 1 to 2147483647",
         })?;
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse places", &layer.name));
+        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse places", name));
         let places: Vec<i32> = (0..count).map(|_| rng.random_range(0..dim)).collect();
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse signs", &layer.name));
+        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse signs", name));
         let signs: Vec<i8> = seeded::signs(&mut rng, count).map(|s| s as i8).collect();
         Ok(Self {
             places: Tensor::f_from_slice(&places)?.f_to_device(device)?,
@@ -44,9 +42,23 @@ impl SparseSketch {
 
     /// Adds the sketch of gradients (rows, out, in) to `rows` (rows, dim).
     pub(crate) fn add(&self, gradients: &Tensor, rows: &mut Tensor) -> Result<(), GradientError> {
-        let flat = gradients.f_flatten(1, -1)?;
-        let signed = flat.f_mul(&self.signs)?.f_to_kind(rows.kind())?;
-        let _ = rows.f_index_add_(1, &self.places, &signed)?;
+        self.add_from(0, &gradients.f_flatten(1, -1)?, rows)
+    }
+
+    /// Adds the sketch of the entries from `first` on, (rows, entries), to `rows` (rows, dim).
+    pub(crate) fn add_from(
+        &self,
+        first: i64,
+        values: &Tensor,
+        rows: &mut Tensor,
+    ) -> Result<(), GradientError> {
+        let (samples, count) = values.size2()?;
+        let signs = self.signs.f_narrow(0, first, count)?;
+        let signed = values.f_mul(&signs)?.f_to_kind(rows.kind())?;
+        // A third of the time of `index_add`, which goes entry by entry through all rows.
+        let places = self.places.f_narrow(0, first, count)?.f_to_kind(Kind::Int64)?;
+        let places = places.f_unsqueeze(0)?.f_expand([samples, count], false)?;
+        let _ = rows.f_scatter_add_(1, &places, &signed)?;
         Ok(())
     }
 }

@@ -127,9 +127,16 @@ impl LayerTrace {
         Ok(())
     }
 
-    /// Squared norms of the gradients, (batch,), if [`each_block`](Self::each_block) has taken them.
+    /// Squared norms of the gradients, (batch,), if [`each_block`](Self::each_block) or
+    /// [`set_squared_norms`](Self::set_squared_norms) has set them.
     pub(crate) fn squared_norms(&self) -> Option<&Tensor> {
         self.squared_norms.get()
+    }
+
+    /// Sets the squared norms, (batch,), that the pass records for the samples: for a reducer that
+    /// looks at other gradients than the layer's own, such as an adapter's. Those already set stay.
+    pub fn set_squared_norms(&self, squares: Tensor) {
+        let _ = self.squared_norms.set(squares);
     }
 
     /// Whether something has formed the per-sample gradients already.

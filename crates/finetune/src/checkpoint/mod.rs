@@ -1,9 +1,11 @@
 //! Checkpoints: everything that going on after an interruption needs, in one folder.
 
 mod params;
+mod saved;
 mod state;
 
 pub use params::{CheckpointParams, Every, NotADistance};
+pub use saved::SavedCheckpoint;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -203,9 +205,9 @@ impl Checkpoints {
         Ok(Found { dir, state })
     }
 
-    /// Whether one is due after `step`.
-    pub(crate) fn due(&self, step: usize, end: bool) -> bool {
-        self.params.every.due(step, self.last.elapsed()) || (end && self.params.at_end)
+    /// Whether one is due after `step`, an epoch having `epoch` steps.
+    pub(crate) fn due(&self, step: usize, epoch: usize, end: bool) -> bool {
+        self.params.every.due(step, epoch, self.last.elapsed()) || (end && self.params.at_end)
     }
 
     /// Writes a checkpoint and returns its folder.

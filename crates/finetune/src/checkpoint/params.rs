@@ -33,18 +33,21 @@ impl CheckpointParams {
     pub(crate) fn check(&self) -> Result<(), FinetuneError> {
         at_least_one("checkpoints.keep", self.keep)?;
         match self.every {
-            Every::Steps(steps) => at_least_one("checkpoints.every", steps),
+            Every::Steps(count) | Every::Epochs(count) => {
+                at_least_one("checkpoints.every", count)
+            }
             Every::Seconds(seconds) => at_least_one("checkpoints.every", seconds as usize),
         }
     }
 }
 
-/// A distance between checkpoints, written `500` (steps), `30s`, `10m` or `2h`.
+/// A distance between checkpoints, written `500` (steps), `1e` (epochs), `30s`, `10m` or `2h`.
 ///
 /// ```
 /// use tamis_finetune::Every;
 ///
 /// assert_eq!("500".parse(), Ok(Every::Steps(500)));
+/// assert_eq!("1e".parse(), Ok(Every::Epochs(1)));
 /// assert_eq!("10m".parse(), Ok(Every::Seconds(600)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,8 @@ impl CheckpointParams {
 pub enum Every {
     /// Optimizer steps.
     Steps(usize),
+    /// Epochs: after the last step of every so many.
+    Epochs(usize),
     /// Wall-clock time since the last one.
     Seconds(u64),
 }
@@ -63,10 +68,12 @@ impl Default for Every {
 }
 
 impl Every {
-    /// Whether one is due after `step`, the last being `elapsed` ago.
-    pub(crate) fn due(self, step: usize, elapsed: Duration) -> bool {
+    /// Whether one is due after `step`, an epoch having `epoch` steps and the last being `elapsed`
+    /// ago.
+    pub(crate) fn due(self, step: usize, epoch: usize, elapsed: Duration) -> bool {
         match self {
             Self::Steps(steps) => step.is_multiple_of(steps),
+            Self::Epochs(epochs) => step.is_multiple_of(epochs.saturating_mul(epoch)),
             Self::Seconds(seconds) => elapsed.as_secs() >= seconds,
         }
     }
@@ -76,6 +83,7 @@ impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Steps(steps) => write!(f, "{steps}"),
+            Self::Epochs(epochs) => write!(f, "{epochs}e"),
             Self::Seconds(seconds) if seconds > 0 && seconds % 3600 == 0 => {
                 write!(f, "{}h", seconds / 3600)
             }
@@ -90,7 +98,8 @@ impl fmt::Display for Every {
 /// Why a text is no [`Every`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is no distance between checkpoints; expected steps (500) or time (30s, 10m, 2h)"
+    "`{found}` is no distance between checkpoints; expected steps (500), epochs (1e) or time (30s, \
+     10m, 2h)"
 )]
 pub struct NotADistance {
     found: String,
@@ -107,6 +116,9 @@ impl FromStr for Every {
                 let count: u64 = count.parse().map_err(|_| bad())?;
                 return count.checked_mul(seconds).map(Self::Seconds).ok_or_else(bad);
             }
+        }
+        if let Some(count) = text.strip_suffix('e') {
+            return count.parse().map(Self::Epochs).map_err(|_| bad());
         }
         text.parse().map(Self::Steps).map_err(|_| bad())
     }

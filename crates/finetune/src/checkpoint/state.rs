@@ -91,6 +91,11 @@ impl State {
         serde_json::from_value(state).map_err(bad)
     }
 
+    /// Names and checksums of the other files, by name.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|(name, sum)| (name.as_str(), sum.blake3.as_str()))
+    }
+
     fn check_files(&self, dir: &Path) -> Result<(), FinetuneError> {
         for (name, expected) in &self.files {
             let path = dir.join(name);

@@ -1,10 +1,12 @@
 //! Low-rank adapters: what is trained in place of a model's weights.
 
+mod adapted;
 mod merge;
 mod params;
 mod peft;
 mod tap;
 
+pub use adapted::Adapted;
 pub use params::LoraParams;
 pub use tap::LoraTap;
 
@@ -94,6 +96,11 @@ impl Lora {
             let name = |which: &str| format!("{}.lora_{which}.weight", adapter.name);
             [(name("A"), &adapter.a), (name("B"), &adapter.b)]
         })
+    }
+
+    /// The two matrices of a layer, `A` (rank, in) and `B` (out, rank), if it has an adapter.
+    pub fn matrices(&self, layer: LayerId) -> Option<(&Tensor, &Tensor)> {
+        self.at(layer).map(|adapter| (&adapter.a, &adapter.b))
     }
 
     /// Number of scalars over all matrices.

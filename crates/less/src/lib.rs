@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod direction;
+mod error;
+mod features;
+mod score;
+mod warm;
+
+pub use direction::Direction;
+pub use error::LessError;
+pub use features::{LoraFeatures, feature_count};
+pub use score::{Directions, Scores, target_direction};
+pub use warm::{FeatureParams, WarmCheckpoint};

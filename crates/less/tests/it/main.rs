@@ -1,0 +1,8 @@
+//! Integration tests of `tamis-less`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)]
+
+mod common;
+mod exact;
+mod kill;
+mod refused;
+mod scores;

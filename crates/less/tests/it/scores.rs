@@ -1,0 +1,84 @@
+//! Scores against a loop over pairs of samples.
+
+use tamis_artifact::NoProgress;
+use tamis_dataset::{Encoded, Selector};
+use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
+use tamis_less::{Direction, Directions, Scores, WarmCheckpoint, target_direction};
+use tamis_model::DType;
+use tamis_targets::{Target, TaskRule};
+use tch::{Kind, Tensor};
+
+use crate::common::{fixture, params, samples, warm_up};
+
+fn rows(tensor: &Tensor) -> Vec<Vec<f64>> {
+    let (count, _) = tensor.size2().unwrap();
+    let of = |row| Vec::<f64>::try_from(tensor.get(row).to_kind(Kind::Double)).unwrap();
+    (0..count).map(of).collect()
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn scores_are_weighted_means_of_cosines_over_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = warm_up("llama", DType::F64, &dir.path().join("warmup"), 4);
+    let mut model = fixture("llama", DType::F64);
+    let pool = samples(model.as_ref(), 20, 14, 11);
+    let tasks: Vec<(&str, Vec<Encoded>)> = vec![
+        ("one", samples(model.as_ref(), 5, 14, 12)),
+        ("two", samples(model.as_ref(), 3, 14, 13)),
+    ];
+    let targets: Vec<Target> = tasks.iter().map(|(name, _)| Target::new(*name, *name)).collect();
+    let settings = params(Direction::Paper, "sparse:512");
+    let mut scores = Scores::new(targets);
+    let (mut expected, mut total) = (vec![vec![0.0; 2]; 20], 0.0);
+    for (number, folder) in folders.iter().enumerate() {
+        let mut warm = WarmCheckpoint::open(folder, model.as_ref()).unwrap();
+        let layers = warm.layers(model.as_ref());
+        let features = warm.features(&layers, &settings).unwrap();
+        let plain = warm.target_features(&layers, &settings).unwrap();
+        let fields = warm.manifest_fields(&settings);
+        let path = dir.path().join(format!("store-{number}"));
+        let mut store = RowStore::create_or_resume(path, "less", fields, RowType::F32).unwrap();
+        let directions = {
+            let adapted = warm.adapted(model.as_mut());
+            let params = PassParams { shard_rows: 7, ..PassParams::default() };
+            let pass = GradientPass { model: &adapted, layers: &layers, params };
+            let mut sinks = [Sink { reducer: &features, store: &mut store }];
+            pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+            let candidates = rows(&pass.rows_of(&pool, &features).unwrap().rows);
+            for (task, (_, examples)) in tasks.iter().enumerate() {
+                let examples = rows(&pass.rows_of(examples, &plain).unwrap().rows);
+                for (candidate, expected) in candidates.iter().zip(&mut expected) {
+                    let cosines = examples.iter().map(|example| cosine(candidate, example));
+                    expected[task] += warm_rate(folder) * cosines.sum::<f64>() / examples.len() as f64;
+                }
+            }
+            let of = |(name, examples): &(&str, Vec<Encoded>)| {
+                target_direction(&pass, &plain, name, examples).unwrap()
+            };
+            Tensor::stack(&tasks.iter().map(of).collect::<Vec<_>>(), 0)
+        };
+        total += warm.rate();
+        scores.add(&Directions::new(directions, &warm, &settings), &store).unwrap();
+    }
+    let found = scores.finish().unwrap();
+    assert_eq!(found.candidates().len(), 20);
+    for (candidate, expected) in found.candidates().iter().zip(&expected) {
+        for (found, expected) in candidate.scores.iter().zip(expected) {
+            let expected = expected / total;
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+    let selection = TaskRule::Max.select(&found, 6).unwrap();
+    assert_eq!(selection.decisions.iter().filter(|d| d.selected).count(), 6);
+}
+
+/// From the schedule: 3 steps an epoch, 6 in all, of which the first is the warm-up's.
+fn warm_rate(folder: &std::path::Path) -> f64 {
+    let factors = if folder.ends_with("checkpoint-3") { [0.0, 1.0, 0.8] } else { [0.6, 0.4, 0.2] };
+    2e-2 * factors.iter().sum::<f64>() / 3.0
+}
