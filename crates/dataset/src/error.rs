@@ -215,6 +215,19 @@ pub enum DatasetError {
         reason: String,
     },
 
+    /// A sample that a trainer's file cannot express.
+    #[error("sample `{id}` (row {index}) cannot be exported as {format}: {reason}")]
+    Export {
+        /// The sample.
+        id: SampleId,
+        /// Its 0-based row.
+        index: usize,
+        /// The form's name.
+        format: &'static str,
+        /// Why not.
+        reason: String,
+    },
+
     /// The tokenizer failed on a sample's text.
     #[error("sample `{id}` (row {index}) could not be tokenized: {reason}")]
     Tokenize {

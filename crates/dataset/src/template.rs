@@ -163,13 +163,13 @@ impl Draft {
 }
 
 /// An instruction, its input (maybe empty) and the answer.
-struct SingleTurn {
-    instruction: String,
-    input: String,
-    output: String,
+pub(crate) struct SingleTurn {
+    pub(crate) instruction: String,
+    pub(crate) input: String,
+    pub(crate) output: String,
 }
 
-fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, String> {
+pub(crate) fn single_turn(content: &Content, language: Option<&str>) -> Result<SingleTurn, String> {
     match content {
         Content::Instruction { instruction, input, output } => Ok(SingleTurn {
             instruction: instruction.clone(),
@@ -221,7 +221,7 @@ pub(crate) fn conversation(
     }
 }
 
-fn user_turn(instruction: &str, input: &str) -> String {
+pub(crate) fn user_turn(instruction: &str, input: &str) -> String {
     if input.is_empty() { instruction.to_owned() } else { format!("{instruction}\n\n{input}") }
 }
 

@@ -126,7 +126,7 @@ fn without_whitespace(json: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A file written under a temporary name beside its own and renamed when it is complete.
-struct WholeFile {
+pub(crate) struct WholeFile {
     path: PathBuf,
     temporary: PathBuf,
     writer: BufWriter<File>,
@@ -134,7 +134,7 @@ struct WholeFile {
 }
 
 impl WholeFile {
-    fn create(path: PathBuf) -> Result<Self, DatasetError> {
+    pub(crate) fn create(path: PathBuf) -> Result<Self, DatasetError> {
         // Always the same name: what a killed process left is written over by the next.
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
@@ -149,6 +149,10 @@ impl WholeFile {
         &mut self.writer
     }
 
+    pub(crate) fn bytes(&mut self, text: &str) -> Result<(), DatasetError> {
+        self.writer.write_all(text.as_bytes()).map_err(error::io("write", &self.path))
+    }
+
     fn line(&mut self, bytes: &[u8]) -> Result<(), DatasetError> {
         self.writer
             .write_all(bytes)
@@ -156,7 +160,7 @@ impl WholeFile {
             .map_err(error::io("write", &self.path))
     }
 
-    fn finish(mut self) -> Result<PathBuf, DatasetError> {
+    pub(crate) fn finish(mut self) -> Result<PathBuf, DatasetError> {
         self.writer
             .flush()
             .and_then(|()| self.writer.get_ref().sync_all())

@@ -5,6 +5,7 @@ mod answers;
 mod batches;
 mod chat;
 mod encoding;
+mod export;
 mod formats;
 mod ids;
 #[cfg(feature = "parquet")]
