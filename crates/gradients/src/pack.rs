@@ -64,9 +64,12 @@ fn mean_magnitude(row: &[f32]) -> f32 {
     (row.iter().map(|x| f64::from(x.abs())).sum::<f64>() / row.len() as f64) as f32
 }
 
-/// `x` in steps, rounded, at most `limit` of them.
+/// `x` in steps, rounded to the nearest (of two, the even one), at most `limit` of them.
 fn code(x: f32, step: f32, limit: f32) -> f32 {
-    (x / step).round_ties_even().clamp(-limit, limit)
+    // Floats of this size are 1 apart: adding it rounds, without the call of a function where the
+    // processor that is compiled for cannot round.
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
+    ((x / step).clamp(-limit, limit) + ROUND) - ROUND
 }
 
 /// The step of four bits whose codes have the greatest cosine with the row. Those of the largest

@@ -88,24 +88,22 @@ impl WithSimd for Product<'_> {
                     decode(simd, &row[tile.clone()], queries.bits, &mut codes[..size]);
                 }
                 // Fewer than four rows at the end: the tile still holds others, whose sums are left.
-                let four: [&[f32]; ROWS] = std::array::from_fn(|n| &codes[n * TILE..][..size]);
-                let mut add = |first: usize, products: &[[f32; ROWS]]| {
-                    for (n, product) in products.iter().enumerate() {
-                        for (row, product) in product.iter().enumerate() {
-                            if let Some(sum) = sums.get_mut(row * count + first + n) {
-                                *sum += product;
-                            }
+                let (c0, rest) = codes.split_at(TILE);
+                let (c1, rest) = rest.split_at(TILE);
+                let (c2, c3) = rest.split_at(TILE);
+                let four = [&c0[..size], &c1[..size], &c2[..size], &c3[..size]];
+                let mut first = 0;
+                while first < count {
+                    // Where one is left it is taken twice.
+                    let last = count.min(first + QUERIES) - 1;
+                    let (a, b) = (&numbers[first * size..], &numbers[last * size..]);
+                    let found = products(simd, four, [&a[..size], &b[..size]]);
+                    for (row, sums) in sums.chunks_mut(count).enumerate() {
+                        for (query, found) in (first..=last).zip(&found) {
+                            sums[query] += found[row];
                         }
                     }
-                };
-                let together = numbers.chunks_exact(QUERIES * size);
-                let rest = together.remainder();
-                for (n, some) in together.enumerate() {
-                    let queries = std::array::from_fn(|n| &some[n * size..][..size]);
-                    add(n * QUERIES, &products::<S, QUERIES>(simd, four, queries));
-                }
-                for (n, query) in rest.chunks_exact(size).enumerate() {
-                    add(count - count % QUERIES + n, &products::<S, 1>(simd, four, [query]));
+                    first += QUERIES;
                 }
             }
         }
@@ -113,29 +111,53 @@ impl WithSimd for Product<'_> {
     }
 }
 
-/// Sums of the products of four rows of a tile with some queries.
+/// Sums of the products of four rows of a tile with two queries.
+///
+/// Written out, because closures and loops over small arrays stay calls where little is optimised.
 #[inline(always)]
-fn products<S: Simd, const Q: usize>(
+fn products<S: Simd>(
     simd: S,
     rows: [&[f32]; ROWS],
-    queries: [&[f32]; Q],
-) -> [[f32; ROWS]; Q] {
-    let rows = rows.map(|row| S::as_simd_f32s(row).0);
-    let steps = rows[0].len();
-    // Of one length, which the compiler then knows.
-    let rows = rows.map(|row| &row[..steps]);
-    let queries = queries.map(|query| &S::as_simd_f32s(query).0[..steps]);
-    let mut sums = [[simd.splat_f32s(0.0); ROWS]; Q];
-    for step in 0..steps {
-        let row = rows.map(|row| row[step]);
-        for (sums, query) in sums.iter_mut().zip(&queries) {
-            let number = query[step];
-            for (sum, row) in sums.iter_mut().zip(row) {
-                *sum = simd.mul_add_f32s(row, number, *sum);
-            }
-        }
+    queries: [&[f32]; QUERIES],
+) -> [[f32; ROWS]; QUERIES] {
+    let (r0, r1) = (S::as_simd_f32s(rows[0]).0, S::as_simd_f32s(rows[1]).0);
+    let (r2, r3) = (S::as_simd_f32s(rows[2]).0, S::as_simd_f32s(rows[3]).0);
+    let (q0, q1) = (S::as_simd_f32s(queries[0]).0, S::as_simd_f32s(queries[1]).0);
+    // All of one length, which the compiler knows from here on.
+    let steps = r0.len();
+    let (r1, r2, r3) = (&r1[..steps], &r2[..steps], &r3[..steps]);
+    let (q0, q1) = (&q0[..steps], &q1[..steps]);
+    let zero = simd.splat_f32s(0.0);
+    let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
+    let (mut b0, mut b1, mut b2, mut b3) = (zero, zero, zero, zero);
+    let mut step = 0;
+    while step < steps {
+        let (a, b) = (q0[step], q1[step]);
+        let (w, x, y, z) = (r0[step], r1[step], r2[step], r3[step]);
+        a0 = simd.mul_add_f32s(w, a, a0);
+        b0 = simd.mul_add_f32s(w, b, b0);
+        a1 = simd.mul_add_f32s(x, a, a1);
+        b1 = simd.mul_add_f32s(x, b, b1);
+        a2 = simd.mul_add_f32s(y, a, a2);
+        b2 = simd.mul_add_f32s(y, b, b2);
+        a3 = simd.mul_add_f32s(z, a, a3);
+        b3 = simd.mul_add_f32s(z, b, b3);
+        step += 1;
     }
-    sums.map(|sums| sums.map(|sum| simd.reduce_sum_f32s(sum)))
+    [
+        [
+            simd.reduce_sum_f32s(a0),
+            simd.reduce_sum_f32s(a1),
+            simd.reduce_sum_f32s(a2),
+            simd.reduce_sum_f32s(a3),
+        ],
+        [
+            simd.reduce_sum_f32s(b0),
+            simd.reduce_sum_f32s(b1),
+            simd.reduce_sum_f32s(b2),
+            simd.reduce_sum_f32s(b3),
+        ],
+    ]
 }
 
 /// Takes the codes of some words apart into floats, plane after plane.
