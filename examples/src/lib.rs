@@ -19,6 +19,7 @@ mod random;
 pub mod reflect;
 pub mod select;
 pub mod study;
+pub mod targeted;
 mod teacher;
 mod text;
 

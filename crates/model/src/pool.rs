@@ -14,9 +14,12 @@ pub enum Pool {
     All,
     /// The target tokens: the hidden states *at* them, not those that predict them.
     Targets,
+    /// All real tokens, later ones more: position i of n, counted from 1, has the weight i / (1 + … + n).
+    /// A causal model has seen most of the text there. That of RDS+ (arXiv 2503.01807).
+    Weighted,
 }
 
-/// The mean of each sample's hidden states after the final norm: (rows, width), in f32 (f64 for an
+/// The mean of each sample's hidden states after the final norm, weighted as `pool` says: (rows, width), in f32 (f64 for an
 /// f64 model). Padding does not count.
 ///
 /// # Errors
@@ -30,13 +33,24 @@ pub fn mean_pooled_hidden(
     let (rows, time, width) = hidden.size3()?;
     let kind = if hidden.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float };
     let options = (kind, hidden.device());
-    // One weight per position, 1/n or 0; the mean is then one batched product.
+    // One weight per position, 0 where none counts; the mean is then one batched product.
     let weights = match pool {
         Pool::All => {
             let mut weights = vec![0f64; (rows * time) as usize];
             for (row, &length) in batch.lengths.iter().enumerate() {
                 let start = row * time as usize;
                 weights[start..start + length].fill(1.0 / length as f64);
+            }
+            Tensor::f_from_slice(&weights)?.f_to_kind(kind)?.f_to_device(options.1)?
+        }
+        Pool::Weighted => {
+            let mut weights = vec![0f64; (rows * time) as usize];
+            for (row, &length) in batch.lengths.iter().enumerate() {
+                let start = row * time as usize;
+                let sum = (length * (length + 1) / 2) as f64;
+                for (place, weight) in weights[start..start + length].iter_mut().enumerate() {
+                    *weight = (place + 1) as f64 / sum;
+                }
             }
             Tensor::f_from_slice(&weights)?.f_to_kind(kind)?.f_to_device(options.1)?
         }

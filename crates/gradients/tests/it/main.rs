@@ -5,5 +5,6 @@
 mod common;
 mod exact;
 mod kill;
+mod packed;
 mod pass;
 mod projection;
