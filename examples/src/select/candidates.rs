@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
-use tamis::dataset::{Content, Dataset, Sample, Unscorable};
+use tamis::dataset::{Dataset, Sample, Unscorable};
 use tamis::embeddings::{Embeddings, Skipped};
+
+use crate::text::characters;
 
 /// Rows that are read at a time.
 const CHUNK: usize = 4096;
@@ -207,17 +209,6 @@ fn each(data: &Dataset, mut show: impl FnMut(&Sample) -> Result<()>) -> Result<(
         data.read(first..(first + CHUNK).min(data.len()))?.iter().try_for_each(&mut show)?;
     }
     Ok(())
-}
-
-fn characters(content: &Content) -> usize {
-    let count = |text: &String| text.chars().count();
-    match content {
-        Content::Instruction { instruction, input, output } => {
-            count(instruction) + count(input) + count(output)
-        }
-        Content::Chat { messages } => messages.iter().map(|message| count(&message.content)).sum(),
-        Content::Translation { source, target } => count(source) + count(target),
-    }
 }
 
 /// A reason in words, where it is one that is known.
