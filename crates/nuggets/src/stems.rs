@@ -35,7 +35,9 @@ pub(crate) fn stems(texts: &[Text<'_>]) -> Vec<Stem> {
     if !alone.is_empty() {
         found.push(Stem { length: 0, members: alone });
     }
-    found.iter_mut().for_each(|stem| stem.members.sort_unstable());
+    for stem in &mut found {
+        stem.members.sort_unstable();
+    }
     found
 }
 

@@ -19,6 +19,8 @@ pub use tamis_kfac as kfac;
 pub use tamis_metrics as metrics;
 #[cfg(feature = "torch")]
 pub use tamis_model as model;
+#[cfg(feature = "torch")]
+pub use tamis_nuggets as nuggets;
 #[cfg(feature = "reflection")]
 pub use tamis_reflection as reflection;
 pub use tamis_report as report;

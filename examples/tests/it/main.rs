@@ -21,6 +21,7 @@ mod ifd;
 mod judge;
 mod kill;
 mod lds;
+mod nuggets;
 mod outputs;
 mod pools;
 mod program;
