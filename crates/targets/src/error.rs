@@ -28,6 +28,15 @@ pub enum TargetError {
         name: String,
     },
 
+    /// A target that no word can be found by.
+    #[error("target `{name}` of task `{task}` has no words; leave it out")]
+    NoWords {
+        /// Its task.
+        task: String,
+        /// Its name.
+        name: String,
+    },
+
     /// A candidate with another number of scores than there are targets.
     #[error("candidate {id} has {found} scores for {expected} targets")]
     Length {

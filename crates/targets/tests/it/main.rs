@@ -1,6 +1,7 @@
 //! The one integration test binary of `tamis-targets`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bm25;
 mod rules;
 mod scores;
 
