@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bm25;
+mod cosines;
 mod rules;
 mod scores;
 
