@@ -28,6 +28,40 @@ pub enum TargetError {
         name: String,
     },
 
+    /// A target that no word can be found by.
+    #[error("target `{name}` of task `{task}` has no words; leave it out")]
+    NoWords {
+        /// Its task.
+        task: String,
+        /// Its name.
+        name: String,
+    },
+
+    /// A vector that has no cosine with others.
+    #[error(
+        "the vector of {what} has {found} numbers and the length {length}, expected {expected} numbers and a finite \
+         length above 0"
+    )]
+    Vector {
+        /// Which target or candidate.
+        what: String,
+        /// Its numbers.
+        found: usize,
+        /// Its L2 norm.
+        length: f64,
+        /// Numbers of the others.
+        expected: usize,
+    },
+
+    /// Vectors that do not belong to the candidates named.
+    #[error("there are vectors of shape {found:?}, expected {expected:?} (candidates × width)")]
+    Vectors {
+        /// Their shape.
+        found: (usize, usize),
+        /// That of as many as there are names, of the targets' width.
+        expected: (usize, usize),
+    },
+
     /// A candidate with another number of scores than there are targets.
     #[error("candidate {id} has {found} scores for {expected} targets")]
     Length {

@@ -1,10 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod bm25;
+mod cosines;
 mod error;
 mod round_robin;
 mod rule;
 mod scores;
+mod words;
 
+pub use bm25::{Bm25, Bm25Params};
+pub use cosines::Cosines;
 pub use error::TargetError;
 pub use rule::TaskRule;
 pub use scores::{Scored, Target, TargetScores, Unscored};
+
+/// The release of ndarray whose views [`Cosines`] takes.
+pub use ndarray;

@@ -10,7 +10,8 @@ use crate::EmbeddingsError;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbedParams {
-    /// The tokens that are averaged over: all, or those of the response. Default: all.
+    /// The tokens that are averaged over: all, those of the response, or all with weights that grow
+    /// with the position. Default: all.
     pub pool: Pool,
     /// Padded tokens of one batch, at most. Default 1024; a GPU wants many more.
     pub token_budget: usize,

@@ -134,4 +134,14 @@ fn pooled_states_equal_a_plain_loop() {
             assert!(difference(&found.get(row), &mean) < 1e-12, "{pool:?} row {row}");
         }
     }
+    let found = mean_pooled_hidden(&*model, &batch, Pool::Weighted).unwrap();
+    for (row, (_, length)) in all.into_iter().enumerate() {
+        let row = row as i64;
+        let mut sum = Tensor::zeros([32], (Kind::Double, Device::Cpu));
+        for place in 0..length {
+            sum += hidden.get(row).get(place) * (place + 1) as f64;
+        }
+        let mean = sum / (length * (length + 1) / 2) as f64;
+        assert!(difference(&found.get(row), &mean) < 1e-12, "weighted, row {row}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The one integration test binary of `tamis-targets`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bm25;
+mod cosines;
 mod rules;
 mod scores;
 

@@ -9,7 +9,7 @@ use super::{difference, embed, encoder, model, params, samples};
 fn a_batch_of_one_is_a_batch_of_many() {
     for name in ["begins", "plain"] {
         let (model, encoder, samples) = (model(name, DType::F32), encoder(name), samples(40));
-        for pool in [Pool::All, Pool::Targets] {
+        for pool in [Pool::All, Pool::Targets, Pool::Weighted] {
             let with = |budget| embed(model.as_ref(), &encoder, &params(pool, budget), &samples);
             let one = with(1);
             for budget in [150, 1000, 1_000_000] {

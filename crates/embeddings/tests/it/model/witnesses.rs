@@ -18,6 +18,7 @@ struct Published {
 struct Pooled {
     all: Vec<f64>,
     response: Vec<f64>,
+    weighted: Vec<f64>,
 }
 
 #[test]
@@ -31,11 +32,14 @@ fn transformers_gives_the_same_means() {
         // Means are stored in f32, and the other library turns positions into angles in f32.
         for (kind, tolerance) in [(DType::F64, 1e-6), (DType::F32, 1e-5)] {
             let (model, encoder) = (model(&name, kind), encoder(&name));
-            for pool in [Pool::All, Pool::Targets] {
+            for pool in [Pool::All, Pool::Targets, Pool::Weighted] {
                 let found = embed(model.as_ref(), &encoder, &params(pool, 100), &samples);
                 for (found, expected) in found.iter().zip(&expected) {
-                    let expected =
-                        if pool == Pool::All { &expected.all } else { &expected.response };
+                    let expected = match pool {
+                        Pool::All => &expected.all,
+                        Pool::Targets => &expected.response,
+                        Pool::Weighted => &expected.weighted,
+                    };
                     let apart = difference(expected, &found.values);
                     assert!(apart < tolerance, "{name} {kind} {pool:?} {}: {apart}", found.id);
                 }
@@ -47,7 +51,7 @@ fn transformers_gives_the_same_means() {
 #[test]
 fn a_loop_over_positions_gives_the_same_means() {
     let (model, encoder, samples) = (model("begins", DType::F64), encoder("begins"), samples(20));
-    for pool in [Pool::All, Pool::Targets] {
+    for pool in [Pool::All, Pool::Targets, Pool::Weighted] {
         let found = embed(model.as_ref(), &encoder, &params(pool, 300), &samples);
         for (sample, found) in samples.iter().zip(found) {
             assert_eq!((&found.id, found.index), (&sample.id, sample.index));
@@ -56,16 +60,19 @@ fn a_loop_over_positions_gives_the_same_means() {
             let ids = Tensor::from_slice(&ids).unsqueeze(0);
             let hidden = tch::no_grad(|| model.hidden(&ids, &mut NoTap).unwrap()).squeeze_dim(0);
             let mut sum = [0.0; 16];
-            let mut count = 0.0;
+            let mut total = 0.0;
             for (place, &target) in tokens.supervised.iter().enumerate() {
-                if pool == Pool::All || target {
-                    let at = hidden.get(place as i64).to_kind(Kind::Double);
-                    let at = Vec::<f64>::try_from(at).unwrap();
-                    sum.iter_mut().zip(at).for_each(|(sum, x)| *sum += x);
-                    count += 1.0;
-                }
+                let weight = match pool {
+                    Pool::All => 1.0,
+                    Pool::Targets => f64::from(u8::from(target)),
+                    Pool::Weighted => (place + 1) as f64,
+                };
+                let at = hidden.get(place as i64).to_kind(Kind::Double);
+                let at = Vec::<f64>::try_from(at).unwrap();
+                sum.iter_mut().zip(at).for_each(|(sum, x)| *sum += weight * x);
+                total += weight;
             }
-            let mean: Vec<f64> = sum.iter().map(|x| x / count).collect();
+            let mean: Vec<f64> = sum.iter().map(|x| x / total).collect();
             assert!(difference(&mean, &found.values) < 1e-7, "{pool:?} {}", sample.id);
         }
     }
