@@ -13,6 +13,7 @@ pub mod ifd;
 mod inputs;
 pub mod judge;
 pub mod lds;
+pub mod less;
 mod outputs;
 mod progress;
 mod random;
