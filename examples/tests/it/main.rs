@@ -21,6 +21,7 @@ mod ifd;
 mod judge;
 mod kill;
 mod lds;
+mod less;
 mod outputs;
 mod pools;
 mod program;
