@@ -31,7 +31,7 @@ pub struct Estimate {
     pub projection: u64,
     /// Rows of one shard.
     pub shard: u64,
-    /// Bytes of one stored row.
+    /// Bytes of one stored row, the scale of a packed one included.
     pub row: u64,
     /// All rows on disk.
     pub disk: u64,
@@ -69,7 +69,7 @@ impl Estimate {
                 layers.iter().map(|l| gradient_size(l) as u64 * (4 + scalar)).sum()
             }
         };
-        let row = width * dtype.bytes() as u64;
+        let row = dtype.row_bytes(width as usize) as u64;
         let largest = layers.iter().map(|l| gradient_size(l) as u64).max().unwrap_or(0);
         Self {
             weights: model.parameters().count() as u64 * scalar,

@@ -2,79 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::str::FromStr;
 
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tamis_dataset::SampleId;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::{GradientError, Skipped};
-
-/// Number type rows are stored in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RowType {
-    /// 32-bit floats.
-    F32,
-    /// IEEE half precision: 11 significant bits, magnitudes to 65,504.
-    #[default]
-    F16,
-    /// bfloat16: 8 significant bits, the range of f32.
-    Bf16,
-}
-
-impl RowType {
-    /// The same type in LibTorch.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::F32 => Kind::Float,
-            Self::F16 => Kind::Half,
-            Self::Bf16 => Kind::BFloat16,
-        }
-    }
-
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
-        if self == Self::F32 { 4 } else { 2 }
-    }
-
-    fn dtype(self) -> Dtype {
-        match self {
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::Bf16 => Dtype::BF16,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
-
-impl fmt::Display for RowType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for RowType {
-    type Err = GradientError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::F32, Self::F16, Self::Bf16].into_iter().find(|t| t.name() == text).ok_or_else(|| {
-            GradientError::Parameter {
-                name: "row type",
-                value: text.to_owned(),
-                expected: "f32, f16 or bf16",
-            }
-        })
-    }
-}
+use crate::pack::pack;
+use crate::{GradientError, PackedRows, PackedShard, RowType, Skipped};
 
 /// What stands beside a sample's row.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,16 +43,27 @@ pub struct RowShard {
 struct Labels {
     ids: Vec<SampleId>,
     skipped: Vec<Skipped>,
+    /// Numbers of a packed row, which its bytes do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
 }
 
 impl RowShard {
     /// The shard as a safetensors file with tensors `rows`, `index`, `norm`, `loss`, `targets` and,
-    /// in its metadata, the ids and the skipped samples as JSON.
+    /// in its metadata, the ids and the skipped samples as JSON. Packed rows are bytes, with a tensor
+    /// `scale` beside them.
     pub(crate) fn to_bytes(&self, dtype: RowType, name: &str) -> Result<Vec<u8>, GradientError> {
         let stored = self.rows.f_to_kind(dtype.kind())?.f_to_device(Device::Cpu)?.f_contiguous()?;
         self.refuse_overflow(&stored, dtype)?;
-        let mut rows = vec![0u8; stored.numel() * dtype.bytes()];
-        stored.f_copy_data_u8(&mut rows, stored.numel())?;
+        let width = stored.size()[1] as usize;
+        let (rows, columns, scales) = if dtype.is_packed() {
+            let (bytes, scales) = packed(&stored, dtype)?;
+            (bytes, (width * dtype.bits()).div_ceil(8), Some(scales))
+        } else {
+            let mut bytes = vec![0u8; stored.numel() * dtype.bits() / 8];
+            stored.f_copy_data_u8(&mut bytes, stored.numel())?;
+            (bytes, width, None)
+        };
         let count = self.infos.len();
         let column = |of: &dyn Fn(&RowInfo) -> [u8; 8]| -> Vec<u8> {
             self.infos.iter().flat_map(of).collect()
@@ -126,66 +73,27 @@ impl RowShard {
         let norm = column(&|i| i.norm.to_le_bytes());
         let loss = column(&|i| i.loss.to_le_bytes());
         let broken = |e: &dyn fmt::Display| shard_error(name, e);
-        let width = stored.size()[1] as usize;
         let view = |dtype, shape: Vec<usize>, data| {
             TensorView::new(dtype, shape, data).map_err(|e| broken(&e))
         };
-        let tensors = [
-            ("rows", view(dtype.dtype(), vec![count, width], &rows)?),
+        let mut tensors = vec![
+            ("rows", view(dtype.dtype(), vec![count, columns], &rows)?),
             ("index", view(Dtype::U64, vec![count], &index)?),
             ("targets", view(Dtype::U64, vec![count], &targets)?),
             ("norm", view(Dtype::F64, vec![count], &norm)?),
             ("loss", view(Dtype::F64, vec![count], &loss)?),
         ];
+        if let Some(scales) = &scales {
+            tensors.push(("scale", view(Dtype::F32, vec![count], scales)?));
+        }
         let labels = Labels {
+            width: scales.as_ref().map(|_| width),
             ids: self.infos.iter().map(|i| i.id.clone()).collect(),
             skipped: self.skipped.clone(),
         };
         let labels = serde_json::to_string(&labels).map_err(|e| broken(&e))?;
         let metadata = HashMap::from([("tamis".to_owned(), labels)]);
         safetensors::serialize(tensors, Some(metadata)).map_err(|e| broken(&e))
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, GradientError> {
-        let broken = |e: &dyn fmt::Display| shard_error(name, e);
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(&e))?;
-        let labels = header.metadata().as_ref().and_then(|m| m.get("tamis"));
-        let labels = labels.ok_or_else(|| broken(&"it has no sample ids"))?;
-        let labels: Labels = serde_json::from_str(labels).map_err(|e| broken(&e))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| broken(&e))?;
-        let tensor = |key: &str| file.tensor(key).map_err(|e| broken(&e));
-        let rows = tensor("rows")?;
-        let kind = match rows.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            other => return Err(broken(&format!("rows of type {other:?}"))),
-        };
-        let shape: Vec<i64> = rows.shape().iter().map(|&n| n as i64).collect();
-        let columns = ["index", "targets", "norm", "loss"]
-            .map(|key| tensor(key).and_then(|t| eights(&t, key, name)));
-        let [index, targets, norm, loss] = columns;
-        let (index, targets, norm, loss) = (index?, targets?, norm?, loss?);
-        let count = labels.ids.len();
-        if shape.len() != 2
-            || [shape[0] as usize, index.len(), targets.len(), norm.len(), loss.len()] != [count; 5]
-        {
-            return Err(broken(&format!("rows of shape {shape:?} for {count} ids")));
-        }
-        let infos = labels
-            .ids
-            .into_iter()
-            .enumerate()
-            .map(|(k, id)| RowInfo {
-                id,
-                index: u64::from_le_bytes(index[k]) as usize,
-                targets: u64::from_le_bytes(targets[k]) as usize,
-                norm: f64::from_le_bytes(norm[k]),
-                loss: f64::from_le_bytes(loss[k]),
-            })
-            .collect();
-        let rows = Tensor::f_from_data_size(rows.data(), &shape, kind)?;
-        Ok(Self { infos, rows, skipped: labels.skipped })
     }
 
     /// A number too large for `dtype` would silently become infinite.
@@ -200,6 +108,84 @@ impl RowShard {
             });
         }
         Ok(())
+    }
+}
+
+/// Reads a shard whose rows are of type `dtype`.
+pub(crate) fn read_shard(
+    bytes: &[u8],
+    dtype: RowType,
+    name: &str,
+) -> Result<PackedShard, GradientError> {
+    let broken = |e: &dyn fmt::Display| shard_error(name, e);
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(&e))?;
+    let labels = header.metadata().as_ref().and_then(|m| m.get("tamis"));
+    let labels = labels.ok_or_else(|| broken(&"it has no sample ids"))?;
+    let labels: Labels = serde_json::from_str(labels).map_err(|e| broken(&e))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| broken(&e))?;
+    let tensor = |key: &str| file.tensor(key).map_err(|e| broken(&e));
+    let rows = tensor("rows")?;
+    if rows.dtype() != dtype.dtype() {
+        return Err(broken(&format!("rows of type {:?}, expected those of {dtype}", rows.dtype())));
+    }
+    let columns = ["index", "targets", "norm", "loss"]
+        .map(|key| tensor(key).and_then(|t| eights(&t, key, name)));
+    let [index, targets, norm, loss] = columns;
+    let (index, targets, norm, loss) = (index?, targets?, norm?, loss?);
+    let count = labels.ids.len();
+    let &[rows_there, columns] = rows.shape() else {
+        return Err(broken(&format!("rows of shape {:?}", rows.shape())));
+    };
+    if [rows_there, index.len(), targets.len(), norm.len(), loss.len()] != [count; 5] {
+        return Err(broken(&format!("rows of shape {:?} for {count} ids", rows.shape())));
+    }
+    let stored = if dtype.is_packed() {
+        let width = labels.width.filter(|width| (width * dtype.bits()).div_ceil(8) == columns);
+        let width = width.ok_or_else(|| {
+            broken(&format!("{columns} bytes a row for a width of {:?}", labels.width))
+        })?;
+        let scales = scales(&tensor("scale")?, count, name)?;
+        PackedRows::packed(rows.data(), scales, width, dtype)
+    } else {
+        let shape = [count as i64, columns as i64];
+        let numbers = Tensor::f_from_data_size(rows.data(), &shape, dtype.kind())?;
+        PackedRows::floats(numbers, dtype)?
+    };
+    let infos = labels
+        .ids
+        .into_iter()
+        .enumerate()
+        .map(|(k, id)| RowInfo {
+            id,
+            index: u64::from_le_bytes(index[k]) as usize,
+            targets: u64::from_le_bytes(targets[k]) as usize,
+            norm: f64::from_le_bytes(norm[k]),
+            loss: f64::from_le_bytes(loss[k]),
+        })
+        .collect();
+    Ok(PackedShard { infos, rows: stored, skipped: labels.skipped })
+}
+
+/// The rows of a tensor of f32 as bytes, and their scales.
+fn packed(rows: &Tensor, dtype: RowType) -> Result<(Vec<u8>, Vec<u8>), GradientError> {
+    let width = rows.size()[1] as usize;
+    let flat = Vec::<f32>::try_from(rows.f_view([-1])?)?;
+    let packed: Vec<_> = flat.par_chunks(width.max(1)).map(|row| pack(row, dtype)).collect();
+    let scales = packed.iter().flat_map(|row| row.scale.to_le_bytes()).collect();
+    Ok((packed.into_iter().flat_map(|row| row.bytes).collect(), scales))
+}
+
+/// One finite scale, not below zero, for each of `count` rows.
+fn scales(view: &TensorView<'_>, count: usize, name: &str) -> Result<Vec<f32>, GradientError> {
+    let (chunks, _) = view.data().as_chunks::<4>();
+    let scales: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if view.dtype() != Dtype::F32 || scales.len() != count {
+        let found = format!("scale of type {:?} and shape {:?}", view.dtype(), view.shape());
+        return Err(shard_error(name, &format!("{found} for {count} rows")));
+    }
+    match scales.iter().find(|scale| !(scale.is_finite() && **scale >= 0.0)) {
+        Some(scale) => Err(shard_error(name, &format!("a scale of {scale}"))),
+        None => Ok(scales),
     }
 }
 

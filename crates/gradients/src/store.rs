@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tamis_artifact::{Manifest, Store};
 use tch::{Kind, Tensor};
 
-use crate::{GradientError, RowShard, RowType};
+use crate::shard::read_shard;
+use crate::{GradientError, PackedShard, RowShard, RowType};
 
 /// Version of the shard layout in [`RowShard`].
 const FORMAT: u32 = 1;
@@ -81,13 +82,21 @@ impl RowStore {
         Ok(self.store.finish()?)
     }
 
-    /// Shard `number`, its checksum verified.
+    /// Shard `number`, its checksum verified, with its rows as numbers.
     ///
     /// # Errors
     /// A shard that is missing or damaged.
     pub fn read(&self, number: usize) -> Result<RowShard, GradientError> {
+        self.read_packed(number)?.unpack()
+    }
+
+    /// Shard `number`, its checksum verified, with its rows as they are stored.
+    ///
+    /// # Errors
+    /// A shard that is missing or damaged.
+    pub fn read_packed(&self, number: usize) -> Result<PackedShard, GradientError> {
         let name = shard_name(number);
-        RowShard::from_bytes(&self.store.read(&name)?, &name)
+        read_shard(&self.store.read(&name)?, self.dtype, &name)
     }
 
     /// The rows of the samples at `indices` of the pool, in that order: (indices, width) in f32.
@@ -118,8 +127,15 @@ impl RowStore {
     }
 
     /// Every shard in pool order, read one at a time.
+    ///
+    /// The same of [`read_packed`](Self::read_packed) is [`packed_shards`](Self::packed_shards).
     pub fn shards(&self) -> impl Iterator<Item = Result<RowShard, GradientError>> + '_ {
         (0..self.store.shards().count()).map(|number| self.read(number))
+    }
+
+    /// Every shard in pool order, read one at a time, with its rows as they are stored.
+    pub fn packed_shards(&self) -> impl Iterator<Item = Result<PackedShard, GradientError>> + '_ {
+        (0..self.store.shards().count()).map(|number| self.read_packed(number))
     }
 }
 

@@ -6,5 +6,6 @@ mod common;
 mod exact;
 mod flat;
 mod kill;
+mod packed;
 mod pass;
 mod projection;
