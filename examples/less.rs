@@ -162,7 +162,7 @@ fn epoch(
     let mut fields = inputs.clone();
     fields.extend(checkpoint.manifest_fields(&params));
     if number == 1 {
-        let row = flags.dim.get() * flags.row_type.bytes();
+        let row = flags.row_type.row_bytes(flags.dim.get());
         let adapter = (checkpoint.lora(), layers.as_slice());
         let rows = (samples.dataset.len(), row);
         let needs = Estimate::new(model, adapter, &flags.passing(), &params.projection, rows);

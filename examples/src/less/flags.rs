@@ -97,7 +97,7 @@ pub struct Flags {
     /// random signs as are kept (rademacher, published; hundreds of times the work, no better)
     #[arg(long, value_enum, default_value = "sparse")]
     pub projection: Spread,
-    /// Type in which rows are stored
+    /// Type in which rows are stored and compared: f32, f16, bf16, or in fewer bits int8, int4, sign
     #[arg(long, default_value_t)]
     pub row_type: RowType,
     /// Folder of the stored rows [default: OUT/store]
