@@ -15,6 +15,7 @@ mod inputs;
 pub mod judge;
 pub mod lds;
 pub mod nuggets;
+pub mod less;
 mod outputs;
 mod progress;
 mod random;

@@ -51,11 +51,6 @@ struct Matrix {
     step: Option<Step>,
 }
 
-/// Numbers in one sample's gradient of the adapter.
-pub fn feature_count(lora: &Lora) -> u64 {
-    lora.count() as u64
-}
-
 impl LoraFeatures {
     /// Features by `spec` for the adapter's `layers`; `step` makes the step along the gradient of a
     /// matrix from its name, none for the gradient itself.

@@ -2,12 +2,14 @@
 
 mod direction;
 mod error;
+mod estimate;
 mod features;
 mod score;
 mod warm;
 
 pub use direction::Direction;
 pub use error::LessError;
-pub use features::{LoraFeatures, feature_count};
+pub use estimate::Estimate;
+pub use features::LoraFeatures;
 pub use score::{Directions, Scores, target_direction};
 pub use warm::{FeatureParams, WarmCheckpoint};

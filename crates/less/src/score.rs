@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tamis_dataset::{Encoded, SampleId};
-use tamis_gradients::{GradientPass, Reducer, RowShard, RowStore};
+use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
 use tamis_targets::{Scored, Target, TargetScores, Unscored};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{FeatureParams, LessError, LoraFeatures, WarmCheckpoint};
 
@@ -42,11 +42,14 @@ pub fn target_direction(
         if let Some(skipped) = shard.skipped.first() {
             return Err(unusable(&skipped.id, skipped.index, skipped.reason.to_string()));
         }
-        let (units, zero) = unit_rows(&shard.rows, Kind::Double)?;
-        if let Some(&row) = zero.first() {
+        let rows = shard.rows.f_to_kind(Kind::Double)?;
+        let norms = rows.f_linalg_norm(2, [1i64].as_slice(), true, Kind::Double)?;
+        let lengths = Vec::<f64>::try_from(&norms.f_flatten(0, -1)?)?;
+        if let Some(row) = lengths.iter().position(|&length| length <= 0.0) {
             let info = &shard.infos[row];
             return Err(unusable(&info.id, info.index, "its gradient is zero".to_owned()));
         }
+        let units = rows.f_div(&norms)?;
         sum = sum.f_add(&units.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)?)?;
     }
     Ok(sum.f_div_scalar(examples.len() as f64)?)
@@ -114,9 +117,8 @@ impl Scores {
                 expected: "that of the targets",
             });
         }
-        let queries = directions.rows.f_to_kind(Kind::Float)?.f_transpose(0, 1)?;
-        for shard in store.shards() {
-            self.shard(&shard?, &queries, directions.weight)?;
+        for shard in store.packed_shards() {
+            self.shard(&shard?, &directions.rows, directions.weight)?;
         }
         self.checkpoints += 1;
         self.weights += directions.weight;
@@ -125,8 +127,8 @@ impl Scores {
 
     fn shard(
         &mut self,
-        shard: &RowShard,
-        queries: &Tensor,
+        shard: &PackedShard,
+        directions: &Tensor,
         weight: f64,
     ) -> Result<(), LessError> {
         for skipped in &shard.skipped {
@@ -135,22 +137,22 @@ impl Scores {
         if shard.infos.is_empty() {
             return Ok(());
         }
-        let (units, zero) = unit_rows(&shard.rows, Kind::Float)?;
-        for row in zero {
-            let info = &shard.infos[row];
-            self.leave_out(&info.id, info.index, "its gradient is zero".to_owned());
-        }
-        let cosines = units.f_matmul(queries)?.f_to_kind(Kind::Double)?.f_flatten(0, -1)?;
-        let cosines = Vec::<f64>::try_from(&cosines)?;
-        for (info, cosines) in shard.infos.iter().zip(cosines.chunks_exact(self.targets.len())) {
+        let products = shard.rows.dot(directions)?.f_flatten(0, -1)?;
+        let products = Vec::<f32>::try_from(&products)?;
+        let rows = products.chunks_exact(self.targets.len()).zip(shard.rows.norms()?);
+        for (info, (products, norm)) in shard.infos.iter().zip(rows) {
+            if norm <= 0.0 {
+                self.leave_out(&info.id, info.index, "its gradient is zero".to_owned());
+                continue;
+            }
             let sum = self.sums.entry(info.index).or_insert_with(|| Sum {
                 id: info.id.clone(),
                 checkpoints: 0,
-                scores: vec![0.0; cosines.len()],
+                scores: vec![0.0; products.len()],
             });
             sum.checkpoints += 1;
-            for (score, cosine) in sum.scores.iter_mut().zip(cosines) {
-                *score += weight * cosine;
+            for (score, &product) in sum.scores.iter_mut().zip(products) {
+                *score += weight * f64::from(product / norm);
             }
         }
         Ok(())
@@ -191,14 +193,4 @@ impl Scores {
         let unscored = self.unscored.into_values().collect();
         Ok(TargetScores::new(self.targets, candidates, unscored)?)
     }
-}
-
-/// Rows scaled to length 1, and which of them are zero and stay so.
-fn unit_rows(rows: &Tensor, kind: Kind) -> Result<(Tensor, Vec<usize>), TchError> {
-    let rows = rows.f_to_kind(kind)?;
-    let norms = rows.f_linalg_norm(2, [1i64].as_slice(), true, kind)?;
-    let zero = Vec::<f64>::try_from(&norms.f_flatten(0, -1)?.f_to_kind(Kind::Double)?)?;
-    let zero = zero.iter().enumerate().filter(|(_, norm)| **norm <= 0.0).map(|(row, _)| row);
-    let zero = zero.collect();
-    Ok((rows.f_div(&norms.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)?, zero))
 }

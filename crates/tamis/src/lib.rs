@@ -16,6 +16,8 @@ pub use tamis_influence as influence;
 pub use tamis_kcenter as kcenter;
 #[cfg(feature = "torch")]
 pub use tamis_kfac as kfac;
+#[cfg(feature = "torch")]
+pub use tamis_less as less;
 pub use tamis_metrics as metrics;
 #[cfg(feature = "torch")]
 pub use tamis_model as model;

@@ -22,6 +22,7 @@ mod judge;
 mod kill;
 mod lds;
 mod nuggets;
+mod less;
 mod outputs;
 mod pools;
 mod program;

@@ -12,6 +12,7 @@ mod peft;
 mod recompute;
 mod resume;
 mod run;
+mod saved;
 mod settings;
 mod training;
 mod validation;

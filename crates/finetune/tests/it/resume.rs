@@ -282,6 +282,7 @@ fn metrics_of_an_interrupted_run_have_every_line_once() {
 fn distances_between_checkpoints_are_read_and_written() {
     for (text, every) in [
         ("500", Every::Steps(500)),
+        ("1e", Every::Epochs(1)),
         ("45s", Every::Seconds(45)),
         ("10m", Every::Seconds(600)),
         ("2h", Every::Seconds(7200)),

@@ -4,6 +4,7 @@
 
 mod common;
 mod exact;
+mod flat;
 mod kill;
 mod packed;
 mod pass;

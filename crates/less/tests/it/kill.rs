@@ -65,7 +65,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn killed_ten_times_the_store_is_byte_identical() {
+fn killed_six_times_the_store_is_byte_identical() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = warm_up("llama", DType::F32, &folder.path().join("warmup"), 3).remove(0);
     let (calm, stormy) = (folder.path().join("calm"), folder.path().join("stormy"));
@@ -75,7 +75,7 @@ fn killed_ten_times_the_store_is_byte_identical() {
 
     let mut rng = ChaCha8Rng::seed_from_u64(98);
     let mut interrupted = 0;
-    for _ in 0..10 {
+    for _ in 0..6 {
         let mut child = spawn(&stormy, &checkpoint);
         let share = rng.random_range(0.1..0.5);
         std::thread::sleep(Duration::from_secs_f64(undisturbed.as_secs_f64() * share));
@@ -84,7 +84,7 @@ fn killed_ten_times_the_store_is_byte_identical() {
             interrupted += 1;
         }
     }
-    assert!(interrupted >= 3, "only {interrupted} runs were killed in the middle");
+    assert!(interrupted >= 2, "only {interrupted} runs were killed in the middle");
     assert!(spawn(&stormy, &checkpoint).wait().unwrap().success());
     assert_eq!(contents(&calm), contents(&stormy));
 }

@@ -82,3 +82,58 @@ fn warm_rate(folder: &std::path::Path) -> f64 {
     let factors = if folder.ends_with("checkpoint-3") { [0.0, 1.0, 0.8] } else { [0.6, 0.4, 0.2] };
     2e-2 * factors.iter().sum::<f64>() / 3.0
 }
+
+/// Places by rising value.
+fn ranks(values: &[f32]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    order.into_iter().enumerate().for_each(|(rank, place)| ranks[place] = rank as f64);
+    ranks
+}
+
+/// Spearman's rank correlation of values without ties.
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let centred = |values| ranks(values).into_iter().map(|rank| rank - mean).collect::<Vec<_>>();
+    cosine(&centred(a), &centred(b))
+}
+
+#[test]
+fn rows_in_few_bits_rank_as_rows_in_many_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = warm_up("llama", DType::F32, &dir.path().join("warmup"), 4).remove(1);
+    let mut model = fixture("llama", DType::F32);
+    let pool = samples(model.as_ref(), 60, 14, 11);
+    let examples = samples(model.as_ref(), 8, 14, 12);
+    let settings = params(Direction::Paper, "sparse:1024");
+    let mut warm = WarmCheckpoint::open(folder, model.as_ref()).unwrap();
+    let layers = warm.layers(model.as_ref());
+    let features = warm.features(&layers, &settings).unwrap();
+    let plain = warm.target_features(&layers, &settings).unwrap();
+    let fields = warm.manifest_fields(&settings);
+    let types = [RowType::F32, RowType::F16, RowType::Int8, RowType::Int4, RowType::Sign];
+    let mut stores = types.map(|dtype| {
+        let path = dir.path().join(dtype.to_string());
+        RowStore::create_or_resume(path, "less", fields.clone(), dtype).unwrap()
+    });
+    let direction = {
+        let adapted = warm.adapted(model.as_mut());
+        let pass = GradientPass { model: &adapted, layers: &layers, params: PassParams::default() };
+        let sink = |store| Sink { reducer: &features, store };
+        let mut sinks: Vec<Sink<'_>> = stores.iter_mut().map(sink).collect();
+        pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+        target_direction(&pass, &plain, "task", &examples).unwrap()
+    };
+    let directions = Directions::new(direction.unsqueeze(0), &warm, &settings);
+    let found = stores.each_ref().map(|store| {
+        let mut scores = Scores::new(vec![Target::new("task", "task")]);
+        scores.add(&directions, store).unwrap();
+        let scores = scores.finish().unwrap();
+        scores.candidates().iter().map(|candidate| candidate.scores[0]).collect::<Vec<f32>>()
+    });
+    for ((dtype, scores), least) in types.iter().zip(&found).zip([1.0, 0.999, 0.98, 0.9, 0.6]) {
+        let with_f32 = correlation(scores, &found[0]);
+        assert!(with_f32 > least - 1e-12, "{dtype}: {with_f32}");
+    }
+}

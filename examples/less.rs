@@ -1,0 +1,195 @@
+//! LESS (arXiv 2402.04333): choose the rows whose gradients point where those of target tasks do.
+//!
+//! ```text
+//! cargo run --release -p tamis-examples --example less -- \
+//!     --model MODEL --pool pool.jsonl --target qa=qa.jsonl --target math=math.jsonl \
+//!     --budget 500 --out out/less
+//! ```
+//!
+//! A low-rank adapter is first trained for some epochs on a random share of the pool. At the end of
+//! each epoch, every row of the pool has a direction: the step that Adam would take along the row's
+//! gradient. It is kept in few numbers. The examples of a task have one as well, their mean gradient. A
+//! row's score is the cosine of the two, averaged over the epochs by their learning rates.
+//!
+//! You should see a bar for the warm-up and one for each epoch, then how many rows each task gave, and in
+//! `--out`: `selected.jsonl` (the chosen rows as they came), `scores.jsonl`, `run.json` and
+//! `report.html`. Run the same command again after an interruption and it goes on where it was; with other
+//! targets it computes nothing but these.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use serde_json::{Map, Value, json};
+use tamis::artifact::hash_file;
+use tamis::dataset::{Encoded, Selector};
+use tamis::gradients::{GradientPass, Pool, RowStore, Sink, read_all};
+use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
+use tamis::report::{RunRecord, StageTimer};
+use tamis::targets::Target;
+use tamis_examples::less::{Flags, Found, warm_up};
+use tamis_examples::{Bars, check_lengths, refuse_overwriting, write_outputs};
+use tch::Tensor;
+
+/// Result files, which no input may be.
+const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let mut record = RunRecord::start("less", env!("CARGO_PKG_VERSION"));
+    record.set_parameters(&flags)?;
+    record.seeds.set("seed", flags.seed);
+
+    // Data and model.
+    let pool = flags.text.open(&flags.pool)?;
+    let files = flags.targets.iter().map(|target| &target.path);
+    for input in [&flags.model.model, &flags.pool].into_iter().chain(files) {
+        refuse_overwriting(input, &flags.out, &WRITTEN)?;
+        record.add_input(input)?;
+    }
+    let (budget, rows) = (flags.budget, pool.len());
+    ensure!(
+        (1..=rows).contains(&budget),
+        "--budget is {budget}, but must be between 1 and the {rows} rows of the pool"
+    );
+    let encoder = flags.text.encoder(&flags.model)?;
+    let samples = Pool { dataset: &pool, encoder: &encoder };
+    let mut tasks: Vec<(String, Vec<Encoded>)> = Vec::new();
+    for target in &flags.targets {
+        let file = flags.text.open(&target.path)?;
+        let (examples, unusable) = read_all(&Pool { dataset: &file, encoder: &encoder })?;
+        let (name, left_out) = (&target.name, unusable.len());
+        if let (true, Some(row)) = (examples.is_empty(), unusable.first()) {
+            bail!("target {name}: no row can be used; {}: {}", row.id, row.reason);
+        }
+        record.notes.push(format!(
+            "target {name}: {} examples, {left_out} rows left out",
+            examples.len()
+        ));
+        tasks.push((name.clone(), examples));
+    }
+    let mut model = flags.model.load()?;
+    record.environment.threads = Some(threads.per_operation);
+    record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
+    let longest = model.shape().max_positions;
+    for (name, examples) in &tasks {
+        check_lengths(examples, &[], longest).with_context(|| format!("target {name}"))?;
+    }
+    let done = (1..=flags.epochs).all(|epoch| complete(&flags, epoch));
+    if !done {
+        let usable = check_lengths(&samples, &[], longest)?;
+        ensure!(
+            budget <= usable,
+            "--budget is {budget}, but only {usable} rows of the pool can be used"
+        );
+    }
+
+    // 1. The warm-up.
+    let mut timer = StageTimer::start("warm-up");
+    let warmup = warm_up(&flags, model.as_mut(), &samples)?;
+    timer.rows(warmup.rows as u64).resumed(warmup.resumed);
+    record.stages.push(timer.finish());
+    record.notes.push(format!("mean loss of the warm-up's epochs: {:.4?}", warmup.losses));
+
+    // 2. For each epoch: features of the pool, and where the targets point.
+    let mut inputs = Map::new();
+    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
+    // What a model computes depends on its configuration as well as its weights.
+    inputs.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
+    inputs.insert("pool".to_owned(), json!(pool.content_hash()));
+    inputs.insert("format".to_owned(), json!(pool.format().to_string()));
+    inputs.insert("encoder".to_owned(), encoder.description());
+    let mut scores = Scores::new(tasks.iter().map(|(name, _)| Target::new(name, name)).collect());
+    for (n, folder) in warmup.checkpoints.iter().enumerate() {
+        let mut checkpoint = WarmCheckpoint::open(folder, model.as_ref())?;
+        let (directions, store) = epoch(
+            &flags,
+            n + 1,
+            (model.as_mut(), &mut checkpoint),
+            (&samples, &tasks),
+            &inputs,
+            &mut record,
+        )?;
+        let directions = Directions::new(directions, &checkpoint, &flags.features());
+        scores.add(&directions, &store)?;
+        record.notes.push(format!("epoch {}: mean learning rate {:e}", n + 1, checkpoint.rate()));
+    }
+
+    // 3. The choice.
+    let timer = StageTimer::start("select");
+    let scores = scores.finish()?;
+    let selection = flags.rule.select(&scores, budget)?;
+    record.stages.push(timer.finish());
+
+    // 4. What was found, and why.
+    let found = Found { flags: &flags, pool: &pool, scores: &scores, selection: &selection };
+    let lines = found.lines();
+    found.count(&mut record);
+    println!("{} rows scored against {} tasks, {budget} chosen", lines.len(), tasks.len());
+    let mut best: BTreeMap<&str, usize> = BTreeMap::new();
+    for task in lines.iter().filter(|l| l.selected).filter_map(|l| l.best_task.as_deref()) {
+        *best.entry(task).or_default() += 1;
+    }
+    best.iter().for_each(|(task, count)| println!("closest to {task}: {count}"));
+    let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
+    let page = |record: &RunRecord| found.page(&lines, record);
+    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
+/// Whether the rows of an epoch are all there.
+fn complete(flags: &Flags, epoch: usize) -> bool {
+    RowStore::open(flags.store_folder(epoch)).is_ok_and(|store| store.artifact().is_complete())
+}
+
+/// Step 2 for one epoch: where each task points, and the stored features of the pool.
+fn epoch(
+    flags: &Flags,
+    number: usize,
+    (model, checkpoint): (&mut dyn CausalLm, &mut WarmCheckpoint),
+    (samples, tasks): (&Pool<'_>, &[(String, Vec<Encoded>)]),
+    inputs: &Map<String, Value>,
+    record: &mut RunRecord,
+) -> Result<(Tensor, RowStore)> {
+    let (layers, params) = (checkpoint.layers(model), flags.features());
+    let features = checkpoint.features(&layers, &params)?;
+    let of_targets = checkpoint.target_features(&layers, &params)?;
+    let mut fields = inputs.clone();
+    fields.extend(checkpoint.manifest_fields(&params));
+    if number == 1 {
+        let row = flags.row_type.row_bytes(flags.dim.get());
+        let adapter = (checkpoint.lora(), layers.as_slice());
+        let rows = (samples.dataset.len(), row);
+        let needs = Estimate::new(model, adapter, &flags.passing(), &params.projection, rows);
+        eprintln!("features: {} layers, {} numbers, {needs}", layers.len(), adapter.0.count());
+    }
+    let adapted = checkpoint.adapted(model);
+    let pass = GradientPass { model: &adapted, layers: &layers, params: flags.passing().check()? };
+    fields.extend(pass.manifest_fields());
+    let folder = flags.store_folder(number);
+    let mut store = RowStore::create_or_resume(folder, "less", fields, flags.row_type)?;
+
+    let mut timer = StageTimer::start(&format!("features {number}"));
+    if !store.artifact().is_complete() {
+        let mut sinks = [Sink { reducer: &features, store: &mut store }];
+        let report = pass.run(samples, &mut sinks, &mut Bars::default())?;
+        timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    } else {
+        timer.rows(samples.dataset.len() as u64).resumed(true);
+    }
+    record.stages.push(timer.finish());
+
+    let mut timer = StageTimer::start(&format!("targets {number}"));
+    timer.rows(tasks.iter().map(|(_, examples)| examples.len() as u64).sum());
+    let directions = tasks
+        .iter()
+        .map(|(name, examples)| Ok(target_direction(&pass, &of_targets, name, examples)?))
+        .collect::<Result<Vec<Tensor>>>()?;
+    record.stages.push(timer.finish());
+    Ok((Tensor::f_stack(&directions, 0)?, store))
+}
