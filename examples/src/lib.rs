@@ -21,6 +21,7 @@ pub mod select;
 pub mod study;
 mod teacher;
 mod text;
+pub mod trace_pretraining;
 
 pub use adapt::{Adaptation, adapt};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
