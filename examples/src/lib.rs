@@ -26,6 +26,7 @@ pub mod study;
 pub mod targeted;
 mod teacher;
 mod text;
+pub mod trace_pretraining;
 
 pub use adapt::{Adaptation, adapt};
 pub use embedded::embedded;

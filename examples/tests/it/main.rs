@@ -30,3 +30,4 @@ mod reflect;
 mod rerun;
 mod select;
 mod study;
+mod trace_pretraining;

@@ -44,6 +44,24 @@ impl Folder {
 }
 
 #[test]
+fn plain_texts() {
+    let rows = "{\"text\": \"Once\\nupon\", \"source\": \"web\"}\n{\"text\": \"a time\"}\n";
+    let data = Folder::new_open("a.jsonl", rows);
+    assert_eq!(data.format(), Format::TextJsonl);
+    let texts = [instruction("", "", "Once\nupon"), instruction("", "", "a time")];
+    assert_eq!(contents(&data), texts);
+    assert_eq!("text-jsonl".parse::<Format>().unwrap(), Format::TextJsonl);
+    // Rows of another kind may carry a `text` as well.
+    let both = r#"{"text": "x", "instruction": "Say", "output": "hi"}"#;
+    assert_eq!(Folder::new_open("a.jsonl", both).format(), Format::AlpacaJsonl);
+    let stated = ReadOptions { format: Some(Format::TextJsonl), ..ReadOptions::default() };
+    let folder = Folder::new();
+    let wrong = folder.file("b.jsonl", "{\"content\": \"x\"}\n");
+    let error = Dataset::open(&wrong, &stated).unwrap_err().to_string();
+    assert!(error.contains("text") && error.contains("missing"), "{error}");
+}
+
+#[test]
 fn alpaca_array_compact_and_spread_out() {
     let rows: Vec<serde_json::Value> =
         ALPACA.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -77,6 +77,8 @@ fn none() {
     let encoder = plain(Template::None);
     assert_eq!(marked(&encoder, instruction("Add", "1 2", "3")), "Add\n1 2\n⟦3⟧");
     assert_eq!(marked(&encoder, instruction("Say", "", "é")), "Say\n⟦é⟧");
+    // A plain text.
+    assert_eq!(marked(&encoder, instruction("", "", "Once")), "⟦Once⟧");
 }
 
 #[test]

@@ -10,6 +10,42 @@ use tch::{Device, Kind, Tensor};
 use crate::hessian::{like, names, place};
 use crate::{InfluenceError, Seeds};
 
+/// Refuses two checkpoints whose layers do not agree in names and sizes; their numbers and order may
+/// differ.
+///
+/// # Errors
+/// The first layer that only one of the two has, or that differs.
+pub fn same_layers(
+    finetuned: &[LayerInfo],
+    pretrained: &[LayerInfo],
+) -> Result<(), InfluenceError> {
+    let fault = |layer: &LayerInfo, fault: String| {
+        Err(InfluenceError::Layer { layer: layer.name.clone(), fault })
+    };
+    for layer in pretrained {
+        let Some(own) = finetuned.iter().find(|own| own.name == layer.name) else {
+            let others = names(finetuned);
+            return fault(layer, format!("missing at the fine-tuned weights, which have {others}"));
+        };
+        let sizes = |l: &LayerInfo| (l.out_features, l.in_features, l.bias);
+        if sizes(own) != sizes(layer) {
+            let form = |l: &LayerInfo| {
+                let bias = if l.bias { " with a bias" } else { "" };
+                format!("{} × {}{bias}", l.out_features, l.in_features)
+            };
+            let (before, after) = (form(layer), form(own));
+            return fault(layer, format!("it is {before} pre-trained, but {after} fine-tuned"));
+        }
+    }
+    match finetuned.iter().find(|own| pretrained.iter().all(|l| l.name != own.name)) {
+        None => Ok(()),
+        Some(own) => {
+            let others = names(pretrained);
+            fault(own, format!("missing at the pre-trained weights, which have {others}"))
+        }
+    }
+}
+
 impl Seeds {
     /// Divides by a curvature of the layers these seeds are on, once more.
     ///
@@ -44,31 +80,13 @@ impl Seeds {
     /// # Errors
     /// The first layer that only one of the two has, or that differs.
     pub fn onto(&self, layers: &[LayerInfo]) -> Result<Self, InfluenceError> {
-        let fault = |layer: &LayerInfo, fault: String| {
-            Err(InfluenceError::Layer { layer: layer.name.clone(), fault })
-        };
+        same_layers(self.layers(), layers)?;
         let mut solved = HashMap::new();
         for layer in layers {
-            let Some(own) = self.layers().iter().find(|own| own.name == layer.name) else {
-                let expected = names(self.layers());
-                return fault(layer, format!("the seeds do not have it; they have {expected}"));
-            };
-            let sizes = |l: &LayerInfo| (l.out_features, l.in_features, l.bias);
-            if sizes(own) != sizes(layer) {
-                let form = |l: &LayerInfo| {
-                    let bias = if l.bias { " with a bias" } else { "" };
-                    format!("{} × {}{bias}", l.out_features, l.in_features)
-                };
-                let (found, expected) = (form(layer), form(own));
-                return fault(layer, format!("it is {found}, but the seeds' is {expected}"));
-            }
-            if let Some(tensor) = self.layer(own.id) {
+            let own = self.layers().iter().find(|own| own.name == layer.name);
+            if let Some(tensor) = own.and_then(|own| self.layer(own.id)) {
                 solved.insert(layer.id, tensor.shallow_clone());
             }
-        }
-        if let Some(own) = self.layers().iter().find(|o| layers.iter().all(|l| l.name != o.name)) {
-            let found = names(layers);
-            return fault(own, format!("the seeds have it, the other checkpoint's {found} do not"));
         }
         Ok(Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved))
     }

@@ -84,6 +84,7 @@ mod carry;
 mod frozen;
 mod held;
 
+pub use carry::same_layers;
 pub use frozen::Frozen;
 pub use held::Held;
 

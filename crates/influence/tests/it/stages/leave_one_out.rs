@@ -9,7 +9,7 @@ use tamis_gradients::{GradientPass, PassParams, Reduction};
 use tamis_influence::Seeds;
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity, Tokens};
-use tamis_metrics::spearman;
+use tamis_metrics::{Summary, spearman};
 use tamis_model::CausalLm;
 use tch::{Kind, Tensor};
 
@@ -133,17 +133,12 @@ fn it_foretells_leaving_a_text_out_better_than_the_last_stage_alone() {
 #[ignore = "an experiment: its figures are for reading"]
 fn over_many_models() {
     let found: Vec<Found> = (0..20).map(experiment).collect();
-    let named: [(&str, fn(&Found) -> f64); 3] = [
-        ("two stages, exact", |f| f.exact),
-        ("two stages, EK-FAC", |f| f.staged),
-        ("last stage alone, EK-FAC", |f| f.last),
-    ];
-    for (name, of) in named {
+    let told = |name: &str, of: fn(&Found) -> f64| {
         let values: Vec<f64> = found.iter().map(of).collect();
-        let summary = tamis_metrics::Summary::of(&values, 0.95).unwrap();
-        println!("{name}: {summary:.3?}");
-    }
-    let gains: Vec<f64> = found.iter().map(|f| f.staged - f.last).collect();
-    let summary = tamis_metrics::Summary::of(&gains, 0.95).unwrap();
-    println!("EK-FAC, two stages against one: {summary:.3?}");
+        println!("{name}: {:.3?}", Summary::of(&values, 0.95).unwrap());
+    };
+    told("two stages, exact", |f| f.exact);
+    told("two stages, EK-FAC", |f| f.staged);
+    told("last stage alone, EK-FAC", |f| f.last);
+    told("EK-FAC, two stages against one", |f| f.staged - f.last);
 }

@@ -321,7 +321,7 @@ fn layers_that_do_not_agree_are_named() {
     let own = seeds(&finetuned(), &vectors);
     let says = |result: Result<Seeds, InfluenceError>, parts: &[&str]| {
         let text = result.unwrap_err().to_string();
-        parts.iter().for_each(|part| assert!(text.contains(part), "{text}"));
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     };
     says(own.onto(&pretrained()), &["layer old", "a, b, new"]);
     let mut other = finetuned();
