@@ -6,6 +6,7 @@ mod batches;
 pub mod compare;
 pub mod diverse_evol;
 pub mod evaluate;
+mod exports;
 pub mod finetune;
 mod flags;
 pub mod gdig;
@@ -23,6 +24,7 @@ mod teacher;
 mod text;
 
 pub use adapt::{Adaptation, adapt};
+pub use exports::{ExportFlags, Exports, Form};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
 pub use inputs::{check_lengths, refuse_inside, refuse_overwriting, same_file};
 pub use outputs::{begin_results, end_results, examples, write_outputs};

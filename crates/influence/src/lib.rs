@@ -11,6 +11,7 @@ mod refine;
 mod rules;
 mod seeds;
 mod shares;
+mod stage;
 mod table;
 
 pub use conjugate_gradient::ConjugateGradient;
@@ -22,4 +23,5 @@ pub use refine::{Refinement, Residuals};
 pub use rules::{Helpful, Ranking, Rule};
 pub use seeds::Seeds;
 pub use shares::{PerLayer, SelfInfluence, TokenScores};
+pub use stage::{Influence, InfluenceStage};
 pub use table::{Candidate, ScoreTable};

@@ -19,6 +19,7 @@ pub use tamis_kfac as kfac;
 pub use tamis_metrics as metrics;
 #[cfg(feature = "torch")]
 pub use tamis_model as model;
+pub use tamis_pipeline as pipeline;
 #[cfg(feature = "reflection")]
 pub use tamis_reflection as reflection;
 pub use tamis_report as report;

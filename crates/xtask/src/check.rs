@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 9] = [
+const WITHOUT_LIBTORCH: [&str; 10] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
@@ -22,6 +22,7 @@ const WITHOUT_LIBTORCH: [&str; 9] = [
     "tamis-embeddings",
     "tamis-kcenter",
     "tamis-metrics",
+    "tamis-pipeline",
     "tamis-reflection",
     "tamis-report",
 ];

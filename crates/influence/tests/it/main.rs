@@ -11,3 +11,4 @@ mod rules;
 mod scores;
 mod shares;
 mod softmax;
+mod stage;
