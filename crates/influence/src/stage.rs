@@ -5,9 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tamis_artifact::{Progress, hash_bytes};
 use tamis_dataset::{Encoded, SampleId};
-use tamis_gradients::{
-    GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Samples, Sink,
-};
+use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Samples, Sink};
 use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::Tensor;
@@ -121,8 +119,12 @@ impl<'a> InfluenceStage<'a> {
         let mut of_gradients = fields.clone();
         of_gradients.insert("projection".to_owned(), json!(self.projection));
         of_gradients.insert("projection_seed".to_owned(), json!(self.seed));
-        let mut gradients =
-            RowStore::create_or_resume(dir.join("gradients"), "gradients", of_gradients, RowType::F16)?;
+        let mut gradients = RowStore::create_or_resume(
+            dir.join("gradients"),
+            "gradients",
+            of_gradients,
+            RowType::F16,
+        )?;
         let curvature = json!({ "fitted": fitted.name(), "damping": self.damping });
         fields.insert("curvature".to_owned(), curvature);
         fields.insert("seeds".to_owned(), json!(named(seeds)));
@@ -132,8 +134,7 @@ impl<'a> InfluenceStage<'a> {
         let ids: Vec<_> = seeds.iter().map(|seed| seed.id.clone()).collect();
         if !(gradients.artifact().is_complete() && scores.artifact().is_complete()) {
             let shape = model.shape();
-            let projection =
-                self.projection.build(layers, self.seed, shape.kind, shape.device)?;
+            let projection = self.projection.build(layers, self.seed, shape.kind, shape.device)?;
             let seeds = Seeds::new(&pass, seeds, fitted.curvature(self.damping)?.as_ref())?;
             let mut sinks = [
                 Sink { reducer: &projection, store: &mut gradients },

@@ -44,7 +44,9 @@ pub enum PipelineError {
         expected: &'static str,
     },
     /// Decisions about other rows.
-    #[error("the selection decides about {found}, expected {expected}: it was made from other rows")]
+    #[error(
+        "the selection decides about {found}, expected {expected}: it was made from other rows"
+    )]
     OtherRows {
         /// What the selection has.
         found: String,

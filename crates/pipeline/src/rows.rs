@@ -81,10 +81,13 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// [`PipelineError::UnknownId`]; what reading reports.
     pub fn find(&self, ids: &[SampleId]) -> Result<Vec<usize>, PipelineError> {
-        let mut found: HashMap<&SampleId, Option<usize>> = ids.iter().map(|id| (id, None)).collect();
+        let mut found: HashMap<&SampleId, Option<usize>> =
+            ids.iter().map(|id| (id, None)).collect();
         for first in (0..self.len()).step_by(CHUNK) {
             let places = first..(first + CHUNK).min(self.len());
-            for (sample, &position) in self.read(places.clone())?.iter().zip(&self.positions[places]) {
+            for (sample, &position) in
+                self.read(places.clone())?.iter().zip(&self.positions[places])
+            {
                 if let Some(at) = found.get_mut(&sample.id) {
                     *at = Some(position);
                 }

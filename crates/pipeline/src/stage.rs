@@ -65,8 +65,7 @@ impl ScoreStage {
         }
         let mut store = Store::create_or_resume(&self.dir, &self.manifest(scorer, rows)?)?;
         let shards = rows.len().div_ceil(self.shard_rows);
-        let places =
-            |n: usize| n * self.shard_rows..((n + 1) * self.shard_rows).min(rows.len());
+        let places = |n: usize| n * self.shard_rows..((n + 1) * self.shard_rows).min(rows.len());
         let todo: Vec<usize> = (0..shards).filter(|&n| !store.has(&shard_name(n))).collect();
         let resumed = rows.len() - todo.iter().map(|&n| places(n).len()).sum::<usize>();
         progress.start(scorer.name(), rows.len() as u64, resumed as u64);

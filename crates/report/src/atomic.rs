@@ -88,7 +88,7 @@ impl Write for Through<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.as_mut().map_or(Ok(()), |file| file.flush())
+        self.0.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 

@@ -94,12 +94,7 @@ impl Found<'_> {
     ///
     /// # Errors
     /// A file that cannot be written, naming it.
-    pub fn write(
-        &self,
-        out: &Path,
-        exports: &Exports,
-        record: RunRecord,
-    ) -> Result<Vec<PathBuf>> {
+    pub fn write(&self, out: &Path, exports: &Exports, record: RunRecord) -> Result<Vec<PathBuf>> {
         begin_results(out)?;
         let chosen: Vec<usize> =
             (0..self.outcomes.len()).filter(|&place| self.outcomes[place].selected).collect();
@@ -108,15 +103,12 @@ impl Found<'_> {
             fs::read_to_string(out.join("original.jsonl")).context("reading original.jsonl")?;
         let (mut text, mut rows) = (String::with_capacity(came.len()), Vec::new());
         for (&place, line) in chosen.iter().zip(came.lines()) {
-            match self.outcomes[place].history.rewritten() {
-                Some(row) => {
-                    text.push_str(&rewritten(self.pool.format(), &row).to_string());
-                    rows.push(sample(place, row));
-                }
-                None => {
-                    text.push_str(serde_json::from_str::<&RawValue>(line)?.get());
-                    rows.extend(self.pool.read(place..place + 1)?);
-                }
+            if let Some(row) = self.outcomes[place].history.rewritten() {
+                text.push_str(&rewritten(self.pool.format(), &row).to_string());
+                rows.push(sample(place, row));
+            } else {
+                text.push_str(serde_json::from_str::<&RawValue>(line)?.get());
+                rows.extend(self.pool.read(place..place + 1)?);
             }
             text.push('\n');
         }

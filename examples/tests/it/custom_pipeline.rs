@@ -69,7 +69,11 @@ fn killed_after_each_stage_it_goes_on_and_the_bytes_are_the_same() {
     let calm = run(folder.path(), "calm");
     let stormy = folder.path().join("stormy");
     let mut killed = 0;
-    for file in ["1-words/scores-00000.jsonl", "2-ifd/scores-00000.jsonl", "3-influence/basis/manifest.json"] {
+    for file in [
+        "1-words/scores-00000.jsonl",
+        "2-ifd/scores-00000.jsonl",
+        "3-influence/basis/manifest.json",
+    ] {
         let mut command = Command::new(binary("custom_pipeline"));
         command.args(flags(folder.path(), "stormy")).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

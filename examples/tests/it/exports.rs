@@ -44,14 +44,18 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, _) = pools::write_pairs(folder.path());
     let out = folder.path().join("out");
-    let printed = ifd(folder.path(), &pool, &["--export=parquet,alpaca,sharegpt", "--target-lang=Cat"]);
+    let printed =
+        ifd(folder.path(), &pool, &["--export=parquet,alpaca,sharegpt", "--target-lang=Cat"]);
     for name in FILES {
         assert!(printed.lines().any(|line| line == out.join(name).to_str().unwrap()), "{name}");
     }
     let run = json(&out.join("run.json"));
     let written: Vec<&str> =
         run["outputs"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap()).collect();
-    assert!(FILES.iter().all(|name| written.iter().any(|path| path.ends_with(name))), "{written:?}");
+    assert!(
+        FILES.iter().all(|name| written.iter().any(|path| path.ends_with(name))),
+        "{written:?}"
+    );
 
     // The chosen rows, in their order, with their ids.
     let open = |name: &str| {
@@ -60,7 +64,8 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
     };
     let selected = open("selected.jsonl");
     for name in ["selected.alpaca.json", "selected.sharegpt.json"] {
-        let ids = |rows: &[tamis::dataset::Sample]| rows.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+        let ids =
+            |rows: &[tamis::dataset::Sample]| rows.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&open(name)), ids(&selected));
     }
     let row = &json(&out.join("selected.alpaca.json"))[0];
@@ -105,9 +110,7 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
 #[test]
 fn rows_that_a_form_cannot_express_are_named_and_results_are_no_input() {
     let folder = tempfile::tempdir().unwrap();
-    let turns = |second: &str| {
-        json!([{"role": "user", "content": "a cat"}, {"role": second, "content": "sees"}])
-    };
+    let turns = |second: &str| json!([{"role": "user", "content": "a cat"}, {"role": second, "content": "sees"}]);
     let rows = [
         json!({"id": "talk", "messages": [
             {"role": "system", "content": "be brief"}, turns("assistant")[1], turns("assistant")[0],

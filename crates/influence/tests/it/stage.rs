@@ -54,7 +54,8 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
     let params = PassParams { shard_rows: 2, ..PassParams::default() };
     let folder = tempfile::tempdir().unwrap();
     for kind in [CurvatureKind::Identity, CurvatureKind::Kfac] {
-        let stage = InfluenceStage { pass: params, curvature: kind, ..InfluenceStage::new(model, &layers) };
+        let stage =
+            InfluenceStage { pass: params, curvature: kind, ..InfluenceStage::new(model, &layers) };
         let dir = folder.path().join(kind.to_string());
         let run = |dir: &Path, progress: &mut dyn Progress| {
             stage.run(&pool, &seeds, &named("p"), dir, progress).unwrap()
@@ -81,7 +82,8 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
             ProjectionSpec::default().build(&layers, 0, model.shape().kind, Device::Cpu).unwrap();
         let rows = pass.rows_of(&pool, &projection).unwrap().rows.to_kind(Kind::Float);
         let stored = found.gradients.gather(&[8, 0, 3]).unwrap();
-        let apart = (stored - rows.index_select(0, &tch::Tensor::from_slice(&[8i64, 0, 3]))).abs().max();
+        let apart =
+            (stored - rows.index_select(0, &tch::Tensor::from_slice(&[8i64, 0, 3]))).abs().max();
         assert!(apart.double_value(&[]) < 1e-3 * rows.abs().max().double_value(&[]));
 
         // Cut off in the middle of the pass (and, with K-FAC, in the fit before it), then gone on with.

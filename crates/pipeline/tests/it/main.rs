@@ -62,9 +62,7 @@ fn pool(folder: &Path) -> Dataset {
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries
-        .map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()))
-        .collect()
+    entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
 }
 
 #[test]
@@ -176,9 +174,20 @@ fn sieves_pass_what_they_say() {
         .collect();
     assert_eq!(
         reasons,
-        ["x is 0.5", "no x: empty", "x is 2, not below 2", "x is 1", "x is 2, not below 2", "x is -1, not among the 2 highest"]
+        [
+            "x is 0.5",
+            "no x: empty",
+            "x is 2, not below 2",
+            "x is 1",
+            "x is 2, not below 2",
+            "x is -1, not among the 2 highest"
+        ]
     );
-    for wrong in [Sieve::Highest(Take::Share(1.5)), Sieve::Lowest(Take::Share(f64::NAN)), Sieve::AtLeast(f64::NAN)] {
+    for wrong in [
+        Sieve::Highest(Take::Share(1.5)),
+        Sieve::Lowest(Take::Share(f64::NAN)),
+        Sieve::AtLeast(f64::NAN),
+    ] {
         assert!(matches!(scores.sift(&[wrong]), Err(PipelineError::Parameter { .. })));
     }
 }

@@ -34,7 +34,11 @@ fn with_a_model() {
     eprintln!("compiled again: {:?}", again(&crates));
     let bindings = crates.iter().filter(|compiled| compiled.package.contains("#torch-sys@"));
     let fresh: Vec<bool> = bindings.map(|compiled| compiled.fresh).collect();
-    assert!(!fresh.is_empty() && !fresh.contains(&false), "the bindings of LibTorch were compiled again, which takes minutes: {:?}", again(&crates));
+    assert!(
+        !fresh.is_empty() && !fresh.contains(&false),
+        "the bindings of LibTorch were compiled again, which takes minutes: {:?}",
+        again(&crates)
+    );
     let model = root().join("crates/model/tests/fixtures/llama");
     let model = model.to_str().unwrap();
     assert_eq!(project.run(&[model]), "2 of 6 rows, 0 resumed\n");

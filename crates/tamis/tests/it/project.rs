@@ -51,7 +51,12 @@ pub(crate) struct Compiled {
 
 impl Project {
     /// Writes the project; `dependency` follows the path of `tamis` in its manifest.
-    pub(crate) fn new(name: &'static str, dependency: &str, program: &str, build: Option<&str>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        dependency: &str,
+        program: &str,
+        build: Option<&str>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = root();
         let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();

@@ -28,7 +28,8 @@ impl Scorer for Words {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let lines: Vec<String> = (0..40).map(|n| format!("{n}\t{}", "wort ".repeat(n % 8).trim())).collect();
+    let lines: Vec<String> =
+        (0..40).map(|n| format!("{n}\t{}", "wort ".repeat(n % 8).trim())).collect();
     std::fs::write("pool.tsv", lines.join("\n"))?;
     let pool = Dataset::open("pool.tsv", &ReadOptions::default())?;
 
