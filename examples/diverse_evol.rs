@@ -84,7 +84,8 @@ fn main() -> Result<()> {
     write_jsonl(&rounds, found.rounds())?;
     record.add_output(&rounds)?;
     let page = |record: &RunRecord| found.page(record);
-    let written = write_outputs(&flags.out, &dataset, &chosen, &found.lines(), record, page)?;
+    let (lines, exports) = (found.lines(), flags.exports.like(&flags.text)?);
+    let written = write_outputs(&flags.out, &dataset, &chosen, &lines, &exports, record, page)?;
     println!("{}", found.summary());
     for file in [rounds].iter().chain(&written) {
         println!("{}", file.display());

@@ -148,7 +148,8 @@ fn main() -> Result<()> {
     let lines = found.lines();
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+    let exports = flags.exports.like(&flags.text)?;
+    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)? {
         println!("{}", file.display());
     }
     Ok(())

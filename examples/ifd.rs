@@ -83,7 +83,8 @@ fn main() -> Result<()> {
     found.count(&lines, budget, &mut record);
     println!("{}", found.summary(&lines, budget));
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+    let exports = flags.exports.worded(&scorer.params().template, &flags.target_lang);
+    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)? {
         println!("{}", file.display());
     }
     Ok(())

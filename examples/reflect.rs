@@ -87,7 +87,7 @@ fn main() -> Result<()> {
     let found = Found { pool: &pool, outcomes: &reflected.outcomes };
     found.count(&mut record);
     print!("{}", found.summary(&teacher.spent()));
-    for file in found.write(&flags.out, record)? {
+    for file in found.write(&flags.out, &flags.exports.like(&flags.text)?, record)? {
         println!("{}", file.display());
     }
     Ok(())

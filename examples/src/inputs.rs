@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tamis::dataset::{Encoded, Outcome};
 use tamis::gradients::Samples;
 
+use crate::exports::EXPORTED;
+
 /// Rows that are tokenised at a time.
 const CHUNK: usize = 4096;
 
@@ -47,7 +49,7 @@ pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> R
 }
 
 /// Refuses an input that lies where the program would write its results: one of the files
-/// `written` in `out`, where `selected.*` stands for any ending.
+/// `written` in `out`, where `selected.*` stands for any ending, or one that `--export` writes.
 ///
 /// # Errors
 /// The input.
@@ -62,7 +64,7 @@ pub fn refuse_overwriting(input: &Path, out: &Path, written: &[&str]) -> Result<
         None => name == *file,
     };
     ensure!(
-        !(written.iter().any(is) && path.parent() == Some(out.as_path())),
+        !(written.iter().chain(&EXPORTED).any(is) && path.parent() == Some(out.as_path())),
         "{} would be overwritten with the results: choose another --out",
         input.display()
     );

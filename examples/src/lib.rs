@@ -7,6 +7,7 @@ pub mod compare;
 pub mod diverse_evol;
 mod embedded;
 pub mod evaluate;
+mod exports;
 pub mod finetune;
 mod flags;
 pub mod gdig;
@@ -30,6 +31,7 @@ pub mod trace_pretraining;
 
 pub use adapt::{Adaptation, adapt};
 pub use embedded::embedded;
+pub use exports::{ExportFlags, Exports, Form};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
 pub use inputs::{check_lengths, refuse_inside, refuse_overwriting, same_file};
 pub use outputs::{begin_results, end_results, examples, write_outputs};

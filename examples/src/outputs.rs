@@ -9,19 +9,22 @@ use serde::Serialize;
 use tamis::dataset::{Content, Dataset, Sample};
 use tamis::report::{Example, Examples, Report, RunRecord, write_jsonl};
 
+use crate::exports::{Chosen, Exports};
+
 /// The record of a run.
 const RUN: &str = "run.json";
 
-/// Writes the chosen rows as they came in, one line a candidate, and the record of the run, whose
-/// clock stops here. `report` makes the page from the finished record.
+/// Writes the chosen rows as they came in, one line a candidate, both again in the forms of `exports`,
+/// and the record of the run, whose clock stops here. `report` makes the page from the finished record.
 ///
 /// # Errors
-/// A file that cannot be written, naming it.
+/// A file that cannot be written, or a row that a form cannot express, naming it.
 pub fn write_outputs<L: Serialize>(
     out: &Path,
     pool: &Dataset,
     chosen: &[usize],
     lines: &[L],
+    exports: &Exports,
     record: RunRecord,
     report: impl FnOnce(&RunRecord) -> Result<Report>,
 ) -> Result<Vec<PathBuf>> {
@@ -30,6 +33,7 @@ pub fn write_outputs<L: Serialize>(
     let scores = out.join("scores.jsonl");
     write_jsonl(&scores, lines)?;
     files.push(scores);
+    files.extend(exports.write(out, Some(Chosen::Rows(pool, chosen)), lines)?);
     end_results(out, files, record, report)
 }
 

@@ -147,6 +147,18 @@ impl Content {
         }
     }
 
+    /// The text to learn; of a conversation the last answer, empty if there is none.
+    pub fn answer(&self) -> &str {
+        match self {
+            Content::Instruction { output, .. } => output,
+            Content::Translation { target, .. } => target,
+            Content::Chat { messages } => {
+                let last = messages.iter().rfind(|message| message.is_assistant());
+                last.map_or("", |message| &message.content)
+            }
+        }
+    }
+
     /// One word for messages: `instruction`, `chat` or `translation`.
     pub fn kind(&self) -> &'static str {
         match self {

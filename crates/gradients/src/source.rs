@@ -64,11 +64,11 @@ impl Samples for Vec<Encoded> {
     }
 }
 
-/// Some samples of another source, drawn at random: what a fit takes that needs no more.
+/// Some samples of another source: drawn at random, which is what a fit takes that needs no more, or named.
 #[derive(Clone)]
 pub struct Drawn<'a> {
     samples: &'a dyn Samples,
-    /// Positions in `samples`, ascending.
+    /// Positions in `samples`.
     positions: Vec<usize>,
 }
 
@@ -83,7 +83,13 @@ impl<'a> Drawn<'a> {
         Self { samples, positions }
     }
 
-    /// Positions in the source, ascending.
+    /// Those at these positions, such as what other stages have left; positions beyond the source are errors when they
+    /// are read.
+    pub fn at(samples: &'a dyn Samples, positions: &[usize]) -> Self {
+        Self { samples, positions: positions.to_vec() }
+    }
+
+    /// Positions in the source, ascending if they were drawn.
     pub fn positions(&self) -> &[usize] {
         &self.positions
     }

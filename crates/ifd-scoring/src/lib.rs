@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batches;
+mod by_measure;
 mod context;
 mod error;
 mod estimate;
@@ -13,6 +14,7 @@ mod score;
 mod scorer;
 mod select;
 
+pub use by_measure::ByMeasure;
 pub use error::IfdError;
 pub use estimate::Estimate;
 pub use params::{DEFAULT_REQUEST, DirectContext, Measures, Ratio, ScoreParams};

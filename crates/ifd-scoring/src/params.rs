@@ -1,7 +1,7 @@
 //! What a caller can choose about scoring.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Answers, EncodeOptions, Template, Truncation};
+use tamis_dataset::{Answers, EncodeOptions, Encoder, Template, Truncation};
 
 use crate::IfdError;
 use crate::error::parameter;
@@ -100,6 +100,16 @@ impl Default for ScoreParams {
 }
 
 impl ScoreParams {
+    /// IFD with the template, the length limit and the target language of `encoder`: the texts that other stages see.
+    pub fn like(encoder: &Encoder) -> Self {
+        Self {
+            template: encoder.template().clone(),
+            max_length: encoder.options().max_length,
+            target_language: encoder.options().target_language.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Refuses what cannot be honoured.
     ///
     /// # Errors

@@ -42,6 +42,12 @@ impl AtomicFile {
         written.map_err(|source| self.failed("write", source))
     }
 
+    /// Where to write for libraries that write themselves.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn writer(&mut self) -> impl Write + Send {
+        Through(self.file.as_mut())
+    }
+
     /// Flushes to the disk, renames over the target and makes the rename durable.
     pub(crate) fn commit(mut self) -> Result<(), ReportError> {
         if let Some(mut file) = self.file.take() {
@@ -65,6 +71,24 @@ impl AtomicFile {
 
     fn failed(&self, action: &'static str, source: io::Error) -> ReportError {
         ReportError::File { action, path: self.target.clone(), source }
+    }
+}
+
+/// Writes into a file that is not committed yet.
+#[cfg(feature = "parquet")]
+struct Through<'a>(Option<&'a mut BufWriter<File>>);
+
+#[cfg(feature = "parquet")]
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Some(file) => file.write(bytes),
+            None => Err(io::Error::other("the file is committed already")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 

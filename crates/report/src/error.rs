@@ -43,6 +43,24 @@ pub enum ReportError {
         /// What the encoder said.
         source: serde_json::Error,
     },
+    /// A Parquet file that its library cannot write.
+    #[error("cannot write {} as Parquet: {reason}", path.display())]
+    Parquet {
+        /// The file; it is left as it was before.
+        path: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
+    /// A row of a table that is not an object with named fields.
+    #[error("{}: {row} is {found}; rows of a table are objects with named fields", path.display())]
+    NotAnObject {
+        /// The file that was being written; it is left as it was before.
+        path: PathBuf,
+        /// Which row, as in [`ReportError::NonFinite`].
+        row: String,
+        /// What the row is.
+        found: &'static str,
+    },
     /// A record that is not what this version writes.
     #[error("{}: not a run record: {source}", path.display())]
     Decode {

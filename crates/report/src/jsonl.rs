@@ -72,7 +72,7 @@ fn encode<T: Serialize>(
     })
 }
 
-fn refuse_non_finite<T: Serialize>(
+pub(crate) fn refuse_non_finite<T: Serialize>(
     path: &Path,
     value: &T,
     row: impl Fn() -> String,
@@ -89,7 +89,7 @@ fn refuse_non_finite<T: Serialize>(
 }
 
 /// "row 12 (id `a-7`)": rows counted from 0, the id if the row has a field of that name.
-fn name_row<T: Serialize>(index: u64, row: &T) -> String {
+pub(crate) fn name_row<T: Serialize>(index: u64, row: &T) -> String {
     let value = serde_json::to_value(row).unwrap_or(Value::Null);
     match value.get("id") {
         Some(Value::String(id)) => format!("row {index} (id `{id}`)"),

@@ -11,6 +11,8 @@ mod jsonl;
 mod mix;
 mod ordered;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet_table;
 mod pca;
 mod plot;
 mod run;
@@ -28,6 +30,8 @@ pub use finite::{NonFinite, find_non_finite};
 pub use jsonl::write_jsonl;
 pub use ordered::Ordered;
 pub use page::{Report, Section, Tile};
+#[cfg(feature = "parquet")]
+pub use parquet_table::write_parquet;
 pub use pca::{Plane, pca_2d, principal_plane};
 pub use plot::{Bars, Histogram, LinePlot, Plot, Scale, Scatter};
 pub use run::RunRecord;

@@ -22,6 +22,7 @@ const WITHOUT_LIBTORCH: [&str; 10] = [
     "tamis-embeddings",
     "tamis-kcenter",
     "tamis-metrics",
+    "tamis-pipeline",
     "tamis-reflection",
     "tamis-report",
     "tamis-targets",

@@ -11,7 +11,7 @@ use tamis::embeddings::EmbedParams;
 use tamis::finetune::{CheckpointParams, Every, LoraParams, TrainParams};
 use tamis::model::LayerPattern;
 
-use crate::{ModelFlags, ScheduleKind, TextFlags};
+use crate::{ExportFlags, ModelFlags, ScheduleKind, TextFlags};
 
 /// Flags of the built-in training: with another program they would say nothing.
 const BUILT_IN: [&str; 13] = [
@@ -63,6 +63,9 @@ pub struct Flags {
     /// interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// Rows drawn at random to begin with
     #[arg(long, default_value_t = 100)]

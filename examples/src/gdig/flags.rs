@@ -14,7 +14,7 @@ use tamis::influence::Rule;
 use tamis::kfac::{CurvatureKind, Damping, FitParams, NonFinite};
 use tamis::model::{CausalLm, LayerPattern, Reduction};
 
-use crate::{ModelFlags, ScheduleKind, TextFlags};
+use crate::{ExportFlags, ModelFlags, ScheduleKind, TextFlags};
 
 /// Seeds' preconditioned gradients that fit into this are held whole by `--scores auto`.
 const SEED_MEMORY: u64 = 4 << 30;
@@ -50,6 +50,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// Epochs of fine-tuning on the raw pool before gradients are taken
     #[arg(long, default_value_t = 3)]

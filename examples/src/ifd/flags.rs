@@ -12,7 +12,7 @@ use tamis::ifd_scoring::{
     SelectParams, Take,
 };
 
-use crate::{ModelFlags, open_rows};
+use crate::{ExportFlags, ModelFlags, open_rows};
 
 /// Scores rows by instruction-following difficulty (IFD) and chooses by it.
 ///
@@ -33,6 +33,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
     /// Published way of scoring and filtering: cherry, superfiltering or reflection
     #[arg(long, default_value_t = Preset::Superfiltering)]
     pub preset: Preset,

@@ -11,7 +11,7 @@ use tamis::ifd_scoring::{Preset, ScoreParams};
 use tamis::reflection::{Ablation, ReflectionParams, Rule};
 
 use crate::ifd::TruncationKind;
-use crate::{ModelFlags, TeacherFlags, TextFlags};
+use crate::{ExportFlags, ModelFlags, TeacherFlags, TextFlags};
 
 /// What `--max-length` means where `--truncation` has a say.
 const LENGTH: &str =
@@ -38,6 +38,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
     /// The teacher.
     #[command(flatten, next_help_heading = "Teacher")]
     pub teacher: TeacherFlags,

@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tamis::artifact::write_atomic;
-use tamis::dataset::{Dataset, Format};
+use tamis::dataset::{Content, Dataset, Format, Sample};
 use tamis::reflection::teacher::Spent;
 use tamis::reflection::{AlpacaRow, Counts, Outcome, Row, Step, Verdict};
 use tamis::report::{
     Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
 };
 
+use crate::exports::{Chosen, Exports};
 use crate::outputs::{begin_results, end_results};
 
 /// Characters of a text in an example.
@@ -93,18 +94,21 @@ impl Found<'_> {
     ///
     /// # Errors
     /// A file that cannot be written, naming it.
-    pub fn write(&self, out: &Path, record: RunRecord) -> Result<Vec<PathBuf>> {
+    pub fn write(&self, out: &Path, exports: &Exports, record: RunRecord) -> Result<Vec<PathBuf>> {
         begin_results(out)?;
         let chosen: Vec<usize> =
             (0..self.outcomes.len()).filter(|&place| self.outcomes[place].selected).collect();
         let mut files = self.pool.write_rows(&chosen, out, "original")?;
         let came =
             fs::read_to_string(out.join("original.jsonl")).context("reading original.jsonl")?;
-        let mut text = String::with_capacity(came.len());
+        let (mut text, mut rows) = (String::with_capacity(came.len()), Vec::new());
         for (&place, line) in chosen.iter().zip(came.lines()) {
-            match self.outcomes[place].history.rewritten() {
-                Some(row) => text.push_str(&rewritten(self.pool.format(), &row).to_string()),
-                None => text.push_str(serde_json::from_str::<&RawValue>(line)?.get()),
+            if let Some(row) = self.outcomes[place].history.rewritten() {
+                text.push_str(&rewritten(self.pool.format(), &row).to_string());
+                rows.push(sample(place, row));
+            } else {
+                text.push_str(serde_json::from_str::<&RawValue>(line)?.get());
+                rows.extend(self.pool.read(place..place + 1)?);
             }
             text.push('\n');
         }
@@ -114,6 +118,7 @@ impl Found<'_> {
         let scores = out.join("scores.jsonl");
         write_jsonl(&scores, self.outcomes)?;
         files.push(scores);
+        files.extend(exports.write(out, Some(Chosen::Samples(&rows)), self.outcomes)?);
         end_results(out, files, record, |record| Ok(self.page(record)))
     }
 
@@ -239,6 +244,12 @@ fn rewritten(format: Format, row: &AlpacaRow) -> Value {
         ] }),
         _ => json!(row),
     }
+}
+
+/// A rewritten record as a sample.
+fn sample(index: usize, row: AlpacaRow) -> Sample {
+    let Row { instruction, input, output } = row.row;
+    Sample { id: row.id, index, content: Content::Instruction { instruction, input, output } }
 }
 
 /// What became of one record.

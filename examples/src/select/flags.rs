@@ -14,7 +14,7 @@ use tamis::embeddings::{EmbedParams, Embeddings, ReadOptions};
 use tamis::kcenter::{Metric, Similarity};
 use tamis::model::{DType, DeviceSpec, Pool};
 
-use crate::{ModelFlags, open_rows};
+use crate::{ExportFlags, Exports, ModelFlags, open_rows};
 
 /// Chooses rows by their embeddings: those that cover the pool, or stand for it.
 ///
@@ -39,6 +39,9 @@ pub struct Flags {
     /// Folder for results
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// How rows are chosen
     #[arg(long, value_enum, default_value = "k-center")]
@@ -103,11 +106,11 @@ pub struct Flags {
     /// Leave rows out that cannot be read (listed in run.json) instead of stopping at the first
     #[arg(long, requires = "data")]
     pub skip_bad_rows: bool,
-    /// With --model: how a row becomes text: alpaca, vicuna, chat, none or translation
-    #[arg(long, conflicts_with = "embeddings", default_value = "alpaca")]
+    /// With --model or --export: how a row becomes text: alpaca, vicuna, chat, none or translation
+    #[arg(long, default_value = "alpaca")]
     pub template: String,
-    /// With --model: language that translation rows are translated into
-    #[arg(long, conflicts_with = "embeddings", default_value = "English")]
+    /// With --model or --export: language that translation rows are translated into
+    #[arg(long, default_value = "English")]
     pub target_lang: String,
     /// With --model: longest text in tokens; of longer ones the beginning is embedded, unless it
     /// holds nothing of the response
@@ -186,6 +189,11 @@ impl Flags {
             self.out.display()
         );
         ensure!(
+            self.data.is_some() || !self.exports.wants_rows(),
+            "--export alpaca and sharegpt write the chosen rows: give them with --data"
+        );
+        self.exports()?;
+        ensure!(
             self.similarity.is_none()
                 || matches!(strategy, Strategy::FacilityLocation | Strategy::Qdit),
             "--similarity is for --strategy facility-location and qdit, but the strategy is {}",
@@ -252,6 +260,15 @@ impl Flags {
     pub fn model(&self) -> Option<ModelFlags> {
         let (device, dtype) = (self.device, self.dtype);
         self.model.clone().map(|model| ModelFlags { model, device, dtype })
+    }
+
+    /// Further forms of the results, worded by the template.
+    ///
+    /// # Errors
+    /// An unknown template.
+    pub fn exports(&self) -> Result<Exports> {
+        let template = Template::parse(&self.template, Some(&self.target_lang))?;
+        Ok(self.exports.worded(&template, &self.target_lang))
     }
 
     /// Makes the encoder for the model's own tokenizer.

@@ -143,9 +143,10 @@ impl Found<'_> {
         let (lines, out) = (self.lines(), &self.flags.out);
         let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
         let page = |record: &RunRecord| self.page(&lines, record);
+        let exports = self.flags.exports()?;
         if let Some(data) = self.data {
             // Candidates are the rows that could be read, in their order.
-            return write_outputs(out, data, &chosen, &lines, record, page);
+            return write_outputs(out, data, &chosen, &lines, &exports, record, page);
         }
         std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         begin_results(out)?;
@@ -153,6 +154,8 @@ impl Found<'_> {
         let bare = |&n: &usize| Bare { index: lines[n].index, id: &lines[n].id };
         write_jsonl(&selected, chosen.iter().map(bare))?;
         write_jsonl(&scores, &lines)?;
-        end_results(out, vec![selected, scores], record, page)
+        let mut files = vec![selected, scores];
+        files.extend(exports.write(out, None, &lines)?);
+        end_results(out, files, record, page)
     }
 }

@@ -7,6 +7,7 @@ mod exact;
 mod gauss_newton;
 mod leave_one_out;
 mod refine;
+mod pipeline;
 mod rules;
 mod scores;
 mod shares;

@@ -4,6 +4,8 @@
 
 mod jsonl;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pca;
 mod plots;
 mod run;

@@ -1,0 +1,47 @@
+//! A project of its own with a model: IFD as a sieve, influence on a seed for what is left.
+use std::error::Error;
+
+use tamis::artifact::NoProgress;
+use tamis::dataset::{Dataset, EncodeOptions, Encoder, ReadOptions, Template, TextTokenizer};
+use tamis::gradients::{Drawn, Pool, read_all};
+use tamis::ifd_scoring::{Measure, ScoreParams, Scorer};
+use tamis::influence::{InfluenceStage, Rule};
+use tamis::model::{LayerPattern, LoadOptions, load};
+use tamis::pipeline::{Rows, ScoreStage, Sieve, Take};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args().nth(1).ok_or("usage: PROGRAM MODEL")?;
+    let model = load(&folder, &LoadOptions { device: "cpu".parse()?, ..LoadOptions::default() })?;
+    let options = EncodeOptions {
+        max_length: 100,
+        target_language: Some("English".to_owned()),
+        ..EncodeOptions::default()
+    };
+    let encoder = Encoder::new(TextTokenizer::from_dir(&folder)?, Template::None, options)?;
+    let lines: Vec<String> = (0..12).map(|n| format!("le chat {n}\tthe cat {}", n * n)).collect();
+    std::fs::write("pool.tsv", lines.join("\n"))?;
+    std::fs::write("seeds.tsv", "le chat\tthe cat")?;
+    let open = |file| Dataset::open(file, &ReadOptions::default());
+    let (pool, seeds) = (open("pool.tsv")?, open("seeds.tsv")?);
+
+    let ifd = Scorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
+    let rows = Rows::all(&pool);
+    let scores = ScoreStage::new("ifd").run(&ifd.by(Measure::Ifd)?, &rows, &mut NoProgress)?;
+    let rows = rows.keep(&scores.sift(&[Sieve::Highest(Take::Share(0.5))])?)?;
+
+    let all = Pool { dataset: &pool, encoder: &encoder };
+    let (seeds, _) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
+    let layers = LayerPattern::default().select(model.layers())?;
+    let influence = InfluenceStage::new(&*model, &layers).run(
+        &Drawn::at(&all, rows.positions()),
+        &seeds,
+        &rows.description(),
+        "influence".as_ref(),
+        &mut NoProgress,
+    )?;
+    let helpful = Rule::Normalised.apply(&influence.table, 2, 2)?;
+    let chosen = rows.find(&influence.ids_at(&helpful.positions))?;
+    pool.write_rows(&chosen, "out".as_ref(), "selected")?;
+    println!("{} of {} rows, {} resumed", chosen.len(), rows.len(), scores.resumed);
+    Ok(())
+}

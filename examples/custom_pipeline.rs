@@ -1,0 +1,100 @@
+//! A pipeline of one's own: a scorer written here, IFD, influence on a few seeds, k-center.
+//!
+//! ```text
+//! cargo run --release -p tamis-examples --example custom_pipeline -- \
+//!     --model MODEL --pool pool.jsonl --seeds seeds.jsonl --budget 200 --out out/mine
+//! ```
+//!
+//! Cheap stages sift what dear ones see. You should see a bar for each stage and what it left, and in `--out` a folder for
+//! each and `selected.jsonl`. Killed at any moment, the same command goes on; finished stages are only read.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use serde_json::{Map, Value, json};
+use tamis::artifact::hash_file;
+use tamis::dataset::{Sample, TextTokenizer};
+use tamis::gradients::{Drawn, Pool, read_all};
+use tamis::ifd_scoring::{self, Measure, ScoreParams};
+use tamis::influence::{InfluenceStage, Rule};
+use tamis::kcenter::{KCenterParams, Metric};
+use tamis::model::LayerPattern;
+use tamis::pipeline::{BoxError, Rows, Score, ScoreStage, Scorer, Sieve, Take};
+use tamis_examples::{Bars, ModelFlags, TextFlags};
+
+/// Sifts a pool by words, IFD and influence, and spreads the budget over what is left
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    text: TextFlags,
+    #[arg(long, help = "Rows to choose from")]
+    pool: PathBuf,
+    #[arg(long, help = "A few samples of the quality and kind that is wanted")]
+    seeds: PathBuf,
+    #[arg(long, help = "Rows to choose")]
+    budget: usize,
+    #[arg(long, help = "Folder for the stages and the chosen rows")]
+    out: PathBuf,
+}
+
+/// A scorer of one's own: the number of words of the answer.
+struct Words;
+
+impl Scorer for Words {
+    fn name(&self) -> &'static str {
+        "words"
+    }
+    fn description(&self) -> Result<Map<String, Value>, BoxError> {
+        Ok(Map::from_iter([("split".to_owned(), json!("whitespace"))]))
+    }
+    fn score(&self, samples: &[Sample]) -> Result<Vec<Score>, BoxError> {
+        let words = |sample: &Sample| sample.content.answer().split_whitespace().count();
+        Ok(samples.iter().map(|sample| Score::Value(words(sample) as f64)).collect())
+    }
+}
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let (out, bars) = (&flags.out, &mut Bars::default());
+    let (pool, seeds) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
+    let (model, encoder) = (flags.model.load()?, flags.text.encoder(&flags.model)?);
+    let config = hash_file(flags.model.model.join("config.json"))?;
+
+    // 1. Words: answers that say something.
+    let rows = Rows::all(&pool);
+    let scores = ScoreStage::new(out.join("1-words")).run(&Words, &rows, bars)?;
+    let rows = rows.keep(&scores.sift(&[Sieve::AtLeast(3.0)])?)?;
+
+    // 2. IFD: the half that there is most to learn from.
+    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
+    let ifd = ifd_scoring::Scorer::new(&*model, tokenizer, ScoreParams::like(&encoder))?;
+    let stage = ScoreStage::new(out.join("2-ifd")).with("config", &config)?;
+    let scores = stage.run(&ifd.by(Measure::Ifd)?, &rows, bars)?;
+    let rows = rows.keep(&scores.sift(&[Sieve::Below(1.0), Sieve::Highest(Take::Share(0.5))])?)?;
+    println!("{} of {} rows pass the sieves", rows.len(), pool.len());
+
+    // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.
+    let (seeds, unusable) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
+    ensure!(unusable.is_empty(), "seeds that cannot be used: {unusable:?}");
+    let mut made_from = rows.description();
+    made_from.extend([("encoder".into(), encoder.description()), ("config".into(), json!(config))]);
+    let (all, dir) = (Pool { dataset: &pool, encoder: &encoder }, out.join("3-influence"));
+    let (left, layers) = (Drawn::at(&all, rows.positions()), LayerPattern::default());
+    let layers = layers.select(model.layers())?;
+    let stage = InfluenceStage::new(&*model, &layers);
+    let influence = stage.run(&left, &seeds, &made_from, &dir, bars)?;
+    let helpful = Rule::Normalised.apply(&influence.table, flags.budget, 3 * flags.budget)?;
+
+    // 4. k-center: far from each other by their gradients. Takes no time, so nothing is stored.
+    let kcenter = KCenterParams { budget: flags.budget, metric: Metric::Cosine }.check()?;
+    let gradients = influence.gradients_at(&helpful.positions)?;
+    let picks = kcenter.pick_on_device(&gradients, &[])?.indices();
+    let picks: Vec<usize> = picks.into_iter().map(|pick| helpful.positions[pick]).collect();
+    let chosen = rows.find(&influence.ids_at(&picks))?;
+    let files = pool.write_rows(&chosen, out, "selected")?;
+    println!("{} rows chosen: {}", chosen.len(), files[0].display());
+    Ok(())
+}
