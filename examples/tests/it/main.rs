@@ -26,5 +26,6 @@ mod pools;
 mod program;
 mod reflect;
 mod rerun;
+mod retrieve;
 mod select;
 mod study;
