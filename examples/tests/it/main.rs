@@ -30,6 +30,7 @@ mod pools;
 mod program;
 mod reflect;
 mod rerun;
+mod retrieve;
 mod select;
 mod study;
 mod trace_pretraining;
