@@ -9,9 +9,6 @@ use crate::{Batch, CausalLm, ModelError, Tap};
 const LOGITS_AT_ONCE: usize = 1 << 22;
 /// But never fewer rows than this: each piece reads the whole head, and below it that is felt.
 const ROWS_AT_ONCE: usize = 512;
-/// Logits that are normalised at once without gradients: 1 MiB in f32, which several passes over
-/// them find in the cache of one core.
-const NORMALISED_AT_ONCE: i64 = 1 << 18;
 /// Keeps LibTorch from ignoring any target.
 const IGNORE_NOTHING: i64 = -100;
 
@@ -86,7 +83,7 @@ fn log_probs(
         // One pass less over the logits, and one matrix of their size less, than the log-softmax of
         // all of them in which the loss below looks up the targets.
         let scores = logits.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
-        return Ok(scores.f_sub(&normalisers(&logits)?)?);
+        return Ok(scores.f_sub(&logits.f_logsumexp([1], false)?)?);
     }
     let surprise = logits.f_cross_entropy_loss(
         targets,
@@ -96,21 +93,6 @@ fn log_probs(
         0.0,
     )?;
     Ok(surprise.f_neg()?)
-}
-
-/// `log Σ exp` of each row of logits (rows, vocabulary).
-fn normalisers(logits: &Tensor) -> Result<Tensor, ModelError> {
-    let (rows, vocabulary) = logits.size2()?;
-    let step = (NORMALISED_AT_ONCE / vocabulary.max(1)).max(1);
-    if logits.device().is_cuda() || step >= rows {
-        return Ok(logits.f_logsumexp([1], false)?);
-    }
-    let mut parts = Vec::new();
-    for first in (0..rows).step_by(step as usize) {
-        let part = logits.f_narrow(0, first, step.min(rows - first))?;
-        parts.push(part.f_logsumexp([1], false)?);
-    }
-    Ok(Tensor::f_cat(&parts, 0)?)
 }
 
 /// The loss of each sample: (rows,), the summed or mean negative log-probability of its targets in

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Further: `TAMIS_NUGGETS_TEMPLATE` (alpaca), `_CANDIDATES` (8), `_ANCHORS` (32), `_TOKENS` (the
-//! longest row, 200), `_BUDGET` (padded tokens of a batch, 1024), `_THREADS` (all). Both ways take
-//! turns, two candidates at a time, so that other work on the machine disturbs both alike.
+//! longest row, 200), `_BUDGET` (padded tokens of a batch, 1024), `_THREADS` (all).
 
 use std::time::Instant;
 
@@ -33,11 +32,12 @@ fn processor() -> f64 {
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
-/// Seconds by the clock and of the processor that something took.
-fn timed<T>(run: impl FnOnce() -> T) -> (T, [f64; 2]) {
+fn timed<T>(name: &str, tokens: usize, run: impl FnOnce() -> T) -> (T, [f64; 2]) {
     let (wall, cpu) = (Instant::now(), processor());
     let result = run();
-    (result, [wall.elapsed().as_secs_f64(), processor() - cpu])
+    let times = [wall.elapsed().as_secs_f64(), processor() - cpu];
+    println!("{name}: {:.2} s, {:.2} s of processor, {tokens} tokens read", times[0], times[1]);
+    (result, times)
 }
 
 #[test]
@@ -78,6 +78,10 @@ fn side_by_side() {
     let (examples, alone) =
         (encoded(words(), template.clone(), candidates), encoded(words(), template, anchors));
     let opening = words().ids("", true).unwrap().len();
+    let texts: Vec<_> = examples
+        .iter()
+        .flat_map(|e| alone.iter().map(|anchor| joined(&e.ids, &glue, anchor, opening)))
+        .collect();
     let mean = |all: &[usize]| all.iter().sum::<usize>() as f64 / all.len() as f64;
     let of =
         |all: &[tamis_dataset::Encoded]| mean(&all.iter().map(|e| e.len()).collect::<Vec<_>>());
@@ -91,28 +95,20 @@ fn side_by_side() {
         mean(&alone.iter().map(|a| a.targets()).collect::<Vec<_>>()),
         threads.per_operation
     );
-    let (mut off, mut seconds, mut tokens) = (0.0f64, [[0.0; 2]; 2], [0, 0]);
-    for (some, examples) in candidates.chunks(2).zip(examples.chunks(2)) {
-        let ((shared, work), times) = timed(|| scorer.score_counted(some, |_| {}).unwrap());
-        let texts: Vec<_> = examples
-            .iter()
-            .flat_map(|e| alone.iter().map(|anchor| joined(&e.ids, &glue, anchor, opening)))
-            .collect();
-        let (naive, naive_times) = timed(|| batched(model.as_ref(), &texts, budget));
-        for (way, times) in [times, naive_times].into_iter().enumerate() {
-            (0..2).for_each(|clock| seconds[way][clock] += times[clock]);
-        }
-        tokens[0] += work.tokens;
-        tokens[1] += texts.iter().map(|text| text.len() - 1).sum::<usize>();
-        for (candidate, naive) in shared.iter().zip(naive.chunks(alone.len())) {
-            for ((rise, one), zero) in rises(candidate).iter().zip(naive).zip(&zero) {
-                off = off.max((rise - (one - zero)).abs());
-            }
+    let ((shared, _), [wall, cpu]) = timed(
+        "shared",
+        scorer.estimate(candidates, candidates.len()).unwrap().tokens as usize,
+        || scorer.score_counted(candidates, |_| {}).unwrap(),
+    );
+    let read = texts.iter().map(|text| text.len() - 1).sum();
+    let (naive, [naive_wall, naive_cpu]) =
+        timed("naive in batches", read, || batched(model.as_ref(), &texts, budget));
+    let mut off = 0.0f64;
+    for (candidate, naive) in shared.iter().zip(naive.chunks(alone.len())) {
+        for ((rise, one), zero) in rises(candidate).iter().zip(naive).zip(&zero) {
+            off = off.max((rise - (one - zero)).abs());
         }
     }
-    let [[wall, cpu], [naive_wall, naive_cpu]] = seconds;
-    println!("shared: {wall:.2} s, {cpu:.2} s of processor, {} tokens read", tokens[0]);
-    println!("naive: {naive_wall:.2} s, {naive_cpu:.2} s of processor, {} tokens read", tokens[1]);
     println!(
         "{:.2} times as fast, {:.2} by processor time; rises differ by {off:.1e} at most",
         naive_wall / wall,
