@@ -126,6 +126,12 @@ impl Flags {
     /// Settings that cannot be honoured.
     pub fn scoring(&self, longest: usize) -> Result<GoldenParams> {
         let usual = GoldenParams::default();
+        if let Some(length) = self.max_length {
+            ensure!(
+                length <= longest,
+                "--max-length is {length}, but the model reads at most {longest}"
+            );
+        }
         let params = GoldenParams {
             template: Template::parse(&self.template, Some(&self.target_lang))?,
             target_language: Some(self.target_lang.clone()),

@@ -24,7 +24,8 @@ fn read(model: &dyn CausalLm, texts: &[Vec<u32>], more: usize) -> KvCache {
         tensor(&text)
     });
     let mut cache = KvCache::new(&lengths, more);
-    let _ = model.extend(&Tensor::cat(&padded.collect::<Vec<_>>(), 0), &mut cache, &mut NoTap).unwrap();
+    let _ =
+        model.extend(&Tensor::cat(&padded.collect::<Vec<_>>(), 0), &mut cache, &mut NoTap).unwrap();
     cache
 }
 
