@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 use crate::{libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 10] = [
+const WITHOUT_LIBTORCH: [&str; 11] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
