@@ -163,31 +163,37 @@ fn products<S: Simd>(
 /// Takes the codes of some words apart into floats, plane after plane.
 #[inline(always)]
 fn decode<S: Simd>(simd: S, words: &[u32], bits: usize, codes: &mut [f32]) {
-    let planes = codes.chunks_exact_mut(words.len()).enumerate();
-    for (place, plane) in planes {
-        let (words, plane) = (S::as_simd_u32s(words).0, S::as_mut_simd_f32s(plane).0);
-        if bits == 1 {
-            // The bit becomes the sign of a 1.
-            let shift = simd.splat_u32s(31 - place as u32);
-            let (sign, one) = (simd.splat_u32s(1 << 31), simd.splat_u32s(1f32.to_bits()));
-            for (&word, code) in words.iter().zip(plane) {
-                let bit = simd.and_u32s(simd.wrapping_dyn_shl_u32s(word, shift), sign);
-                *code = simd.transmute_f32s_u32s(simd.or_u32s(bit, one));
+    let (words, codes) = (S::as_simd_u32s(words).0, S::as_mut_simd_f32s(codes).0);
+    let steps = words.len();
+    let next = simd.splat_u32s(bits as u32);
+    if bits == 1 {
+        // The bit becomes the sign of a 1.
+        let (top, sign) = (simd.splat_u32s(31), simd.splat_u32s(1 << 31));
+        let one = simd.splat_u32s(1f32.to_bits());
+        for (step, &word) in words.iter().enumerate() {
+            let (mut word, mut at) = (word, step);
+            while at < codes.len() {
+                let bit = simd.and_u32s(simd.wrapping_dyn_shl_u32s(word, top), sign);
+                codes[at] = simd.transmute_f32s_u32s(simd.or_u32s(bit, one));
+                word = simd.wrapping_dyn_shr_u32s(word, next);
+                at += steps;
             }
-        } else {
-            // Two's complement with its first bit turned over is the code plus `half`. As the last
-            // bits of 2²³ it is a float that much greater.
-            let (mask, half) = ((1u32 << bits) - 1, 1u32 << (bits - 1));
-            let (mask, turn) = (simd.splat_u32s(mask), simd.splat_u32s(half));
-            let shift = simd.splat_u32s((place * bits) as u32);
-            let large = (1u32 << 23) as f32;
-            let (exponent, offset) =
-                (simd.splat_u32s(large.to_bits()), simd.splat_f32s(large + half as f32));
-            for (&word, code) in words.iter().zip(plane) {
-                let bits = simd.and_u32s(simd.wrapping_dyn_shr_u32s(word, shift), mask);
-                let raised = simd.or_u32s(simd.xor_u32s(bits, turn), exponent);
-                *code = simd.sub_f32s(simd.transmute_f32s_u32s(raised), offset);
-            }
+        }
+        return;
+    }
+    // Two's complement with its first bit turned over is the code plus `half`. As the last bits of 2²³
+    // it is a float that much greater.
+    let (last, half) = ((1u32 << bits) - 1, 1u32 << (bits - 1));
+    let large = (1u32 << 23) as f32;
+    let (mask, turn) = (simd.splat_u32s(last), simd.splat_u32s(half | large.to_bits()));
+    let offset = simd.splat_f32s(large + half as f32);
+    for (step, &word) in words.iter().enumerate() {
+        let (mut word, mut at) = (word, step);
+        while at < codes.len() {
+            let raised = simd.xor_u32s(simd.and_u32s(word, mask), turn);
+            codes[at] = simd.sub_f32s(simd.transmute_f32s_u32s(raised), offset);
+            word = simd.wrapping_dyn_shr_u32s(word, next);
+            at += steps;
         }
     }
 }

@@ -96,7 +96,7 @@ pub struct Flags {
     /// eigenvectors of the curvature), sparse:DIM or full
     #[arg(long, default_value_t)]
     pub projection: ProjectionSpec,
-    /// Number type of stored rows: f16, bf16 or f32
+    /// Number type of stored rows: f16, bf16 or f32; packed int8, int4 or sign (8, 4 or 1 bits)
     #[arg(long, default_value_t)]
     pub row_type: RowType,
     /// Compare whole gradients (fresh) or projected ones (stored); auto: whole if the seeds' take
