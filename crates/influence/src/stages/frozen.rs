@@ -11,7 +11,7 @@ use crate::{Hessian, InfluenceError, Refinement, Residuals, Seeds};
 /// Shared weights `W` frozen in fine-tuning, new weights `Θ` trained to their optimum.
 ///
 /// A change of `W` changes the loss of a seed directly, and through the new optimum of `Θ`, which moves
-/// by `−H_ΘΘ⁻¹ H_ΘW dW`: together `T = g_W − H_WΘ H_ΘΘ⁻¹ g_Θ` (arXiv 2007.09081, section 3, the case of a
+/// by `−H_ΘΘ⁻¹ H_ΘW dW`: together `T = g_W − H_WΘ H_ΘΘ⁻¹ g_Θ` (arXiv 2007.09081, the case of a
 /// fixed embedding). Everything is at the fine-tuned weights and of the fine-tuning loss.
 #[derive(Clone, Copy)]
 pub struct Frozen<'a> {

@@ -13,7 +13,7 @@ use crate::{ConjugateGradient, Hessian, InfluenceError, Refinement, Residuals, S
 /// pre-trained value by `(α/2)‖W − W*‖²`.
 ///
 /// The optimum of fine-tuning moves by `α (H + α P_W)⁻¹ [dW*; 0]`, with `P_W` the identity on `W` and
-/// zero on `Θ`, so `T = α [(H + α P_W)⁻¹ g]_W` (arXiv 2007.09081, section 3, the case of an updated
+/// zero on `Θ`, so `T = α [(H + α P_W)⁻¹ g]_W` (arXiv 2007.09081, the case of an updated
 /// embedding). With `α → ∞` it is [`Frozen`](super::Frozen).
 #[derive(Clone)]
 pub struct Held<'a> {

@@ -3,7 +3,7 @@
 //!
 //! A text moves the pre-trained weights, and these move what fine-tuning arrives at. So a seed's
 //! gradient is taken at the fine-tuned weights, carried back to the pre-trained ones, divided by the
-//! curvature of pre-training there, and then scores a pool of pre-training texts as any [`Seeds`] do:
+//! curvature of pre-training there, and then scores a pool of pre-training texts as any [`Seeds`](crate::Seeds) do:
 //!
 //! ```text
 //! score(text m, seed t) = + T(t)ᵀ H_F⁻¹ ∇f(m)        positive = helpful
@@ -19,15 +19,15 @@
 //! | --- | --- | --- | --- |
 //! | `W` frozen, `Θ` trained to its optimum | `g_W − H_WΘ H_ΘΘ⁻¹ g_Θ` | [`Frozen`] | a new head, or any layers, on a frozen trunk. LoRA: `Θ` is the adapter, its layers must be the model's |
 //! | `W` trained too, from its pre-trained value `W*` and held to it by `(α/2)‖W − W*‖²` | `α [(H + α P_W)⁻¹ g]_W` | [`Held`] | full fine-tuning with a new part; `α` stands for few steps too, about one over (learning rate × steps) |
-//! | all of `W`, one architecture throughout | `H⁻¹ g_W` with a damped `H` | [`Seeds::new`] with the fine-tuned curvature | full fine-tuning of all chosen layers, at any scale |
+//! | all of `W`, one architecture throughout | `H⁻¹ g_W` with a damped `H` | [`Seeds::new`](crate::Seeds::new) with the fine-tuned curvature | full fine-tuning of all chosen layers, at any scale |
 //!
 //! The third is the second without `Θ`: with the same damping `α` for every layer it is `T / α`, the same
-//! order of texts. Where damping differs by layer, [`Seeds::times_damping`] gives every layer its own
+//! order of texts. Where damping differs by layer, [`Seeds::times_damping`](crate::Seeds::times_damping) gives every layer its own
 //! `α`, so that `T = D (H + D)⁻¹ g_W` is free of units.
 //!
-//! What `T` gives is [`Seeds`] over the fine-tuned model's layers. [`Seeds::onto`] puts them on the
-//! pre-trained model's, by name; [`Seeds::extended`] adds layers that were dropped after pre-training,
-//! on which nothing depends but through the curvature; [`Seeds::solve`] divides by a curvature, EK-FAC at
+//! What `T` gives is [`Seeds`](crate::Seeds) over the fine-tuned model's layers. [`Seeds::onto`](crate::Seeds::onto) puts them on the
+//! pre-trained model's, by name; [`Seeds::extended`](crate::Seeds::extended) adds layers that were dropped after pre-training,
+//! on which nothing depends but through the curvature; [`Seeds::solve`](crate::Seeds::solve) divides by a curvature, EK-FAC at
 //! any scale, and [`Refinement::solve`](crate::Refinement::solve) by the matrix itself.
 //!
 //! Frozen and held take products with a [`Hessian`](crate::Hessian). [`GaussNewton`](crate::GaussNewton)
@@ -87,6 +87,3 @@ mod held;
 pub use carry::same_layers;
 pub use frozen::Frozen;
 pub use held::Held;
-
-#[allow(unused_imports, reason = "the page above speaks of them")]
-use crate::Seeds;
