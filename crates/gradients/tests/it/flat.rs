@@ -34,14 +34,14 @@ fn project(projection: &FlatProjection, values: &[Tensor]) -> Tensor {
 fn a_projection_is_its_matrix() {
     for form in FORMS {
         let projection = build(form, 3);
-        let mut matrix = Tensor::zeros([75, 50], AT);
+        let matrix = Tensor::zeros([75, 50], AT);
         for ((name, size), first) in SIZES.into_iter().zip([0, 30]) {
             let mut own = matrix.narrow(0, first, size as i64);
             projection.add(name, 0, &Tensor::eye(size as i64, AT), &mut own).unwrap();
         }
         // Rademacher: every entry ±1/√50; sparse: one ±1 a row.
         let (largest, sums) = (matrix.abs().max(), matrix.square().sum_dim_intlist(1, false, None));
-        let entry = if form.starts_with("r") { 50f64.sqrt().recip() } else { 1.0 };
+        let entry = if form.starts_with('r') { 50f64.sqrt().recip() } else { 1.0 };
         assert!((largest.double_value(&[]) - entry).abs() < 1e-15);
         assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-12);
         let values = values(4, 0.2);
