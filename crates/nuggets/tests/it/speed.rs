@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use tamis_dataset::{Dataset, ReadOptions, Sample, Template, TextTokenizer};
+use tamis_dataset::{Dataset, Encoded, ReadOptions, Sample, Template, TextTokenizer};
 use tamis_model::{LoadOptions, configure_threads, load};
 use tamis_nuggets::{GoldenParams, GoldenScorer};
 
@@ -83,8 +83,7 @@ fn side_by_side() {
         .flat_map(|e| alone.iter().map(|anchor| joined(&e.ids, &glue, anchor, opening)))
         .collect();
     let mean = |all: &[usize]| all.iter().sum::<usize>() as f64 / all.len() as f64;
-    let of =
-        |all: &[tamis_dataset::Encoded]| mean(&all.iter().map(|e| e.len()).collect::<Vec<_>>());
+    let of = |all: &[Encoded]| mean(&all.iter().map(Encoded::len).collect::<Vec<_>>());
     println!(
         "{} candidates of {:.0} tokens, {} anchors of {:.0} ({:.0} of them targets), batches of \
          {budget}, {} threads",
@@ -92,7 +91,7 @@ fn side_by_side() {
         of(&examples),
         alone.len(),
         of(&alone),
-        mean(&alone.iter().map(|a| a.targets()).collect::<Vec<_>>()),
+        mean(&alone.iter().map(Encoded::targets).collect::<Vec<_>>()),
         threads.per_operation
     );
     let ((shared, _), [wall, cpu]) = timed(

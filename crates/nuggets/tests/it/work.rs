@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tamis_dataset::Template;
+use tamis_dataset::{Encoded, Template};
 use tamis_model::{
     CausalLm, Context, DType, KvCache, LayerInfo, ModelError, ModelShape, Parameters, Tap,
 };
@@ -71,7 +71,7 @@ fn an_example_is_read_once() {
     scorer.anchors().unwrap();
     let alone = encoded(tokenizer("plain"), Template::Alpaca, &anchors);
     let read: usize = alone.iter().map(|anchor| anchor.len() - 1).sum();
-    let targets: usize = alone.iter().map(|anchor| anchor.targets()).sum();
+    let targets: usize = alone.iter().map(Encoded::targets).sum();
     assert_eq!(model.tokens.swap(0, Ordering::Relaxed), read);
     assert_eq!(model.logits.swap(0, Ordering::Relaxed), targets);
 
@@ -86,7 +86,7 @@ fn an_example_is_read_once() {
     let examples = encoded(tokenizer("plain"), Template::Alpaca, &candidates);
     let examples: usize = examples.iter().map(|example| example.len() + glue).sum();
     let behind = work.tokens - examples;
-    assert!(behind % 6 == 0 && behind / 6 < read / 2, "{behind} of {read}");
+    assert!(behind.is_multiple_of(6) && behind / 6 < read / 2, "{behind} of {read}");
 
     assert_eq!(estimate.tokens, 10.0 * work.tokens as f64);
     assert_eq!(estimate.targets, 10.0 * work.targets as f64);
