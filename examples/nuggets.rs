@@ -73,7 +73,8 @@ fn main() -> Result<()> {
     found.count(&lines, &mut record);
     println!("{}", found.summary(&lines));
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &flags.exports()?, record, page)?
+    {
         println!("{}", file.display());
     }
     Ok(())

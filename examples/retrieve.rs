@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     let (title, meaning) = ("Targeted selection", flags.by.meaning());
     let found = Found { title, meaning, pool: &pool, scores: &scores, rule, selection: &selection };
     println!("{}", found.summary()?);
-    for file in found.write(&flags.out, record)? {
+    for file in found.write(&flags.out, &flags.exports()?, record)? {
         println!("{}", file.display());
     }
     Ok(())

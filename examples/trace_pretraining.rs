@@ -133,7 +133,8 @@ fn main() -> Result<()> {
         println!("{said}");
     }
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &texts, &chosen, &lines, record, page)? {
+    for file in write_outputs(&flags.out, &texts, &chosen, &lines, &flags.exports()?, record, page)?
+    {
         println!("{}", file.display());
     }
     Ok(())

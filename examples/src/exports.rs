@@ -72,8 +72,16 @@ impl ExportFlags {
     /// # Errors
     /// An unknown template.
     pub fn like(&self, text: &TextFlags) -> Result<Exports> {
-        let template = Template::parse(&text.template, Some(&text.target_lang))?;
-        Ok(self.worded(&template, &text.target_lang))
+        self.wording(&text.template, &text.target_lang)
+    }
+
+    /// The exports, with translations into `target_language` worded by the template of this name.
+    ///
+    /// # Errors
+    /// An unknown template.
+    pub fn wording(&self, template: &str, target_language: &str) -> Result<Exports> {
+        let template = Template::parse(template, Some(target_language))?;
+        Ok(self.worded(&template, target_language))
     }
 
     /// The exports, with translations into `target_language` worded by `template`.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tamis::dataset::{Dataset, Format, Template};
 use tamis::nuggets::{GoldenParams, GoldenRule, OwnPair, Ties};
 
-use crate::{ModelFlags, open_rows};
+use crate::{ExportFlags, Exports, ModelFlags, open_rows};
 
 /// Scores rows by the share of anchors that they help with as a one-shot example (Nuggets), and
 /// chooses by it.
@@ -32,6 +32,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// Rows that stand for the tasks to help with [default: rows of the pool, see --anchor-count]
     #[arg(long, value_name = "FILE", conflicts_with = "anchor_count")]
@@ -112,6 +115,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 impl Flags {
+    /// What is written in further forms, in the words the model read.
+    ///
+    /// # Errors
+    /// An unknown template.
+    pub fn exports(&self) -> Result<Exports> {
+        self.exports.wording(&self.template, &self.target_lang)
+    }
+
     /// Opens and checks the pool.
     ///
     /// # Errors

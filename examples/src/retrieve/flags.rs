@@ -14,7 +14,7 @@ use tamis::model::{DType, DeviceSpec, Pool};
 use tamis::targets::{Bm25Params, TaskRule};
 
 use crate::targeted::TargetFlags;
-use crate::{ModelFlags, open_rows};
+use crate::{ExportFlags, Exports, ModelFlags, open_rows};
 
 /// Chooses rows that are like examples of some tasks, without a single gradient.
 ///
@@ -32,6 +32,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
     /// How rows are scored against examples
     #[arg(long, value_enum, default_value = "rds")]
     pub by: By,
@@ -107,6 +110,14 @@ impl By {
 }
 
 impl Flags {
+    /// What is written in further forms, in the words the model read.
+    ///
+    /// # Errors
+    /// An unknown template.
+    pub fn exports(&self) -> Result<Exports> {
+        self.exports.wording(&self.template, &self.target_lang)
+    }
+
     /// Opens and checks the pool.
     ///
     /// # Errors

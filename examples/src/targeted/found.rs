@@ -10,6 +10,7 @@ use tamis::dataset::{Dataset, SampleId, Selection};
 use tamis::report::{RunRecord, format_number};
 use tamis::targets::{Scored, TargetScores, TaskRule};
 
+use crate::Exports;
 use crate::outputs::write_outputs;
 
 /// One line of `scores.jsonl`.
@@ -82,11 +83,16 @@ impl Found<'_> {
     }
 
     /// Counts what was found, and writes `selected.*`, `scores.jsonl`, `run.json` and `report.html`
-    /// into `out`; returns the files.
+    /// into `out`, and the chosen rows again in the forms of `exports`; returns the files.
     ///
     /// # Errors
     /// A file that cannot be written, naming it.
-    pub fn write(&self, out: &Path, mut record: RunRecord) -> Result<Vec<PathBuf>> {
+    pub fn write(
+        &self,
+        out: &Path,
+        exports: &Exports,
+        mut record: RunRecord,
+    ) -> Result<Vec<PathBuf>> {
         let lines = self.lines()?;
         let rejects = self.pool.rejects();
         record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
@@ -102,7 +108,7 @@ impl Found<'_> {
         }
         let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
         let page = |record: &RunRecord| self.page(&lines, record);
-        write_outputs(out, self.pool, &chosen, &lines, record, page)
+        write_outputs(out, self.pool, &chosen, &lines, exports, record, page)
     }
 
     /// What happened: a line for the pool, and one for each task.

@@ -15,7 +15,7 @@ use tamis::kfac::{CurvatureKind, Damping, FitParams, NonFinite};
 use tamis::model::{DType, DeviceSpec, LayerPattern, Reduction};
 
 use crate::gdig::{LabelKind, LossKind};
-use crate::{ModelFlags, TextFlags, open_rows};
+use crate::{ExportFlags, Exports, ModelFlags, TextFlags, open_rows};
 
 /// Rank pre-training texts by what they did to a fine-tuned model's answers.
 #[derive(Parser, Clone, Debug, Serialize)]
@@ -67,6 +67,9 @@ pub struct Flags {
     /// Folder for results and for everything needed to go on after an interruption
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// Layers whose gradients count: a regular expression over their names [default: all but the head]
     #[arg(long, default_value_t)]
@@ -142,6 +145,14 @@ impl By {
 }
 
 impl Flags {
+    /// What is written in further forms, in the words the model read.
+    ///
+    /// # Errors
+    /// An unknown template.
+    pub fn exports(&self) -> Result<Exports> {
+        self.exports.wording(&self.texts_template, &self.text.target_lang)
+    }
+
     /// The model in a folder.
     pub fn model(&self, folder: &Path) -> ModelFlags {
         ModelFlags { model: folder.to_owned(), device: self.device, dtype: self.dtype }
