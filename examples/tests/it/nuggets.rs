@@ -104,7 +104,7 @@ fn scores_choice_and_choosing_again() {
         }
     }
     assert_eq!(ranked.len(), 34);
-    assert_ne!(ranked.iter().map(|r| r.0).fold(0.0, f64::max), 0.0);
+    assert!(ranked.iter().any(|(score, _)| *score > 0.0));
     // The pair of an anchor with itself is left out.
     let own = lines.iter().filter(|line| line["anchors"] == 5).count();
     assert_eq!((own, run.text("rises/anchors.jsonl").lines().count()), (6, 6));
