@@ -65,10 +65,9 @@ fn main() -> Result<()> {
         if let (true, Some(row)) = (examples.is_empty(), unusable.first()) {
             bail!("target {name}: no row can be used; {}: {}", row.id, row.reason);
         }
-        record.notes.push(format!(
-            "target {name}: {} examples, {left_out} rows left out",
-            examples.len()
-        ));
+        record
+            .notes
+            .push(format!("target {name}: {} examples, {left_out} rows left out", examples.len()));
         tasks.push((name.clone(), examples));
     }
     let mut model = flags.model.load()?;

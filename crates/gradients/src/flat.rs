@@ -69,7 +69,9 @@ impl FlatSpec {
                     });
                 }
                 Self::Rademacher { dim } => Form::Dense(DenseSigns::new(name, dim, seed, at)?),
-                Self::Sparse { dim } => Form::Sparse(SparseSketch::new(name, count, dim, seed, at)?),
+                Self::Sparse { dim } => {
+                    Form::Sparse(SparseSketch::new(name, count, dim, seed, at)?)
+                }
             };
             forms.insert(name.to_owned(), (form, count));
         }

@@ -33,9 +33,7 @@ impl CheckpointParams {
     pub(crate) fn check(&self) -> Result<(), FinetuneError> {
         at_least_one("checkpoints.keep", self.keep)?;
         match self.every {
-            Every::Steps(count) | Every::Epochs(count) => {
-                at_least_one("checkpoints.every", count)
-            }
+            Every::Steps(count) | Every::Epochs(count) => at_least_one("checkpoints.every", count),
             Every::Seconds(seconds) => at_least_one("checkpoints.every", seconds as usize),
         }
     }

@@ -63,7 +63,9 @@ fn neither_blocks_nor_batch_nor_order_change_a_row() {
         assert!(relative_error(&pieces, &whole) < 1e-14);
         for row in 0..5 {
             let alone: Vec<Tensor> = values.iter().map(|v| v.narrow(0, row, 1)).collect();
-            assert!(relative_error(&project(&projection, &alone), &whole.narrow(0, row, 1)) < 1e-14);
+            assert!(
+                relative_error(&project(&projection, &alone), &whole.narrow(0, row, 1)) < 1e-14
+            );
         }
         let turned: Vec<Tensor> = values.iter().map(|v| v.view([5, -1, 5])).collect();
         assert!(relative_error(&project(&projection, &turned), &whole) < 1e-14);

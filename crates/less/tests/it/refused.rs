@@ -58,7 +58,8 @@ fn directions_of_another_checkpoint_do_not_score_a_store() {
     let layers = warm.layers(&*model);
     let fields = warm.manifest_fields(&settings);
     let path = dir.path().join("store");
-    let mut store = RowStore::create_or_resume(path, "less-features", fields, RowType::F32).unwrap();
+    let mut store =
+        RowStore::create_or_resume(path, "less-features", fields, RowType::F32).unwrap();
     let features = warm.features(&layers, &settings).unwrap();
     let data = samples(&*model, 4, 10, 3);
     {

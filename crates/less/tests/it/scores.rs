@@ -54,7 +54,8 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
                 let examples = rows(&pass.rows_of(examples, &plain).unwrap().rows);
                 for (candidate, expected) in candidates.iter().zip(&mut expected) {
                     let cosines = examples.iter().map(|example| cosine(candidate, example));
-                    expected[task] += warm_rate(folder) * cosines.sum::<f64>() / examples.len() as f64;
+                    expected[task] +=
+                        warm_rate(folder) * cosines.sum::<f64>() / examples.len() as f64;
                 }
             }
             let of = |(name, examples): &(&str, Vec<Encoded>)| {
