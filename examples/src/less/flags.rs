@@ -94,7 +94,7 @@ pub struct Flags {
     #[arg(long, default_value = "8192")]
     pub dim: NonZeroUsize,
     /// How so few are made of so many: each is added to one place (sparse), or multiplied by as many
-    /// random signs as are kept (rademacher, published; hundreds of times the work, no better)
+    /// random signs as are kept (rademacher, published; on a CPU several times the time of the pass)
     #[arg(long, value_enum, default_value = "sparse")]
     pub projection: Spread,
     /// Type in which rows are stored and compared: f32, f16, bf16, or in fewer bits int8, int4, sign
