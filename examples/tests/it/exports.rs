@@ -18,6 +18,9 @@ const FILES: [&str; 6] = [
     "selected.sharegpt.yaml",
 ];
 
+/// A template with fewer letters than the model reads tokens.
+const NONE: &str = "--template=none";
+
 fn ifd(folder: &Path, pool: &Path, flags: &[&str]) -> String {
     let own = [
         format!("--model={}", model().display()),
@@ -25,7 +28,13 @@ fn ifd(folder: &Path, pool: &Path, flags: &[&str]) -> String {
         format!("--out={}", folder.join("out").display()),
     ];
     let mut all: Vec<&str> = own.iter().map(String::as_str).collect();
-    all.extend(["--max-length=120", "--template=none", "--no-bounds", "--threads=1", "--count=3"]);
+    all.extend([
+        "--max-length=120",
+        "--target-lang=Cat",
+        "--no-bounds",
+        "--threads=1",
+        "--count=3",
+    ]);
     all.extend(flags);
     if flags.contains(&"--refused") {
         all.pop();
@@ -44,8 +53,7 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, _) = pools::write_pairs(folder.path());
     let out = folder.path().join("out");
-    let printed =
-        ifd(folder.path(), &pool, &["--export=parquet,alpaca,sharegpt", "--target-lang=Cat"]);
+    let printed = ifd(folder.path(), &pool, &["--export=parquet,alpaca,sharegpt", NONE]);
     for name in FILES {
         assert!(printed.lines().any(|line| line == out.join(name).to_str().unwrap()), "{name}");
     }
@@ -96,13 +104,13 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
     assert_eq!(index, (0..pools::ROWS).map(|n| Some(json!(n))).collect::<Vec<_>>());
 
     // What belongs to other rows does not stay.
-    ifd(folder.path(), &pool, &["--export=sharegpt"]);
+    ifd(folder.path(), &pool, &[NONE, "--export=sharegpt"]);
     let left = contents(&out);
     for name in FILES {
         let there = left.contains_key(Path::new(name));
         assert_eq!(there, name.contains("sharegpt") || name == "dataset_info.json", "{name}");
     }
-    ifd(folder.path(), &pool, &[]);
+    ifd(folder.path(), &pool, &[NONE]);
     let left = contents(&out);
     assert!(FILES.iter().all(|name| !left.contains_key(Path::new(name))));
 }
@@ -120,7 +128,7 @@ fn rows_that_a_form_cannot_express_are_named_and_results_are_no_input() {
     ]
     .map(|row| row.to_string());
     let pool = pools::write(folder.path(), "chats.jsonl", &rows);
-    let chats = ["--template=vicuna", "--count=2", "--export=alpaca", "--refused"];
+    let chats = ["--template=vicuna", "--export=alpaca", "--refused"];
     ifd(folder.path(), &pool, &chats);
 
     let out = folder.path().join("out");
