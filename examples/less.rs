@@ -16,7 +16,6 @@
 //! `report.html`. Run the same command again after an interruption and it goes on where it was; with other
 //! targets it computes nothing but these.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,8 +28,9 @@ use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis::targets::Target;
-use tamis_examples::less::{Flags, Found, warm_up};
-use tamis_examples::{Bars, check_lengths, refuse_overwriting, write_outputs};
+use tamis_examples::less::{Flags, warm_up};
+use tamis_examples::targeted::Found;
+use tamis_examples::{Bars, check_lengths, refuse_overwriting};
 use tch::Tensor;
 
 /// Result files, which no input may be.
@@ -45,12 +45,12 @@ fn main() -> Result<()> {
 
     // Data and model.
     let pool = flags.text.open(&flags.pool)?;
-    let files = flags.targets.iter().map(|target| &target.path);
+    let files = flags.targets.targets.iter().map(|target| &target.path);
     for input in [&flags.model.model, &flags.pool].into_iter().chain(files) {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
-    let (budget, rows) = (flags.budget, pool.len());
+    let (budget, rows) = (flags.targets.budget, pool.len());
     ensure!(
         (1..=rows).contains(&budget),
         "--budget is {budget}, but must be between 1 and the {rows} rows of the pool"
@@ -58,17 +58,16 @@ fn main() -> Result<()> {
     let encoder = flags.text.encoder(&flags.model)?;
     let samples = Pool { dataset: &pool, encoder: &encoder };
     let mut tasks: Vec<(String, Vec<Encoded>)> = Vec::new();
-    for target in &flags.targets {
-        let file = flags.text.open(&target.path)?;
+    for (name, file) in flags.targets.open()? {
         let (examples, unusable) = read_all(&Pool { dataset: &file, encoder: &encoder })?;
-        let (name, left_out) = (&target.name, unusable.len());
+        let left_out = unusable.len();
         if let (true, Some(row)) = (examples.is_empty(), unusable.first()) {
             bail!("target {name}: no row can be used; {}: {}", row.id, row.reason);
         }
         record
             .notes
             .push(format!("target {name}: {} examples, {left_out} rows left out", examples.len()));
-        tasks.push((name.clone(), examples));
+        tasks.push((name, examples));
     }
     let mut model = flags.model.load()?;
     record.environment.threads = Some(threads.per_operation);
@@ -120,22 +119,21 @@ fn main() -> Result<()> {
     // 3. The choice.
     let timer = StageTimer::start("select");
     let scores = scores.finish()?;
-    let selection = flags.rule.select(&scores, budget)?;
+    let selection = flags.rule().select(&scores, budget)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.
-    let found = Found { flags: &flags, pool: &pool, scores: &scores, selection: &selection };
-    let lines = found.lines();
-    found.count(&mut record);
-    println!("{} rows scored against {} tasks, {budget} chosen", lines.len(), tasks.len());
-    let mut best: BTreeMap<&str, usize> = BTreeMap::new();
-    for task in lines.iter().filter(|l| l.selected).filter_map(|l| l.best_task.as_deref()) {
-        *best.entry(task).or_default() += 1;
-    }
-    best.iter().for_each(|(task, count)| println!("closest to {task}: {count}"));
-    let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
-    let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, record, page)? {
+    let found = Found {
+        title: "LESS selection",
+        meaning: "Cosine of Adam's step along the row's gradient with the mean gradient of a task's examples, \
+                  averaged over the epochs by their learning rates.",
+        pool: &pool,
+        scores: &scores,
+        rule: flags.rule(),
+        selection: &selection,
+    };
+    println!("{}", found.summary()?);
+    for file in found.write(&flags.out, &flags.exports.like(&flags.text)?, record)? {
         println!("{}", file.display());
     }
     Ok(())

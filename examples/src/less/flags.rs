@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -12,7 +11,8 @@ use tamis::less::{Direction, FeatureParams};
 use tamis::model::LayerPattern;
 use tamis::targets::TaskRule;
 
-use crate::{ModelFlags, TextFlags};
+use crate::targeted::TargetFlags;
+use crate::{ExportFlags, ModelFlags, TextFlags};
 
 /// Choose rows whose gradients, as Adam would follow them, point where those of target tasks do.
 #[derive(Parser, Clone, Debug, Serialize)]
@@ -43,16 +43,15 @@ pub struct Flags {
     /// Rows to choose from
     #[arg(long, value_name = "FILE")]
     pub pool: PathBuf,
-    /// Examples of a task, a few to some hundreds; give it once for every task. The name is that of
-    /// the file if none is given
-    #[arg(long = "target", value_name = "NAME=FILE", required = true)]
-    pub targets: Vec<Named>,
-    /// Rows to choose
-    #[arg(long)]
-    pub budget: usize,
+    /// What is wanted, and how much.
+    #[command(flatten)]
+    pub targets: TargetFlags,
     /// Folder for everything
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Further forms of the results.
+    #[command(flatten)]
+    pub exports: ExportFlags,
 
     /// Share of the pool that the warm-up trains on
     #[arg(long, default_value_t = 0.05)]
@@ -104,9 +103,6 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
 
-    /// How scores against several tasks become one choice: max, mean or round-robin
-    #[arg(long, default_value_t)]
-    pub rule: TaskRule,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -134,35 +130,12 @@ pub enum Spread {
     Rademacher,
 }
 
-/// A file with a name: `NAME=FILE`, or a file alone, whose stem is the name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Named {
-    /// The name.
-    pub name: String,
-    /// The file.
-    pub path: PathBuf,
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, path) = match text.split_once('=') {
-            Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
-            None => {
-                let path = PathBuf::from(text);
-                let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-                (stem.unwrap_or_default(), path)
-            }
-        };
-        if name.is_empty() || path.as_os_str().is_empty() {
-            return Err(format!("`{text}` is neither NAME=FILE nor a file"));
-        }
-        Ok(Self { name, path })
-    }
-}
-
 impl Flags {
+    /// The rule that was asked for; without one that of the method.
+    pub fn rule(&self) -> TaskRule {
+        self.targets.rule.unwrap_or_default()
+    }
+
     /// Settings of the warm-up.
     pub fn training(&self) -> TrainParams {
         TrainParams {

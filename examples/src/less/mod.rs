@@ -1,9 +1,7 @@
-//! What `less` needs beside the libraries: its flags, the warm-up, and its outputs.
+//! What `less` needs beside the libraries: its flags and the warm-up.
 
 mod flags;
-mod found;
 mod warmup;
 
-pub use flags::{Flags, Named, Spread};
-pub use found::{Found, Line};
+pub use flags::{Flags, Spread};
 pub use warmup::{Warmup, warm_up};

@@ -132,7 +132,7 @@ fn rows_like_the_targets_are_chosen_and_other_targets_compute_nothing_else() {
     assert_eq!(best.unwrap()["reason"], "task words, rank 1");
     assert_eq!((first.count("scored"), first.count("selected")), (39, 8));
     assert!(!first.resumed("features 1"));
-    for text in ["LESS selection", "Highest scores", "<svg"] {
+    for text in ["LESS selection", "Highest score", "<svg"] {
         assert!(first.text("report.html").contains(text), "{text}");
     }
 
