@@ -147,13 +147,12 @@ impl FromStr for Named {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, path) = match text.split_once('=') {
-            Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
-            None => {
-                let path = PathBuf::from(text);
-                let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-                (stem.unwrap_or_default(), path)
-            }
+        let (name, path) = if let Some((name, path)) = text.split_once('=') {
+            (name.to_owned(), PathBuf::from(path))
+        } else {
+            let path = PathBuf::from(text);
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            (stem.unwrap_or_default(), path)
         };
         if name.is_empty() || path.as_os_str().is_empty() {
             return Err(format!("`{text}` is neither NAME=FILE nor a file"));
