@@ -171,17 +171,17 @@ fn epoch(
     let folder = flags.store_folder(number);
     let mut store = RowStore::create_or_resume(folder, "less", fields, flags.row_type)?;
 
-    let mut timer = StageTimer::start(&format!("features {number}"));
-    if !store.artifact().is_complete() {
+    let mut timer = StageTimer::start(format!("features {number}"));
+    if store.artifact().is_complete() {
+        timer.rows(samples.dataset.len() as u64).resumed(true);
+    } else {
         let mut sinks = [Sink { reducer: &features, store: &mut store }];
         let report = pass.run(samples, &mut sinks, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
-    } else {
-        timer.rows(samples.dataset.len() as u64).resumed(true);
     }
     record.stages.push(timer.finish());
 
-    let mut timer = StageTimer::start(&format!("targets {number}"));
+    let mut timer = StageTimer::start(format!("targets {number}"));
     timer.rows(tasks.iter().map(|(_, examples)| examples.len() as u64).sum());
     let directions = tasks
         .iter()
