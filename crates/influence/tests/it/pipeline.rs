@@ -88,10 +88,12 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
 
         // Cut off in the middle of the pass (and, with K-FAC, in the fit before it), then gone on with.
         let stormy = folder.path().join(format!("{kind}-stormy"));
-        for until in [3, 6, 5] {
+        let mut cut_off = 0;
+        for until in [3, 3, 15] {
             let cut = std::panic::AssertUnwindSafe(|| run(&stormy, &mut Watch { done: 0, until }));
-            assert!(std::panic::catch_unwind(cut).is_err());
+            cut_off += usize::from(std::panic::catch_unwind(cut).is_err());
         }
+        assert!(cut_off >= 2);
         let again = run(&stormy, &mut NoProgress);
         assert_eq!(again.table, found.table);
         assert_eq!(files(&stormy), files(&dir));
