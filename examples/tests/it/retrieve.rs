@@ -12,8 +12,11 @@ use tamis::model::{LoadOptions, NoTap, load};
 use crate::pools;
 use crate::program::{Finished, model, refuse, succeed};
 
+/// Id, question and answer.
+type Row = (String, String, String);
+
 /// Questions and answers; every eighth answer is empty.
-fn rows() -> Vec<(String, String, String)> {
+fn rows() -> Vec<Row> {
     (0..40)
         .map(|n| {
             let (question, answer) = pools::pair(n);
@@ -23,7 +26,7 @@ fn rows() -> Vec<(String, String, String)> {
 }
 
 /// Examples of two tasks.
-fn tasks() -> [(&'static str, Vec<(String, String, String)>); 2] {
+fn tasks() -> [(&'static str, Vec<Row>); 2] {
     let row = |id: &str, question: &str, answer: &str| (id.into(), question.into(), answer.into());
     [
         ("ships", vec![row("a", "le ship", "the ship"), row("b", "la ship sees", "a ship")]),
@@ -31,8 +34,8 @@ fn tasks() -> [(&'static str, Vec<(String, String, String)>); 2] {
     ]
 }
 
-fn lines(rows: &[(String, String, String)]) -> Vec<String> {
-    let line = |(id, question, answer): &(String, String, String)| {
+fn lines(rows: &[Row]) -> Vec<String> {
+    let line = |(id, question, answer): &Row| {
         json!({ "id": id, "instruction": question, "output": answer }).to_string()
     };
     rows.iter().map(line).collect()

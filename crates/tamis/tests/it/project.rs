@@ -5,6 +5,7 @@
 //! compiles a crate again if other features of it, or of what it depends on, are asked for; [`SHARED`] asks for those
 //! that the workspace's programs and tests ask for.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -63,15 +64,15 @@ impl Project {
         let profiles = &workspace[workspace.find("[profile.dev]").unwrap()..];
         let mut manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             tamis = {{ path = {:?}{dependency} }}\nserde_json = \"1\"\n{SHARED}\n{profiles}",
-            root.join("crates/tamis")
+             tamis = {{ path = \"{}\"{dependency} }}\nserde_json = \"1\"\n{SHARED}\n{profiles}",
+            root.join("crates/tamis").display()
         );
         // Compiled for the test alone: as quickly as can be.
         for entry in fs::read_dir(root.join("crates")).unwrap() {
             let own = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
             let package = own.lines().find_map(|line| line.strip_prefix("name = ")).unwrap();
             if package.starts_with("\"tamis") {
-                manifest.push_str(&format!("\n[profile.dev.package.{package}]\nopt-level = 0\n"));
+                writeln!(manifest, "\n[profile.dev.package.{package}]\nopt-level = 0").unwrap();
             }
         }
         let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
