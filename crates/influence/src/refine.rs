@@ -87,7 +87,7 @@ impl<'a> Refinement<'a> {
     /// # Errors
     /// Layers or dampings that do not fit each other, a system that is not positive definite in the
     /// arithmetic at hand (the seed and the step are named), and what [`Seeds::new`] and
-    /// [`GaussNewton::product`] report.
+    /// [`Hessian::product`] report.
     pub fn run(
         &self,
         pass: &GradientPass<'_>,

@@ -28,7 +28,7 @@ impl Lengths {
 }
 
 impl Scorer for Lengths {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "length"
     }
 
@@ -118,7 +118,7 @@ fn a_stage_of_something_else_is_refused_by_the_field() {
 struct TooFew;
 
 impl Scorer for TooFew {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "few"
     }
     fn description(&self) -> Result<Map<String, Value>, BoxError> {

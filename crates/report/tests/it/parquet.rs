@@ -66,7 +66,7 @@ fn fields_become_typed_columns_and_maps_one_for_each_entry() {
             index: n,
             score: (n % 3 != 0).then_some(n as f64 / 7.0),
             group: (n % 5 == 4).then_some("code"),
-            tasks: [("translation", n as f32 / 3.0), ("sums", 2.0)][..1 + n % 2]
+            tasks: [("translation", n as f32 / 3.0), ("sums", 2.0)][..=n % 2]
                 .iter()
                 .copied()
                 .collect(),
