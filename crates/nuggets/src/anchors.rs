@@ -1,9 +1,10 @@
 //! The anchors as the model reads them: whole for their own scores, and in batches behind a stem.
 
-use tamis_dataset::{Encoded, Encoder, Sample, plan_batches};
+use tamis_dataset::{Encoded, Encoder, Sample};
 use tamis_model::Batch;
 use tch::{Device, Tensor};
 
+use crate::batches::tight_batches;
 use crate::opening::Opening;
 use crate::scorer::encode;
 use crate::stems::{Text, stems};
@@ -72,7 +73,7 @@ impl Anchors {
             // The last token is predicted but not read.
             let lengths: Vec<usize> = own.iter().map(|text| text.len() - 1).collect();
             let mut batches = Vec::new();
-            for rows in plan_batches(&lengths, token_budget)? {
+            for rows in tight_batches(&lengths, token_budget) {
                 let texts: Vec<&Encoded> = rows.iter().map(|&row| &own[row]).collect();
                 let batch = Batch::predicting_only(&texts, device)?;
                 batches.push((rows.iter().map(|&row| stem.members[row]).collect(), batch));

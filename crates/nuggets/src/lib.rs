@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod anchors;
+mod batches;
 mod error;
 mod estimate;
 mod opening;
