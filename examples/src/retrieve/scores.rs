@@ -49,10 +49,11 @@ pub fn by_hidden_states(
     let dir = flags.out.join("embeddings");
     let embeddings = embedded(&embedder, &model, pool, &dir, record)?;
     let indices = embeddings.indices().context("the embeddings do not tell their rows")?;
+    let ids = embeddings.ids().context("the embeddings do not tell their ids")?;
     let mut scratch = Vec::new();
     for rows in chunks(embeddings.len()) {
         let names: Vec<(SampleId, usize)> =
-            rows.clone().map(|row| (SampleId::from(embeddings.name(row)), indices[row])).collect();
+            rows.clone().map(|row| (SampleId::from(ids[row].as_str()), indices[row])).collect();
         let block = embeddings.block(rows.start, rows.len(), &mut scratch);
         cosines.add(&names, ArrayView2::from_shape((rows.len(), cosines.width()), block)?)?;
     }

@@ -141,6 +141,7 @@ fn hidden_states_choose_what_a_direct_computation_chooses() {
     for (line, vector) in scores.iter().zip(&pool) {
         let row = line["index"].as_u64().unwrap() as usize;
         assert_eq!(line["selected"], expected.contains(&row), "{line}");
+        assert_eq!(line["id"], format!("r{row}"));
         let Some(vector) = vector else {
             assert!(line["score"].is_null() && line["best_task"].is_null());
             assert_eq!((&line["tasks"], &line["reason"]), (&json!({}), &json!("empty target")));
