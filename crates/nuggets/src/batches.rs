@@ -58,7 +58,8 @@ mod tests {
                 batches.last_mut()?.push(text);
             }
             let fits = |batch: &Vec<usize>| {
-                batch.len() == 1 || cost(&[batch.clone()], lengths) - PASS <= token_budget
+                batch.len() == 1
+                    || cost(std::slice::from_ref(batch), lengths) - PASS <= token_budget
             };
             batches.iter().all(fits).then(|| cost(&batches, lengths))
         });
@@ -76,7 +77,7 @@ mod tests {
             all.sort_unstable();
             prop_assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
             for batch in &batches {
-                prop_assert!(batch.len() == 1 || cost(&[batch.clone()], &lengths) - PASS <= token_budget);
+                prop_assert!(batch.len() == 1 || cost(std::slice::from_ref(batch), &lengths) - PASS <= token_budget);
             }
             prop_assert_eq!(cost(&batches, &lengths), naive(&lengths, token_budget));
         }
