@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
+use tamis::artifact::Random;
 use tamis::dataset::{Encoded, SampleId};
 use tamis::model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
 
@@ -53,14 +53,14 @@ pub fn write_llama(folder: &Path) {
             (name("post_attention_layernorm"), vec![width]),
         ]);
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut random = Random::keyed(1, "weights", "");
     let data: Vec<Vec<u8>> = shapes
         .iter()
         .map(|(_, shape)| {
             let norm = shape.len() == 1;
             (0..shape.iter().product())
                 .flat_map(|_| {
-                    let value: f32 = rng.random_range(-0.05..0.05);
+                    let value = 0.1 * random.fraction() as f32 - 0.05;
                     (value + f32::from(u8::from(norm))).to_le_bytes()
                 })
                 .collect()
@@ -76,14 +76,14 @@ pub fn write_llama(folder: &Path) {
 
 /// `count` samples of 30 to 64 tokens, the last third of each supervised: short translation pairs.
 pub fn short_pairs(count: usize, vocabulary: usize) -> Vec<Encoded> {
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut random = Random::keyed(2, "short pairs", "");
     (0..count)
         .map(|index| {
-            let length: usize = rng.random_range(30..=64);
+            let length = 30 + random.below(35);
             Encoded {
                 id: SampleId::from(index.to_string()),
                 index,
-                ids: (0..length).map(|_| rng.random_range(0..vocabulary as u32)).collect(),
+                ids: (0..length).map(|_| random.below(vocabulary) as u32).collect(),
                 supervised: (0..length).map(|t| 3 * t >= 2 * length).collect(),
                 truncated: false,
             }
@@ -93,12 +93,12 @@ pub fn short_pairs(count: usize, vocabulary: usize) -> Vec<Encoded> {
 
 /// `count` samples of exactly `length` tokens, all but the first supervised: blocks of running text.
 pub fn equal_blocks(count: usize, length: usize, vocabulary: usize) -> Vec<Encoded> {
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut random = Random::keyed(3, "equal blocks", "");
     (0..count)
         .map(|index| Encoded {
             id: SampleId::from(index.to_string()),
             index,
-            ids: (0..length).map(|_| rng.random_range(0..vocabulary as u32)).collect(),
+            ids: (0..length).map(|_| random.below(vocabulary) as u32).collect(),
             supervised: (0..length).map(|t| t > 0).collect(),
             truncated: false,
         })

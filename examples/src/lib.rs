@@ -19,7 +19,6 @@ pub mod less;
 pub mod nuggets;
 mod outputs;
 mod progress;
-mod random;
 pub mod reflect;
 pub mod retrieve;
 pub mod select;

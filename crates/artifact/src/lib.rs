@@ -9,6 +9,7 @@ mod ledger;
 mod line;
 mod manifest;
 mod progress;
+mod random;
 mod store;
 
 pub use atomic::write_atomic;
@@ -17,4 +18,5 @@ pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;
 pub use manifest::{Difference, Differences, Manifest};
 pub use progress::{NoProgress, Progress};
+pub use random::Random;
 pub use store::{Entry, Store};

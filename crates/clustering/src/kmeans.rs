@@ -1,9 +1,9 @@
 //! K-means itself: Lloyd's iterations from one or several starts.
 
 use ndarray::{Array2, ArrayView2};
+use tamis_artifact::Random;
 
 use crate::assign::{assign, own_distances};
-use crate::random::Random;
 use crate::rows::Rows;
 use crate::seeding::plus_plus;
 use crate::update::{Update, update};
@@ -121,7 +121,7 @@ impl KMeans {
     }
 
     fn run_from_seed(&self, rows: &Rows<'_>, start: usize) -> Run {
-        let mut random = Random::new(self.params.seed, start as u64);
+        let mut random = Random::keyed(self.params.seed, "k-means++", &start.to_string());
         self.run(rows, plus_plus(rows, self.params.k, &mut random))
     }
 

@@ -4,7 +4,6 @@ mod assign;
 mod error;
 mod kmeans;
 mod params;
-mod random;
 mod resample;
 mod rows;
 mod seeding;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::Random;
 
 use crate::ClusteringError;
 use crate::params::named;
-use crate::random::Random;
 
 /// Which rows of a cluster go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,9 +65,6 @@ pub struct Resample {
     pub seed: u64,
 }
 
-/// The stream of the order of clusters; cluster `c` has stream `c + 1` for the order of its rows.
-const ROUNDS: u64 = 0;
-
 impl Resample {
     /// Rows in the order in which they are drawn: numbers into `labels`, each at most once, exactly as
     /// many as the budget. A smaller budget draws a beginning of the same list.
@@ -95,7 +92,7 @@ impl Resample {
         match self.within {
             Within::Random => {
                 for (&label, members) in &mut clusters {
-                    Random::new(self.seed, (label as u64).wrapping_add(1)).shuffle(members);
+                    Random::keyed(self.seed, "rows of a cluster", &label.to_string()).shuffle(members);
                 }
             }
             Within::BestScore => {
@@ -111,7 +108,7 @@ impl Resample {
     }
 
     fn rounds(&self, clusters: Vec<Vec<usize>>) -> Vec<usize> {
-        let mut random = Random::new(self.seed, ROUNDS);
+        let mut random = Random::keyed(self.seed, "order of clusters", "");
         let mut left: Vec<_> = clusters.into_iter().map(Vec::into_iter).collect();
         let mut drawn = Vec::with_capacity(self.budget);
         while drawn.len() < self.budget {

@@ -8,9 +8,9 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
+use tamis_artifact::Random;
 
 use crate::assign::{dot_error, squared_distance, squared_length};
-use crate::random::Random;
 use crate::rows::{BLOCK, Rows, in_one_piece};
 
 /// k rows to begin with, in the coordinates worked in.
@@ -20,7 +20,10 @@ pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array
     let mut lowered = vec![0.0; rows.len() * trials];
     let mut centroids = Array2::zeros((k, rows.columns()));
     for mut centroid in centroids.rows_mut() {
-        let candidates = draw(&nearest, trials, random);
+        // Uniform for the first centroid, and when there are no more different rows.
+        let candidates = random
+            .weighted(&nearest, trials)
+            .unwrap_or_else(|| vec![random.below(rows.len())]);
         let mut points = Array2::zeros((candidates.len(), rows.columns()));
         for (&row, point) in candidates.iter().zip(points.rows_mut()) {
             rows.copy_row(row, point);
@@ -33,28 +36,6 @@ pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array
         centroid.assign(&points.row(best));
     }
     centroids
-}
-
-/// Rows drawn with probabilities in proportion to `weights`. One row drawn uniformly if they do not
-/// add up to a positive finite number: for the first centroid, and when there are no more different
-/// rows.
-fn draw(weights: &[f64], trials: usize, random: &mut Random) -> Vec<usize> {
-    let mut total = 0.0;
-    let add = |&weight: &f64| {
-        total += weight;
-        total
-    };
-    let up_to: Vec<f64> = weights.iter().map(add).collect();
-    if total == 0.0 || total.is_infinite() {
-        return vec![random.below(weights.len())];
-    }
-    // Rounding may lift a target to the total itself.
-    let last = up_to.partition_point(|&sum| sum < total);
-    let mut draw_one = || {
-        let target = random.fraction() * total;
-        up_to.partition_point(|&sum| sum <= target).min(last)
-    };
-    (0..trials).map(|_| draw_one()).collect()
 }
 
 /// For every row and candidate, what the squared distance from the nearest centroid would be if the

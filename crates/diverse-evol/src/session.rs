@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tamis_artifact::{Manifest, write_atomic};
+use tamis_artifact::{Manifest, Random, write_atomic};
 
 use crate::evolution::reason;
 use crate::folder::{Folder, files, flush, make, remove};
@@ -372,12 +372,9 @@ fn hash_of_new(round: usize, folder: &Path) -> Result<String, EvolError> {
     hash_folder(folder)
 }
 
-/// The seed of a round: another for each, and for each seed others (the finaliser of `SplitMix64`).
+/// The seed of a round: another for each, and for each seed others.
 fn seed_of(seed: u64, round: usize) -> u64 {
-    let mut x = seed.wrapping_add((round as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    Random::keyed(seed, "seed of a round", &round.to_string()).next_u64()
 }
 
 fn write_lines(

@@ -2,20 +2,15 @@
 
 use std::ops::Range;
 
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
+use tamis_artifact::Random;
 
 /// The order of `len` samples in epoch `epoch` (from 0): a permutation of `0..len` that depends on
 /// nothing but the three arguments.
 ///
-/// Each epoch draws from its own stream of one generator (`ChaCha8`), so an epoch's order can be
-/// had without those before it.
+/// Each epoch has random numbers of its own, so an epoch's order can be had without those before it.
 pub fn epoch_order(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
-    let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    generator.set_stream(epoch as u64);
     let mut order: Vec<usize> = (0..len).collect();
-    order.shuffle(&mut generator);
+    Random::keyed(seed, "order of an epoch", &epoch.to_string()).shuffle(&mut order);
     order
 }
 

@@ -1,36 +1,24 @@
 //! Random numbers keyed by what they are for, so that nothing depends on the order of drawing.
 
-use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
+use tamis_artifact::Random;
 use tch::{Device, Kind, TchError, Tensor};
-
-/// A key for (seed, purpose, numbers, name); other arguments give an unrelated one.
-pub(crate) fn key(seed: u64, purpose: &str, numbers: &[u64], name: &str) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for number in std::iter::once(&seed).chain(numbers) {
-        hasher.update(&number.to_le_bytes());
-    }
-    for text in [purpose, name] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
 
 /// A (rows, columns) matrix with entries uniform in [−bound, bound), drawn on the host row by row:
 /// the same values on any device.
 pub(crate) fn uniform(
     (rows, columns): (i64, i64),
     bound: f64,
-    key: [u8; 32],
+    random: &mut Random,
     (kind, device): (Kind, Device),
 ) -> Result<Tensor, TchError> {
-    let mut rng = ChaCha8Rng::from_seed(key);
-    let unit = 1.0 / (1u64 << 53) as f64;
-    let values: Vec<f64> = (0..rows * columns)
-        .map(|_| bound * (2.0 * unit * (rng.next_u64() >> 11) as f64 - 1.0))
-        .collect();
+    let values: Vec<f64> =
+        (0..rows * columns).map(|_| bound * (2.0 * random.fraction() - 1.0)).collect();
     Tensor::f_from_slice(&values)?.f_view([rows, columns])?.f_to_kind(kind)?.f_to_device(device)
+}
+
+/// The key of the mask of a layer in pass `pass` of step `step`.
+pub(crate) fn dropout_key(seed: u64, step: u64, pass: u64, layer: &str) -> u64 {
+    Random::keyed(seed, "dropout", &format!("{step} {pass} {layer}")).next_u64()
 }
 
 /// Multipliers of the 32-bit mixer below ("lowbias32", C. Wellons).
@@ -41,12 +29,12 @@ const MIX: [i64; 2] = [0x7feb_352d, 0x846c_a68b];
 ///
 /// Entry `i` depends on (key, i) alone, on any device: `i` goes through a 32-bit integer mixer and
 /// is compared with a threshold.
-pub(crate) fn dropout_mask(like: &Tensor, share: f64, key: [u8; 32]) -> Result<Tensor, TchError> {
-    let word = |at: usize| i64::from(i32::from_le_bytes([0, 1, 2, 3].map(|byte| key[at + byte])));
+pub(crate) fn dropout_mask(like: &Tensor, share: f64, key: u64) -> Result<Tensor, TchError> {
+    let [first, second] = [key, key >> 32].map(|half| signed(half as i64));
     let count = like.numel() as i64;
-    let mut x = Tensor::f_arange(count, (Kind::Int, like.device()))?.f_add_scalar(word(0))?;
+    let mut x = Tensor::f_arange(count, (Kind::Int, like.device()))?.f_add_scalar(first)?;
     mix(&mut x, 16)?;
-    x = x.f_mul_scalar(signed(MIX[0]))?.f_bitwise_xor(word(4))?;
+    x = x.f_mul_scalar(signed(MIX[0]))?.f_bitwise_xor(second)?;
     mix(&mut x, 15)?;
     x = x.f_mul_scalar(signed(MIX[1]))?;
     mix(&mut x, 16)?;
@@ -74,11 +62,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn naive(i: u32, key: [u8; 32]) -> u32 {
-        let word = |at: usize| u32::from_le_bytes(key[at..at + 4].try_into().unwrap());
-        let mut x = i.wrapping_add(word(0));
+    fn naive(i: u32, key: u64) -> u32 {
+        let mut x = i.wrapping_add(key as u32);
         x ^= x >> 16;
-        x = x.wrapping_mul(MIX[0] as u32) ^ word(4);
+        x = x.wrapping_mul(MIX[0] as u32) ^ (key >> 32) as u32;
         x ^= x >> 15;
         x = x.wrapping_mul(MIX[1] as u32);
         x ^ (x >> 16)
@@ -87,7 +74,7 @@ mod tests {
     #[test]
     fn a_mask_is_the_mixer_entry_by_entry() {
         for (step, share) in [(0, 0.1), (1, 0.5), (7, 0.9)] {
-            let key = key(3, "dropout", &[step, 0], "layer");
+            let key = dropout_key(3, step, 0, "layer");
             let like = Tensor::zeros([5, 7, 11], (Kind::Float, Device::Cpu));
             let mask = dropout_mask(&like, share, key).unwrap();
             let found: Vec<f32> = mask.flatten(0, -1).try_into().unwrap();
@@ -103,7 +90,7 @@ mod tests {
     #[test]
     fn masks_drop_the_share_asked_for_and_keys_are_unrelated() {
         let like = Tensor::zeros([1 << 20], (Kind::Double, Device::Cpu));
-        let mask = |layer| dropout_mask(&like, 0.1, key(0, "dropout", &[4, 2], layer)).unwrap();
+        let mask = |layer| dropout_mask(&like, 0.1, dropout_key(0, 4, 2, layer)).unwrap();
         let dropped = |mask: &Tensor| mask.eq(0.0).to_kind(Kind::Double);
         let (a, b) = (dropped(&mask("a")), dropped(&mask("b")));
         // Standard deviations: 0.0003 for a share, 0.0001 for dropping both, 0.0001 for neighbours.

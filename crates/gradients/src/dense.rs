@@ -1,9 +1,9 @@
 //! A dense random projection whose matrix is never in memory.
 
-use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::Random;
 use tch::{Device, Kind, Tensor};
 
-use crate::{GradientError, seeded};
+use crate::GradientError;
 
 /// Entries of the matrix that are made, multiplied by and forgotten at a time: few enough to be met
 /// again in the cache.
@@ -12,10 +12,10 @@ const BLOCK: i64 = 1 << 20;
 /// Rows of random signs, one for every entry of one named matrix of gradients.
 ///
 /// The sign in row `r` and column `c` is bit `c` of the words `r · ⌈dim / 32⌉ …` of the generator keyed by
-/// (seed, name): a function of these four alone, from which any row can be had without those before it.
+/// (seed, "rademacher", name): a function of these four alone, from which any row can be had without those before it.
 #[derive(Debug)]
 pub(crate) struct DenseSigns {
-    key: [u8; 32],
+    random: Random,
     dim: i64,
     /// The eight entries that each byte stands for, (256, 8), scaled to variance 1 / dim. So a device
     /// is sent a bit an entry.
@@ -34,7 +34,7 @@ impl DenseSigns {
         let bytes: Vec<f64> = (0..256 * 8).map(bit).collect();
         let bytes = Tensor::f_from_slice(&bytes)?.f_view([256, 8])?;
         Ok(Self {
-            key: seeded::key(seed, "rademacher", name),
+            random: Random::keyed(seed, "rademacher", name),
             dim: dim as i64,
             bytes: bytes.f_to_kind(kind)?.f_to_device(device)?,
         })
@@ -47,10 +47,10 @@ impl DenseSigns {
     /// Rows `first..first + count` of the matrix, (count, dim).
     pub(crate) fn rows(&self, first: i64, count: i64) -> Result<Tensor, GradientError> {
         let words = (self.dim as u128).div_ceil(32);
-        let mut rng = ChaCha8Rng::from_seed(self.key);
-        rng.set_word_pos(first as u128 * words);
+        let mut random = self.random.clone();
+        random.seek(first as u128 * words);
         let mut bits = vec![0u8; 4 * words as usize * count as usize];
-        rng.fill_bytes(&mut bits);
+        random.fill(&mut bits);
         let bits = Tensor::f_from_slice(&bits)?.f_to_device(self.bytes.device())?;
         let entries = self.bytes.f_index_select(0, &bits.f_to_kind(Kind::Int)?)?;
         Ok(entries.f_view([count, 32 * words as i64])?.f_narrow(1, 0, self.dim)?)
@@ -84,10 +84,10 @@ mod tests {
 
     /// Bit by bit from the generator, in order.
     fn naive(name: &str, seed: u64, rows: usize, dim: usize) -> Vec<f64> {
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "rademacher", name));
+        let mut random = Random::keyed(seed, "rademacher", name);
         let mut all = Vec::new();
         for _ in 0..rows {
-            let words: Vec<u32> = (0..dim.div_ceil(32)).map(|_| rng.next_u32()).collect();
+            let words: Vec<u32> = (0..dim.div_ceil(32)).map(|_| random.next_u32()).collect();
             let sign = |c: usize| if words[c / 32] >> (c % 32) & 1 == 1 { 1.0 } else { -1.0 };
             all.extend((0..dim).map(|c| sign(c) / (dim as f64).sqrt()));
         }

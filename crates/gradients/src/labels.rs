@@ -1,9 +1,9 @@
 //! Labels drawn from the model's own softmax.
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::Random;
 use tch::{Kind, Tensor};
 
-use crate::{GradientError, seeded};
+use crate::GradientError;
 
 /// Rows drawn at a time: their distribution functions are held in f64.
 const CHUNK: usize = 256;
@@ -21,8 +21,8 @@ pub(crate) fn sample(
 ) -> Result<Tensor, GradientError> {
     let mut uniform = Vec::with_capacity(counts.iter().sum());
     for (id, &count) in ids.iter().zip(counts) {
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "labels", id));
-        uniform.extend((0..count).map(|_| rng.random::<f64>()));
+        let mut random = Random::keyed(seed, "labels", id);
+        uniform.extend((0..count).map(|_| random.fraction()));
     }
     let uniform =
         Tensor::f_from_slice(&uniform)?.f_to_device(log_probs.device())?.f_unsqueeze(1)?;

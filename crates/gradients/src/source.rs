@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use rand::seq::index::sample;
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::Random;
 use tamis_dataset::{Dataset, DatasetError, Encoded, Encoder, Outcome};
-
-use crate::seeded;
 
 /// Tokenised samples that can be read a range at a time, so that a pass holds one shard of them.
 pub trait Samples {
@@ -77,9 +74,7 @@ impl<'a> Drawn<'a> {
     /// order. The draw depends on `seed` and the number of samples alone.
     pub fn new(samples: &'a dyn Samples, count: usize, seed: u64) -> Self {
         let total = samples.len();
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "drawn samples", ""));
-        let mut positions = sample(&mut rng, total, count.min(total)).into_vec();
-        positions.sort_unstable();
+        let positions = Random::keyed(seed, "drawn samples", "").sample(total, count);
         Self { samples, positions }
     }
 

@@ -1,9 +1,9 @@
 //! A sparse Johnson–Lindenstrauss sketch of formed gradients.
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::Random;
 use tch::{Device, Kind, Tensor};
 
-use crate::{GradientError, seeded};
+use crate::GradientError;
 
 /// Place and sign of every entry of one named matrix of gradients; one scatter-add applies it.
 #[derive(Debug)]
@@ -21,15 +21,15 @@ impl SparseSketch {
         seed: u64,
         (kind, device): (Kind, Device),
     ) -> Result<Self, GradientError> {
-        let dim = i32::try_from(dim).ok().filter(|&d| d > 0).ok_or(GradientError::Parameter {
+        let dim = Some(dim).filter(|&d| d > 0 && i32::try_from(d).is_ok()).ok_or(GradientError::Parameter {
             name: "projection",
             value: format!("sparse:{dim}"),
             expected: "sparse:DIM with DIM from 1 to 2147483647",
         })?;
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse places", name));
-        let places: Vec<i32> = (0..count).map(|_| rng.random_range(0..dim)).collect();
-        let mut rng = ChaCha8Rng::from_seed(seeded::key(seed, "sparse signs", name));
-        let signs: Vec<i8> = seeded::signs(&mut rng, count).map(|s| s as i8).collect();
+        let mut random = Random::keyed(seed, "sparse places", name);
+        let places: Vec<i32> = (0..count).map(|_| random.below(dim) as i32).collect();
+        let mut random = Random::keyed(seed, "sparse signs", name);
+        let signs: Vec<i8> = random.signs(count).map(|s| s as i8).collect();
         Ok(Self {
             places: Tensor::f_from_slice(&places)?.f_to_device(device)?,
             signs: Tensor::f_from_slice(&signs)?.f_to_kind(kind)?.f_to_device(device)?,

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tamis_artifact::Random;
 
 use crate::comparison::share_as_extreme;
-use crate::random::Random;
 use crate::summary::check_confidence;
 use crate::systems::Systems;
 use crate::{Aggregate, Basis, Comparison, Interval, MetricsError, Test};
@@ -160,8 +160,8 @@ impl Bootstrap {
     /// With these numbers the statistics are added up in the order in which they lie in memory: with
     /// many segments that is several times as fast as in the order in which they are drawn.
     fn resample(&self, n: usize, statistic: impl Fn(&[u32]) -> f64 + Sync) -> Vec<f64> {
-        let of_one = |times: &mut Vec<u32>, stream| {
-            let mut random = Random::new(self.0.seed, stream);
+        let of_one = |times: &mut Vec<u32>, number: u64| {
+            let mut random = Random::keyed(self.0.seed, "bootstrap", &number.to_string());
             times.clear();
             times.resize(n, 0);
             for _ in 0..n {

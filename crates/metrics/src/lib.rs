@@ -12,7 +12,6 @@ mod mean;
 mod metric;
 mod named;
 mod ngrams;
-mod random;
 mod randomisation;
 mod retrainings;
 mod scores;

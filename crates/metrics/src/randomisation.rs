@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tamis_artifact::Random;
 
 use crate::comparison::share_as_extreme;
-use crate::random::Random;
 use crate::systems::Systems;
 use crate::{Aggregate, Basis, Comparison, MetricsError, Test};
 
@@ -90,10 +90,10 @@ impl Randomisation {
         }
         let (first, second) = (a.score()?, b.score()?);
         let n = a.segments();
-        let trial = |(exchanged, sums): &mut (Vec<u64>, Vec<[A::Stats; 2]>), stream| {
-            let mut random = Random::new(self.0.seed, stream);
+        let trial = |(exchanged, sums): &mut (Vec<u64>, Vec<[A::Stats; 2]>), number: u64| {
+            let mut random = Random::keyed(self.0.seed, "approximate randomisation", &number.to_string());
             exchanged.clear();
-            exchanged.extend((0..n.div_ceil(64)).map(|_| random.bits()));
+            exchanged.extend((0..n.div_ceil(64)).map(|_| random.next_u64()));
             sums.clear();
             for (a, b) in a.systems().iter().zip(b.systems()) {
                 sums.push(exchange(a, b, exchanged));

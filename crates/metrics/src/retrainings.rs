@@ -1,8 +1,8 @@
 //! A bank of retrainings, checked, and what additive predictions are worth on it.
 
 use rayon::prelude::*;
+use tamis_artifact::Random;
 
-use crate::random::Random;
 use crate::{Bootstrap, MetricsError, spearman};
 
 /// Fewer subsets have no rank correlation to speak of.
@@ -92,8 +92,8 @@ impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
     ) -> Vec<[f64; N]> {
         let (all, subsets) = (&self.outcomes, self.subsets.len());
         let queries = all.len();
-        let of_one = |stream| {
-            let mut random = Random::new(bootstrap.params().seed, stream);
+        let of_one = |number: u64| {
+            let mut random = Random::keyed(bootstrap.params().seed, "bootstrap of retrainings", &number.to_string());
             loop {
                 let rows: Vec<usize> = (0..subsets).map(|_| random.below(subsets)).collect();
                 let drawn =

@@ -1,6 +1,6 @@
 //! One record on its way: proposals heard, scores known, scores still needed.
 
-use tamis_artifact::hash_bytes;
+use tamis_artifact::Random;
 use tamis_dataset::{Sample, SampleId, Unscorable};
 
 use crate::history::{History, Original, Side, Step, Verdict};
@@ -141,8 +141,8 @@ impl Record {
 
     /// Half of all records, whatever their order and number.
     fn coin(&self, stage: Stage, seed: u64) -> bool {
-        let text = format!("{seed} {stage:?} {}", self.id);
-        hash_bytes(text.as_bytes()).as_bytes()[0] < b'8'
+        let purpose = format!("whether to keep the {stage:?}");
+        Random::keyed(seed, &purpose, &self.id.to_string()).next_u64() & 1 == 0
     }
 
     /// The score that the rule needs next and that is not known.

@@ -5,17 +5,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis::artifact::{Ledger, Manifest};
+use tamis::artifact::{Ledger, Manifest, Random};
 use tamis::dataset::Encoded;
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Parameters};
 
 use crate::batches::mean_losses;
-use crate::random::random;
 
 /// One training and what it led to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,11 +28,7 @@ pub struct Retraining {
 /// Positions of the samples of half `subset` of `samples`, ascending; the smaller half of an odd
 /// number.
 pub fn half(samples: usize, subset: usize, seed: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..samples).collect();
-    order.shuffle(&mut random(seed, &format!("lds half {subset}")));
-    order.truncate(samples / 2);
-    order.sort_unstable();
-    order
+    Random::keyed(seed, "lds half", &subset.to_string()).sample(samples, samples / 2)
 }
 
 /// What retrainings are made of.
@@ -107,8 +100,8 @@ impl Bank<'_> {
         model.parameters().copy_from(&self.start)?;
         let half = half(self.data.len(), subset, self.training.seed);
         let rows: Vec<Encoded> = half.iter().map(|&row| self.data[row].clone()).collect();
-        let purpose = format!("lds order {subset} {repeat}");
-        let seed = random(self.training.seed, &purpose).next_u64();
+        let name = format!("{subset} {repeat}");
+        let seed = Random::keyed(self.training.seed, "lds order", &name).next_u64();
         let trainer = TrainParams { seed, ..self.training.clone() }.check()?;
         let trained = trainer.train(model, &rows, &mut Silent);
         trained.with_context(|| format!("training on half {subset}"))?;

@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ndarray::{Array2, Axis};
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis::artifact::{Manifest, Store, hash_bytes};
+use tamis::artifact::{Manifest, Random, Store, hash_bytes};
 use tamis::dataset::Encoded;
 use tamis::gradients::{GradientPass, RowInfo};
 use tamis::influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
@@ -19,7 +18,6 @@ use tamis::model::{CausalLm, LayerInfo};
 use super::{Flags, Strategy};
 use crate::Bars;
 use crate::batches::mean_states;
-use crate::random::random;
 
 /// What a strategy gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,8 +97,8 @@ impl Scorer<'_> {
     }
 
     fn by_lot(&self) -> Vec<Vec<f64>> {
-        let mut random = random(self.flags.seed, "lds scores");
-        let mut row = || (0..self.queries.len()).map(|_| random.random::<f64>() - 0.5).collect();
+        let mut random = Random::keyed(self.flags.seed, "lds scores", "");
+        let mut row = || (0..self.queries.len()).map(|_| random.fraction() - 0.5).collect();
         self.data.iter().map(|_| row()).collect()
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
 use ndarray::ArrayView2;
-use rand::RngExt;
+use tamis::artifact::Random;
 use tamis::dataset::{Dataset, Outcome, Sample, SampleId};
 use tamis::embeddings::Embedder;
 use tamis::model::DeviceSpec;
@@ -13,7 +13,6 @@ use tamis::targets::{Cosines, Scored, Target, TargetScores, Unscored};
 
 use super::Flags;
 use crate::embedded;
-use crate::random::random;
 
 /// Rows that are read at a time.
 const CHUNK: usize = 4096;
@@ -87,11 +86,11 @@ pub fn by_words(
 /// # Errors
 /// A row that can no longer be read.
 pub fn by_chance(flags: &Flags, pool: &Dataset) -> Result<TargetScores> {
-    let mut numbers = random(flags.seed, "retrieve random");
+    let mut numbers = Random::keyed(flags.seed, "retrieve random", "");
     let mut candidates = Vec::with_capacity(pool.len());
     for rows in chunks(pool.len()) {
         for Sample { id, index, .. } in pool.read(rows)? {
-            candidates.push(Scored { id, index, scores: vec![numbers.random::<f32>()] });
+            candidates.push(Scored { id, index, scores: vec![numbers.fraction() as f32] });
         }
     }
     Ok(TargetScores::new(vec![Target::new("random", "random")], candidates, Vec::new())?)

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use anyhow::{Context, Result};
 use ndarray::Array2;
-use rand::seq::SliceRandom;
 use serde_json::{Map, Value, json};
+use tamis::artifact::Random;
 use tamis::clustering::{KMeansParams, Resample, Within};
 use tamis::dataset::Encoded;
 use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
@@ -16,7 +16,6 @@ use tamis::model::{CausalLm, LayerPattern};
 use super::{Flags, Kind, Method};
 use crate::batches::{mean_losses, mean_states};
 use crate::gdig::unit_rows;
-use crate::random::random;
 use crate::{Bars, adapt};
 
 /// Everything the methods may ask about the pool.
@@ -70,7 +69,7 @@ impl<'a> Evidence<'a> {
         let mut chosen = match method.kind {
             Kind::Random => {
                 let mut order: Vec<usize> = (0..self.data.len()).collect();
-                order.shuffle(&mut random(seed, "study choice"));
+                Random::keyed(seed, "study choice", "").shuffle(&mut order);
                 order
             }
             Kind::Longest => {

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
+use tamis::artifact::Random;
 use tamis::dataset::{Content, Dataset, Encoder, Sample};
 use tamis::report::write_jsonl;
 
 use crate::one_line;
-use crate::random::random;
 
 /// Writes `pool.jsonl` into `out`: the given rows, of which the share `mismatch` gets the answer of
 /// another one of them. Each row says whether it is `clean`. Returns the file and the clean rows.
@@ -24,7 +23,7 @@ pub fn spoil(
     out: &Path,
 ) -> Result<(PathBuf, Vec<bool>)> {
     let mut order: Vec<usize> = (0..samples.len()).collect();
-    order.shuffle(&mut random(seed, "study mismatch"));
+    Random::keyed(seed, "study mismatch", "").shuffle(&mut order);
     order.truncate((samples.len() as f64 * mismatch).round() as usize);
     ensure!(order.len() != 1, "one row alone cannot get the answer of another; raise --mismatch");
     // Along a ring, so that no row keeps its own answer.

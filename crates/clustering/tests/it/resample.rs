@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ndarray::Array2;
 use proptest::prelude::*;
-use tamis_clustering::{ClusteringError, Resample, Within};
+use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
 
 const RULES: [Within; 3] = [Within::Random, Within::BestScore, Within::Nearest];
 
@@ -44,6 +45,26 @@ fn equal_ranks_go_by_row_whatever_the_sign_of_zero() {
     };
     assert_eq!(draw([0.0, -0.0, 0.0]), [0, 1, 2]);
     assert_eq!(draw([-0.0, 0.0, -0.0]), [0, 1, 2]);
+}
+
+/// K-means calls the cluster of the row it begins with 0. Whether that row is one of the first half, and whether a row of
+/// the first half is drawn last, were one and the same bit when both came from one stream of numbers.
+#[test]
+fn a_draw_does_not_repeat_what_k_means_began_with() {
+    let rows = Array2::from_shape_fn((1000, 1), |(row, _)| if row < 500 { 0.0 } else { 1.0 });
+    let clusters: Vec<usize> = (0..1000).collect();
+    let alike = |labels: &[usize], seed| {
+        let fit = KMeansParams { k: 2, seed, ..KMeansParams::default() }.check().unwrap();
+        let begun_low = fit.fit(rows.view()).unwrap().labels[0] == 0;
+        let resample = Resample { budget: 1000, within: Within::Random, seed };
+        let drawn = resample.draw(labels, None, None).unwrap();
+        begun_low == (drawn[999] < 500)
+    };
+    // 60 fair coins: fewer than 15 or more than 45 heads have a chance of one in ten thousand.
+    let same = (0..60).filter(|&seed| alike(&clusters, seed)).count();
+    assert!((15..=45).contains(&same), "the order of clusters repeats the start: {same} of 60");
+    let same = (0..60).filter(|&seed| alike(&[0; 1000], seed)).count();
+    assert!((15..=45).contains(&same), "the order of rows repeats the start: {same} of 60");
 }
 
 #[test]

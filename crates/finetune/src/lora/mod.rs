@@ -10,6 +10,7 @@ pub use adapted::Adapted;
 pub use params::LoraParams;
 pub use tap::LoraTap;
 
+use tamis_artifact::Random;
 use tamis_model::{CausalLm, LayerId, LayerInfo};
 use tch::{Kind, Tensor, no_grad};
 
@@ -58,13 +59,13 @@ impl Lora {
         let mut adapters = Vec::with_capacity(layers.len());
         for layer in &layers {
             check_layer(layer, model)?;
-            let key = seeded::key(params.seed, "lora_A", &[], &layer.name);
+            let mut random = Random::keyed(params.seed, "lora_A", &layer.name);
             let bound = 1.0 / (layer.in_features as f64).sqrt();
             let sizes = (rank, layer.in_features);
             adapters.push(Adapter {
                 layer: layer.id,
                 name: layer.name.clone(),
-                a: seeded::uniform(sizes, bound, key, (kind, shape.device))?,
+                a: seeded::uniform(sizes, bound, &mut random, (kind, shape.device))?,
                 b: Tensor::f_zeros([layer.out_features, rank], (kind, shape.device))?,
             });
         }
@@ -152,9 +153,9 @@ fn check_layer(layer: &LayerInfo, model: &dyn CausalLm) -> Result<(), FinetuneEr
     };
     // A head may transform its weight first; what it does shows in what it computes.
     let differs = no_grad(|| -> Result<bool, FinetuneError> {
-        let key = seeded::key(0, "head", &[], &layer.name);
+        let mut random = Random::keyed(0, "head", &layer.name);
         let options = (weight.f_kind()?, weight.device());
-        let hidden = seeded::uniform((2, layer.in_features), 1.0, key, options)?;
+        let hidden = seeded::uniform((2, layer.in_features), 1.0, &mut random, options)?;
         let logits = model.logits(&hidden, &mut tamis_model::NoTap)?.f_to_kind(Kind::Double)?;
         let plain = hidden.f_linear(weight, None::<Tensor>)?.f_to_kind(Kind::Double)?;
         let (distance, length) = ((&logits - &plain).f_norm()?, plain.f_norm()?);

@@ -28,7 +28,7 @@ impl Tap for LoraTap<'_> {
         let mut x = x.f_to_kind(adapter.a.f_kind()?)?;
         if let Some([seed, step, pass]) = self.dropout {
             // Of the layer and not of the call: recomputing a block gives the same mask.
-            let key = seeded::key(seed, "dropout", &[step, pass], &adapter.name);
+            let key = seeded::dropout_key(seed, step, pass, &adapter.name);
             x = x.f_mul(&seeded::dropout_mask(&x, self.lora.params.dropout, key)?)?;
         }
         // The scale goes where the tensor is smallest.

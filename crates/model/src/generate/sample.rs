@@ -1,7 +1,6 @@
 //! Random choice of the next token.
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use tamis_artifact::Random;
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
@@ -11,13 +10,12 @@ pub(super) struct Sampler {
     temperature: f64,
     top_p: f64,
     top_k: usize,
-    numbers: ChaCha8Rng,
+    numbers: Random,
 }
 
 impl Sampler {
     pub(super) fn new(temperature: f64, top_p: f64, top_k: usize, seed: u64, stream: u64) -> Self {
-        let mut numbers = ChaCha8Rng::seed_from_u64(seed);
-        numbers.set_stream(stream);
+        let numbers = Random::keyed(seed, "tokens of a text", &stream.to_string());
         Self { temperature, top_p, top_k, numbers }
     }
 
@@ -26,7 +24,7 @@ impl Sampler {
     /// By inversion: tokens in the order of their probability, the first at which the cumulative
     /// probability passes a uniform number. The settings are those of the first sampler.
     pub(super) fn draw(samplers: &mut [&mut Self], logits: &Tensor) -> Result<Tensor, ModelError> {
-        let uniform: Vec<f64> = samplers.iter_mut().map(|s| s.numbers.random::<f64>()).collect();
+        let uniform: Vec<f64> = samplers.iter_mut().map(|s| s.numbers.fraction()).collect();
         let Some(Self { temperature, top_p, top_k, .. }) = samplers.first() else {
             return Err(ModelError::EmptyBatch);
         };
