@@ -12,7 +12,7 @@ mod progress;
 mod random;
 mod store;
 
-pub use atomic::write_atomic;
+pub use atomic::{AtomicFile, rename_folder, write_atomic};
 pub use error::ArtifactError;
 pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;

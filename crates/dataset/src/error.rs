@@ -41,16 +41,20 @@ fn line_or_row(file: &Path) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// The operating system refused to open, read, write or rename a file (missing, no permission, disk full …).
+    /// The operating system refused to open or read a file (missing, no permission …).
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried: `open`, `read`, `write`, …
+        /// What was tried: `open`, `read`, …
         action: &'static str,
         /// On which file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
+
+    /// A file could not be written.
+    #[error(transparent)]
+    Artifact(#[from] tamis_artifact::ArtifactError),
 
     /// A row is not what its format says.
     #[error("{0} (correct the row, or skip bad rows with `OnError::Skip`)")]

@@ -1,10 +1,10 @@
 //! Writing chosen rows back as they came.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use tamis_artifact::AtomicFile;
 
 use crate::dataset::{Backing, Dataset};
 use crate::error::{self, DatasetError};
@@ -23,7 +23,7 @@ impl Dataset {
     /// A file appears under its name when it is complete, never in part.
     ///
     /// # Errors
-    /// As [`Dataset::read`]; [`DatasetError::Io`] names the file if the disk is full.
+    /// As [`Dataset::read`]; [`DatasetError::Artifact`] names the file if the disk is full.
     pub fn write_rows(
         &self,
         positions: &[usize],
@@ -33,7 +33,7 @@ impl Dataset {
         self.check(positions)?;
         fs::create_dir_all(dir).map_err(error::io("make the folder", dir))?;
         let path = |suffix: &str| dir.join(format!("{stem}.{suffix}"));
-        let mut lines = WholeFile::create(path("jsonl"))?;
+        let mut lines = AtomicFile::create(path("jsonl"))?;
         match &self.backing {
             Backing::Json { array, .. } => {
                 let mut compact = Vec::new();
@@ -41,42 +41,42 @@ impl Dataset {
                     if *array {
                         compact.clear();
                         without_whitespace(row, &mut compact);
-                        lines.line(&compact)
+                        line(&mut lines, &compact)
                     } else {
-                        lines.line(row)
+                        line(&mut lines, row)
                     }
                 })?;
-                Ok(vec![lines.finish()?])
+                Ok(vec![lines.commit()?])
             }
             Backing::Tsv { header, .. } => {
-                let mut native = WholeFile::create(path("tsv"))?;
+                let mut native = AtomicFile::create(path("tsv"))?;
                 if let Some(header) = header {
-                    native.line(header.as_bytes())?;
+                    line(&mut native, header.as_bytes())?;
                 }
                 self.visit(positions, |[row, _], sample| {
-                    native.line(row)?;
-                    lines.line(rendering(&sample).as_bytes())
+                    line(&mut native, row)?;
+                    line(&mut lines, rendering(&sample).as_bytes())
                 })?;
-                Ok(vec![lines.finish()?, native.finish()?])
+                Ok(vec![lines.commit()?, native.commit()?])
             }
             Backing::Parallel { .. } => {
-                let mut sources = WholeFile::create(path("source.txt"))?;
-                let mut targets = WholeFile::create(path("target.txt"))?;
+                let mut sources = AtomicFile::create(path("source.txt"))?;
+                let mut targets = AtomicFile::create(path("target.txt"))?;
                 self.visit(positions, |[source, target], sample| {
-                    sources.line(source)?;
-                    targets.line(target)?;
-                    lines.line(rendering(&sample).as_bytes())
+                    line(&mut sources, source)?;
+                    line(&mut targets, target)?;
+                    line(&mut lines, rendering(&sample).as_bytes())
                 })?;
-                Ok(vec![lines.finish()?, sources.finish()?, targets.finish()?])
+                Ok(vec![lines.commit()?, sources.commit()?, targets.commit()?])
             }
             #[cfg(feature = "parquet")]
             Backing::Parquet(file) => {
-                self.visit(positions, |_, sample| lines.line(rendering(&sample).as_bytes()))?;
+                self.visit(positions, |_, sample| line(&mut lines, rendering(&sample).as_bytes()))?;
                 let rows: Vec<u64> =
                     positions.iter().map(|&position| self.index.rows[position].index).collect();
-                let mut native = WholeFile::create(path("parquet"))?;
-                file.copy_rows(&rows, native.writer(), &path("parquet"))?;
-                Ok(vec![lines.finish()?, native.finish()?])
+                let mut native = AtomicFile::create(path("parquet"))?;
+                file.copy_rows(&rows, &mut native, &path("parquet"))?;
+                Ok(vec![lines.commit()?, native.commit()?])
             }
         }
     }
@@ -125,57 +125,7 @@ fn without_whitespace(json: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A file written under a temporary name beside its own and renamed when it is complete.
-pub(crate) struct WholeFile {
-    path: PathBuf,
-    temporary: PathBuf,
-    writer: BufWriter<File>,
-    finished: bool,
-}
-
-impl WholeFile {
-    pub(crate) fn create(path: PathBuf) -> Result<Self, DatasetError> {
-        // Always the same name: what a killed process left is written over by the next.
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(error::io("create", &temporary))?;
-        Ok(WholeFile { path, temporary, writer: BufWriter::new(file), finished: false })
-    }
-
-    #[cfg(feature = "parquet")]
-    fn writer(&mut self) -> &mut BufWriter<File> {
-        &mut self.writer
-    }
-
-    pub(crate) fn bytes(&mut self, text: &str) -> Result<(), DatasetError> {
-        self.writer.write_all(text.as_bytes()).map_err(error::io("write", &self.path))
-    }
-
-    fn line(&mut self, bytes: &[u8]) -> Result<(), DatasetError> {
-        self.writer
-            .write_all(bytes)
-            .and_then(|()| self.writer.write_all(b"\n"))
-            .map_err(error::io("write", &self.path))
-    }
-
-    pub(crate) fn finish(mut self) -> Result<PathBuf, DatasetError> {
-        self.writer
-            .flush()
-            .and_then(|()| self.writer.get_ref().sync_all())
-            .map_err(error::io("write", &self.path))?;
-        fs::rename(&self.temporary, &self.path).map_err(error::io("rename to", &self.path))?;
-        self.finished = true;
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for WholeFile {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Best effort: the error that got us here matters more than a file left behind.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
+fn line(file: &mut AtomicFile, bytes: &[u8]) -> Result<(), DatasetError> {
+    file.put(bytes)?;
+    Ok(file.put("\n")?)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tamis_artifact::{Manifest, Random, write_atomic};
+use tamis_artifact::{Manifest, Random, rename_folder, write_atomic};
 
 use crate::evolution::reason;
 use crate::folder::{Folder, files, flush, make, remove};
@@ -249,7 +249,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         }
         // Also where an interruption came between the journal and this.
         if unfinished.is_dir() && !model.exists() {
-            fs::rename(&unfinished, &model).map_err(EvolError::io("rename to", &model))?;
+            rename_folder(&unfinished, &model)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub enum ModelError {
     #[error("LibTorch: {0}")]
     Torch(#[from] TchError),
 
-    /// A file could not be read or written.
+    /// A file could not be read, or a folder not be made.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -19,6 +19,10 @@ pub enum ModelError {
         /// What the system reported.
         source: std::io::Error,
     },
+
+    /// A file could not be written; an earlier one of that name is as it was.
+    #[error(transparent)]
+    Artifact(#[from] tamis_artifact::ArtifactError),
 
     /// A file that should hold JSON does not.
     #[error("{path}: not valid JSON: {source}")]

@@ -22,10 +22,10 @@ mod options;
 mod parameters;
 mod pattern;
 mod pool;
-mod raw;
 mod rope;
 mod save;
 mod tap;
+mod tensor_file;
 
 pub use batch::Batch;
 pub use cache::KvCache;
@@ -41,3 +41,4 @@ pub use parameters::Parameters;
 pub use pattern::LayerPattern;
 pub use pool::{Pool, mean_pooled_hidden};
 pub use tap::{LayerId, LayerInfo, NoTap, Tap};
+pub use tensor_file::{visit_bytes, write_tensors};

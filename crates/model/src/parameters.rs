@@ -100,9 +100,9 @@ impl Parameters {
                 hasher.update(&side.to_le_bytes());
             }
             hasher.update(format!("{:?}", tensor.f_kind()?).as_bytes());
-            raw::for_each_chunk(tensor, |bytes| {
+            visit_bytes(tensor, |bytes| {
                 hasher.update(bytes);
-                Ok(())
+                Ok::<_, ModelError>(())
             })?;
         }
         Ok(hasher.finalize().to_hex().to_string())

@@ -1,16 +1,11 @@
 //! Writing a model folder that this crate and Hugging Face's programs can load.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{BufWriter, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
-use serde_json::{Value, json};
-use tch::Tensor;
+use serde_json::Value;
+use tamis_artifact::write_atomic;
 
-use crate::{DType, ModelError, Parameters, checkpoint, parameters::Layout, raw};
+use crate::{DType, ModelError, Parameters, checkpoint, parameters::Layout, write_tensors};
 
 /// Files of the source folder that belong to any model made from it.
 const COMPANIONS: [&str; 10] = [
@@ -52,9 +47,7 @@ impl Parameters {
                 continue;
             }
             let bytes = fs::read(&path).map_err(ModelError::io(&path))?;
-            write_atomic(&out.join(name), |file| {
-                file.write_all(&bytes).map_err(ModelError::io(out.join(name)))
-            })?;
+            write_atomic(out.join(name), bytes)?;
         }
         self.write_weights(&out.join(checkpoint::SINGLE))
     }
@@ -75,8 +68,7 @@ impl Parameters {
         }
         let text =
             if changed { serde_json::to_vec_pretty(&config).map_err(json_error)? } else { text };
-        let place = out.join("config.json");
-        write_atomic(&place, |file| file.write_all(&text).map_err(ModelError::io(&place)))
+        Ok(write_atomic(out.join("config.json"), text)?)
     }
 
     /// What the weights are kept in.
@@ -87,76 +79,15 @@ impl Parameters {
         }
     }
 
-    /// Writes one safetensors file: an 8-byte length, a JSON header, the values.
     fn write_weights(&self, path: &Path) -> Result<(), ModelError> {
-        let mut tensors = BTreeMap::new();
+        let mut tensors = Vec::new();
         for (name, tensor, layout) in self.iter_with_layout() {
             let tensor = match layout {
                 Layout::Same => tensor.f_detach()?,
                 Layout::Transposed => tensor.f_detach()?.f_transpose(0, 1)?,
             };
-            tensors.insert(name, tensor);
+            tensors.push((name, tensor));
         }
-        let header = header(&tensors)?;
-        write_atomic(path, |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes()).map_err(ModelError::io(path))?;
-            file.write_all(&header).map_err(ModelError::io(path))?;
-            for tensor in tensors.values() {
-                raw::for_each_chunk(tensor, |bytes| {
-                    file.write_all(bytes).map_err(ModelError::io(path))
-                })?;
-            }
-            Ok(())
-        })
+        write_tensors(path, tensors)
     }
-}
-
-/// Names, kinds, shapes and places of the tensors, in the order in which their values follow.
-fn header(tensors: &BTreeMap<&str, Tensor>) -> Result<Vec<u8>, ModelError> {
-    // The header's values start at a multiple of this, so that they can be read in place.
-    const ALIGNMENT: usize = 8;
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
-    let mut offset = 0;
-    for (name, tensor) in tensors {
-        let kind = tensor.f_kind()?;
-        let bytes = tensor.numel() * kind.elt_size_in_bytes();
-        let entry = json!({
-            "dtype": DType::try_from(kind)?.to_string().to_uppercase(),
-            "shape": tensor.size(),
-            "data_offsets": [offset, offset + bytes],
-        });
-        header.insert((*name).to_owned(), entry);
-        offset += bytes;
-    }
-    let mut text = Value::Object(header).to_string().into_bytes();
-    text.resize(text.len().next_multiple_of(ALIGNMENT), b' ');
-    Ok(text)
-}
-
-/// Writes a file beside `path`, makes it durable, and renames it into place.
-fn write_atomic(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), ModelError>,
-) -> Result<(), ModelError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let mut file = BufWriter::new(File::create(&partial).map_err(ModelError::io(&partial))?);
-    let written = write(&mut file)
-        .and_then(|()| file.flush().map_err(ModelError::io(&partial)))
-        .and_then(|()| file.get_ref().sync_all().map_err(ModelError::io(&partial)))
-        .and_then(|()| fs::rename(&partial, path).map_err(ModelError::io(path)))
-        // The new name is durable only when its folder is.
-        .and_then(|()| match path.parent() {
-            Some(dir) => {
-                File::open(dir).and_then(|dir| dir.sync_all()).map_err(ModelError::io(dir))
-            }
-            None => Ok(()),
-        });
-    if written.is_err() {
-        // The first error is the one worth reporting.
-        let _ = fs::remove_file(&partial);
-    }
-    written
 }

@@ -10,13 +10,16 @@ pub enum ReportError {
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried, as a verb: "create", "write", "rename into place", "read", ...
+        /// What was tried, as a verb: "read", "list", ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// An output could not be written; an earlier file of that name is as it was.
+    #[error(transparent)]
+    Artifact(#[from] tamis_artifact::ArtifactError),
     /// A number that JSON cannot hold.
     #[error(
         "{}: {row} holds {value} in field `{field}`: JSON has no such number; write a null with a \

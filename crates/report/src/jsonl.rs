@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
+use tamis_artifact::{AtomicFile, write_atomic};
 
-use crate::atomic::AtomicFile;
 use crate::{ReportError, find_non_finite};
 
 /// Writes one row a line and returns how many there were.
@@ -16,7 +16,7 @@ use crate::{ReportError, find_non_finite};
 /// # Errors
 /// [`ReportError::NonFinite`] if a row holds a NaN or an infinity (JSON would silently make it
 /// `null`); `None` is written as `null`. [`ReportError::Encode`] if a row is not JSON for another
-/// reason, [`ReportError::File`] if the disk refuses. After an error an earlier file of that name
+/// reason, [`ReportError::Artifact`] if the disk refuses. After an error an earlier file of that name
 /// is as it was.
 pub fn write_jsonl<R>(path: impl AsRef<Path>, rows: R) -> Result<u64, ReportError>
 where
@@ -38,7 +38,7 @@ where
             }
         }
         line.push(b'\n');
-        file.write(&line)?;
+        file.put(&line)?;
         count += 1;
     }
     file.commit()?;
@@ -55,7 +55,7 @@ pub(crate) fn write_pretty<T: Serialize>(path: &Path, value: &T) -> Result<(), R
         source,
     })?;
     text.push(b'\n');
-    crate::atomic::write_whole(path, &text)
+    Ok(write_atomic(path, &text)?)
 }
 
 fn encode<T: Serialize>(

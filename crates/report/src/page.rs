@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::atomic::write_whole;
+use tamis_artifact::write_atomic;
+
 use crate::html::{escape, push};
 use crate::plot::style_rules;
 use crate::{Plot, ReportError, Table};
@@ -246,6 +247,6 @@ impl Report {
 
     /// Writes the page; the file appears complete or not at all.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
-        write_whole(path.as_ref(), self.html()?.as_bytes())
+        Ok(write_atomic(path, self.html()?)?)
     }
 }

@@ -10,9 +10,9 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tamis_artifact::AtomicFile;
 
 use crate::ReportError;
-use crate::atomic::AtomicFile;
 use crate::jsonl::{name_row, refuse_non_finite};
 
 /// Rows that are made into columns at a time.
@@ -53,7 +53,7 @@ pub fn write_parquet<R: Serialize>(path: impl AsRef<Path>, rows: &[R]) -> Result
     };
     let mut file = AtomicFile::create(path)?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = ArrowWriter::try_new(file.writer(), schema.clone(), Some(properties))
+    let mut writer = ArrowWriter::try_new(&mut file, schema.clone(), Some(properties))
         .map_err(|error| failed(&error))?;
     for (number, part) in rows.chunks(BATCH_ROWS).enumerate() {
         let first = number * BATCH_ROWS;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tamis_artifact::AtomicFile;
 
 pub use trainers::write_dataset_info;
 
@@ -16,7 +17,6 @@ use crate::dataset::Dataset;
 use crate::error::{self, DatasetError};
 use crate::sample::Sample;
 use crate::template::Template;
-use crate::write::WholeFile;
 use shape::Columns;
 
 /// A form that other trainers read. On command lines it has the name given here.
@@ -136,7 +136,7 @@ impl Exporter {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(error::io("make the folder", folder))?;
         }
-        let mut file = WholeFile::create(path.to_owned())?;
+        let mut file = AtomicFile::create(path)?;
         let mut rows = 0;
         visit(&mut |sample| {
             let row = self.exchange(sample)?;
@@ -144,12 +144,12 @@ impl Exporter {
                 TrainerFormat::Alpaca => row.alpaca(sample, columns),
                 TrainerFormat::ShareGpt => row.share_gpt(sample),
             };
-            file.bytes(if rows == 0 { "[\n" } else { ",\n" })?;
+            file.put(if rows == 0 { "[\n" } else { ",\n" })?;
             rows += 1;
-            file.bytes(&row.to_string())
+            Ok(file.put(row.to_string())?)
         })?;
-        file.bytes(if rows == 0 { "[]\n" } else { "\n]\n" })?;
-        Ok(Exported { path: file.finish()?, format: self.format, rows, columns })
+        file.put(if rows == 0 { "[]\n" } else { "\n]\n" })?;
+        Ok(Exported { path: file.commit()?, format: self.format, rows, columns })
     }
 
     fn exchange(&self, sample: &Sample) -> Result<shape::Exchange, DatasetError> {

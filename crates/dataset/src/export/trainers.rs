@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use tamis_artifact::write_atomic;
 
 use super::{Exported, TrainerFormat};
 use crate::error::DatasetError;
-use crate::write::WholeFile;
 
 /// Writes `dir/dataset_info.json`, by which LLaMA-Factory (`dataset_dir: DIR`) knows the files under these names. They
 /// must lie in `dir`.
 ///
 /// # Errors
-/// [`DatasetError::FormatMismatch`] for a file elsewhere; [`DatasetError::Io`].
+/// [`DatasetError::FormatMismatch`] for a file elsewhere; [`DatasetError::Artifact`].
 pub fn write_dataset_info<'a>(
     dir: &Path,
     files: impl IntoIterator<Item = (&'a str, &'a Exported)>,
@@ -30,9 +30,9 @@ pub fn write_dataset_info<'a>(
         }
         info.insert(name.to_owned(), file.llama_factory());
     }
-    let mut file = WholeFile::create(dir.join("dataset_info.json"))?;
-    file.bytes(&format!("{:#}\n", Value::Object(info)))?;
-    file.finish()
+    let path = dir.join("dataset_info.json");
+    write_atomic(&path, format!("{:#}\n", Value::Object(info)))?;
+    Ok(path)
 }
 
 pub(super) fn llama_factory(file: &Exported) -> Value {

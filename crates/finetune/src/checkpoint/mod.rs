@@ -7,18 +7,18 @@ mod state;
 pub use params::{CheckpointParams, Every, NotADistance};
 pub use saved::SavedCheckpoint;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, hash_file};
+use tamis_artifact::{Manifest, hash_file, rename_folder};
+use tamis_model::write_tensors;
 use tch::{Tensor, no_grad};
 
 use crate::progress::Progress;
 use crate::subject::Subject;
-use crate::tensor_file::{self, sync_folder};
+use crate::tensor_file;
 use crate::validation::best;
 use crate::weights::Unfrozen;
 use crate::{AdamW, FinetuneError};
@@ -225,8 +225,7 @@ impl Checkpoints {
                 // One that was damaged, or it would not be made again.
                 remove(&place)?;
             }
-            fs::rename(&temporary, &place).map_err(FinetuneError::io("rename to", &place))?;
-            sync_folder(&self.dir)
+            Ok(rename_folder(&temporary, &place)?)
         });
         if let Err(error) = written {
             // Gives the space back; the first failure is the one to report.
@@ -247,20 +246,19 @@ impl Checkpoints {
     ) -> Result<(), FinetuneError> {
         fs::create_dir_all(dir).map_err(FinetuneError::io("create the folder", dir))?;
         contents.subject.save(&self.source, dir)?;
-        let mut tensors = BTreeMap::new();
+        let mut tensors = Vec::new();
         for moments in contents.optimizer.moments() {
             for (what, tensor) in [(FIRST, &moments.first), (SECOND, &moments.second)] {
-                tensors.insert(format!("{}{what}", moments.name), tensor.shallow_clone());
+                tensors.push((format!("{}{what}", moments.name), tensor.shallow_clone()));
             }
         }
         if let Some(masters) = contents.weights.masters() {
             for (name, master) in masters {
-                tensors.insert(format!("{name}{MASTER}"), master.shallow_clone());
+                tensors.push((format!("{name}{MASTER}"), master.shallow_clone()));
             }
         }
-        tensor_file::write(&dir.join(OPTIMIZER), &tensors)?;
-        State::write(dir, run.clone(), progress.clone())?;
-        sync_folder(dir)
+        write_tensors(dir.join(OPTIMIZER), tensors)?;
+        State::write(dir, run.clone(), progress.clone())
     }
 
     /// To be called when the weights of the newest checkpoint have proven good: removes those that

@@ -11,7 +11,7 @@ pub use params::LoraParams;
 pub use tap::LoraTap;
 
 use tamis_artifact::Random;
-use tamis_model::{CausalLm, LayerId, LayerInfo};
+use tamis_model::{CausalLm, LayerId, LayerInfo, visit_bytes};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{FinetuneError, seeded};
@@ -117,7 +117,10 @@ impl Lora {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in self.parameters() {
             hasher.update(format!("{name} {:?} {:?}\n", tensor.size(), tensor.kind()).as_bytes());
-            hasher.update(&crate::tensor_file::bytes(tensor)?);
+            visit_bytes(tensor, |bytes| {
+                hasher.update(bytes);
+                Ok::<_, FinetuneError>(())
+            })?;
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

@@ -1,12 +1,12 @@
 //! Adapters in the folder layout of PEFT, the adapter library of Hugging Face.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::write_atomic;
-use tamis_model::{CausalLm, LayerPattern};
+use tamis_model::{CausalLm, LayerPattern, write_tensors};
 use tch::{Tensor, no_grad};
 
 use super::{Adapter, Lora, LoraParams, adapter_kind, check_layer};
@@ -60,11 +60,10 @@ impl Lora {
         let text = serde_json::to_string_pretty(&config)
             .map_err(|source| FinetuneError::Json { path: path.clone(), source })?;
         write_atomic(path, text + "\n")?;
-        let tensors: BTreeMap<String, Tensor> = self
+        let tensors = self
             .parameters()
-            .map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.shallow_clone()))
-            .collect();
-        tensor_file::write(&out.join(WEIGHTS), &tensors)
+            .map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.shallow_clone()));
+        Ok(write_tensors(out.join(WEIGHTS), tensors)?)
     }
 
     fn config(&self, model: &dyn CausalLm, source: &Path) -> Result<Value, FinetuneError> {

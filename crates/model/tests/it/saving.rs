@@ -47,7 +47,7 @@ fn saved_and_loaded_is_bit_identical() {
         }
         assert!(!dir.join("expected.safetensors").exists(), "only what belongs to a model");
         let leftovers = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
-        assert!(leftovers.into_iter().all(|file| !file.to_str().unwrap().ends_with(".partial")));
+        assert!(leftovers.into_iter().all(|file| !file.to_str().unwrap().ends_with(".tmp")));
     }
 }
 
@@ -99,8 +99,8 @@ fn a_failed_save_leaves_the_old_weights() {
     let weights = out.path().join("model.safetensors");
     let before = fs::read(&weights).unwrap();
     // A folder where the temporary file should go.
-    fs::create_dir(out.path().join("model.safetensors.partial")).unwrap();
+    fs::create_dir(out.path().join(".model.safetensors.tmp")).unwrap();
     let problem = model.parameters().save_pretrained(folder("llama"), &out).unwrap_err();
-    assert!(problem.to_string().contains("model.safetensors.partial"), "{problem}");
+    assert!(problem.to_string().contains(".model.safetensors.tmp"), "{problem}");
     assert_eq!(fs::read(&weights).unwrap(), before);
 }

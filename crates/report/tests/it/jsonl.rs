@@ -70,7 +70,7 @@ fn a_killed_writer_leaves_the_old_file() {
     let path = dir.path().join("scores.jsonl");
     write_jsonl(&path, ["old"]).unwrap();
     // What `kill -9` leaves behind: a part without a rename.
-    fs::write(dir.path().join(".scores.jsonl.part"), "half a r").unwrap();
+    fs::write(dir.path().join(".scores.jsonl.tmp"), "half a r").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "\"old\"\n");
     write_jsonl(&path, ["new"]).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "\"new\"\n");
