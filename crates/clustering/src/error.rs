@@ -5,15 +5,8 @@
 #[non_exhaustive]
 pub enum ClusteringError {
     /// A parameter has a value that makes no sense.
-    #[error("`{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] tamis_artifact::ParameterError),
 
     /// More clusters than rows.
     #[error(

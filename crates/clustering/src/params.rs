@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::{ClusteringError, KMeans};
 
@@ -92,18 +93,9 @@ impl KMeansParams {
     /// or not finite.
     pub fn check(self) -> Result<KMeans, ClusteringError> {
         for (name, value) in [("k", self.k), ("n_init", self.n_init), ("max_iter", self.max_iter)] {
-            if value == 0 {
-                let (found, expected) = (value.to_string(), "at least 1");
-                return Err(ClusteringError::Parameter { name, found, expected });
-            }
+            ParameterError::at_least(name, value, 1)?;
         }
-        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
-            return Err(ClusteringError::Parameter {
-                name: "tolerance",
-                found: self.tolerance.to_string(),
-                expected: "a finite number, at least 0",
-            });
-        }
+        ParameterError::finite_from("tolerance", self.tolerance, 0.0)?;
         Ok(KMeans::of(self))
     }
 }

@@ -92,7 +92,8 @@ impl Resample {
         match self.within {
             Within::Random => {
                 for (&label, members) in &mut clusters {
-                    Random::keyed(self.seed, "rows of a cluster", &label.to_string()).shuffle(members);
+                    Random::keyed(self.seed, "rows of a cluster", &label.to_string())
+                        .shuffle(members);
                 }
             }
             Within::BestScore => {

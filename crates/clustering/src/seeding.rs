@@ -21,9 +21,8 @@ pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array
     let mut centroids = Array2::zeros((k, rows.columns()));
     for mut centroid in centroids.rows_mut() {
         // Uniform for the first centroid, and when there are no more different rows.
-        let candidates = random
-            .weighted(&nearest, trials)
-            .unwrap_or_else(|| vec![random.below(rows.len())]);
+        let candidates =
+            random.weighted(&nearest, trials).unwrap_or_else(|| vec![random.below(rows.len())]);
         let mut points = Array2::zeros((candidates.len(), rows.columns()));
         for (&row, point) in candidates.iter().zip(points.rows_mut()) {
             rows.copy_row(row, point);

@@ -179,15 +179,8 @@ pub enum DatasetError {
     },
 
     /// A parameter outside its range.
-    #[error("{name} is {found}; expected {expected}")]
-    Parameter {
-        /// Which.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// The range.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] tamis_artifact::ParameterError),
 
     /// A token budget of 0 leaves no batch possible.
     #[error("the token budget of a batch is 0; it must be at least 1")]

@@ -1,6 +1,7 @@
 //! What a caller can choose about reading and encoding.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::error::DatasetError;
 use crate::format::Format;
@@ -144,13 +145,7 @@ impl Default for EncodeOptions {
 impl EncodeOptions {
     /// Refuses a length limit below 2: a target needs a token before it.
     pub(crate) fn check(&self) -> Result<(), DatasetError> {
-        if self.max_length < 2 {
-            return Err(DatasetError::Parameter {
-                name: "max_length",
-                found: self.max_length.to_string(),
-                expected: "at least 2: a target token and one before it",
-            });
-        }
-        Ok(())
+        let expected = "at least 2: a target token and one before it";
+        Ok(ParameterError::require(self.max_length >= 2, "max_length", self.max_length, expected)?)
     }
 }

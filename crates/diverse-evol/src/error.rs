@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_clustering::ClusteringError;
 use tamis_dataset::SampleId;
 use tamis_kcenter::KCenterError;
@@ -16,15 +16,8 @@ use crate::{Failure, Need};
 #[non_exhaustive]
 pub enum EvolError {
     /// A parameter has a value that makes no sense.
-    #[error("`{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
 
     /// A word that names no strategy.
     #[error("`{found}` is not a strategy, expected one of {expected}")]

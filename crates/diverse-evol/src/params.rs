@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::SampleId;
 
 use crate::{EvolError, Metric, Strategy};
@@ -69,19 +70,15 @@ impl EvolParams {
         for (name, value) in
             [("initial", self.initial), ("per_round", self.per_round), ("rounds", self.rounds)]
         {
-            if value == 0 {
-                let (found, expected) = (value.to_string(), "at least 1");
-                return Err(EvolError::Parameter { name, found, expected });
-            }
+            ParameterError::at_least(name, value, 1)?;
         }
         let added = self.per_round.checked_mul(self.rounds);
         match added.and_then(|added| added.checked_add(self.initial)) {
             Some(budget) => Ok(DiverseEvol { params: self, budget }),
-            None => Err(EvolError::Parameter {
-                name: "rounds",
-                found: self.rounds.to_string(),
-                expected: "few enough that all records can be counted",
-            }),
+            None => {
+                let expected = "few enough that all records can be counted";
+                Err(ParameterError::new("rounds", self.rounds, expected).into())
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, Progress, Store, hash_bytes, hash_file};
+use tamis_artifact::{Manifest, ParameterError, Progress, Store, hash_bytes, hash_file};
 use tamis_dataset::{Encoded, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap};
 use tch::{Kind, Tensor, no_grad};
@@ -119,10 +119,7 @@ impl UncertaintyParams {
     pub fn check(self) -> Result<UncertaintyPass, EvolError> {
         for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)]
         {
-            if value == 0 {
-                let (found, expected) = (value.to_string(), "at least 1");
-                return Err(EvolError::Parameter { name, found, expected });
-            }
+            ParameterError::at_least(name, value, 1)?;
         }
         Ok(UncertaintyPass { params: self })
     }

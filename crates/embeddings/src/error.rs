@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 
 /// Why embeddings could not be read, written or computed. A sample that cannot be embedded is no
 /// error: it is [`Skipped`](crate::Skipped).
@@ -219,15 +219,8 @@ pub enum EmbeddingsError {
 
     /// A parameter is out of its range.
     #[cfg(feature = "model")]
-    #[error("{name} is {found}; expected {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// What is allowed.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
 
     /// LibTorch refused an operation.
     #[cfg(feature = "model")]

@@ -10,6 +10,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tch::{Kind, Tensor};
 
 use crate::params::within;
@@ -39,13 +40,12 @@ impl Default for AdamWParams {
 }
 
 impl AdamWParams {
-    pub(crate) fn check(&self) -> Result<(), FinetuneError> {
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
         for (name, beta) in [("betas.0", self.betas.0), ("betas.1", self.betas.1)] {
-            within(name, beta, (0.0..1.0).contains(&beta), "0 to below 1")?;
+            ParameterError::require((0.0..1.0).contains(&beta), name, beta, "0 to below 1")?;
         }
-        within("eps", self.eps, self.eps > 0.0, "a finite number above 0")?;
-        let decay = self.weight_decay;
-        within("weight_decay", decay, decay >= 0.0, "a finite number of at least 0")
+        ParameterError::finite_above("eps", self.eps, 0.0)?;
+        ParameterError::finite_from("weight_decay", self.weight_decay, 0.0)
     }
 }
 
@@ -142,8 +142,8 @@ impl AdamW {
         scale: f64,
     ) -> Result<(), FinetuneError> {
         self.check_shapes(parameters, gradients)?;
-        within("rate", rate, rate >= 0.0, "a finite number of at least 0")?;
-        within("scale", scale, scale >= 0.0, "a finite number of at least 0")?;
+        ParameterError::finite_from("rate", rate, 0.0)?;
+        ParameterError::finite_from("scale", scale, 0.0)?;
         self.steps += 1;
         let factors = self.factors(rate, scale);
         let _guard = tch::no_grad_guard();

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tamis_artifact::{ArtifactError, Differences};
+use tamis_artifact::{ArtifactError, Differences, ParameterError};
 use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
 use tch::{Kind, TchError};
@@ -13,15 +13,8 @@ use tch::{Kind, TchError};
 #[non_exhaustive]
 pub enum FinetuneError {
     /// A setting is outside its range.
-    #[error("training parameter `{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// The field of [`TrainParams`](crate::TrainParams) or of another struct of settings.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// The values it may have.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// There is nothing to train on.
     #[error("no samples to train on: the data is empty; check the filters that made it")]
     NoData,

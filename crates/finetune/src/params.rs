@@ -1,6 +1,7 @@
 //! The settings of a training run, and their check.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::{AdamWParams, FinetuneError, Schedule, Trainer};
 
@@ -106,45 +107,24 @@ impl TrainParams {
     /// # Errors
     /// [`FinetuneError::Parameter`] for the first one outside its range.
     pub fn check(self) -> Result<Trainer, FinetuneError> {
-        at_least_one("epochs", self.epochs)?;
-        at_least_one("batch_size", self.batch_size)?;
-        at_least_one("token_budget", self.token_budget)?;
-        let rate = self.learning_rate;
-        within("learning_rate", rate, rate > 0.0, "a finite number above 0")?;
-        let ratio = self.warmup_ratio;
-        within("warmup_ratio", ratio, (0.0..=1.0).contains(&ratio), "0 to 1")?;
+        for (name, value) in [
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("token_budget", self.token_budget),
+        ] {
+            ParameterError::at_least(name, value, 1)?;
+        }
+        ParameterError::finite_above("learning_rate", self.learning_rate, 0.0)?;
+        ParameterError::within("warmup_ratio", self.warmup_ratio, 0.0..=1.0)?;
         if let Some(norm) = self.max_grad_norm {
-            within("max_grad_norm", norm, norm > 0.0, "a finite number above 0, or none")?;
+            ParameterError::finite_above("max_grad_norm", norm, 0.0)
+                .map_err(|error| error.with_hint("or leave it out"))?;
         }
         if let Some(ceiling) = self.loss_ceiling {
-            within(
-                "loss_ceiling",
-                ceiling,
-                ceiling >= 1.0,
-                "a finite number of at least 1, or none",
-            )?;
+            ParameterError::finite_from("loss_ceiling", ceiling, 1.0)
+                .map_err(|error| error.with_hint("or leave it out"))?;
         }
         self.adamw().check()?;
         Ok(Trainer::new(self))
     }
-}
-
-pub(crate) fn at_least_one(name: &'static str, found: usize) -> Result<(), FinetuneError> {
-    if found > 0 {
-        return Ok(());
-    }
-    Err(FinetuneError::Parameter { name, found: found.to_string(), expected: "at least 1" })
-}
-
-/// Refuses a value that is not finite or not `inside` its range.
-pub(crate) fn within(
-    name: &'static str,
-    found: f64,
-    inside: bool,
-    expected: &'static str,
-) -> Result<(), FinetuneError> {
-    if found.is_finite() && inside {
-        return Ok(());
-    }
-    Err(FinetuneError::Parameter { name, found: found.to_string(), expected })
 }

@@ -1,9 +1,9 @@
 //! When a run is evaluated on held-out data, and what follows from it.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
-use crate::params::{at_least_one, within};
-use crate::{EvalRecord, FinetuneError};
+use crate::EvalRecord;
 
 /// How often a run is evaluated, and what follows. Besides, every run with held-out data is
 /// evaluated before its first step and after its last.
@@ -31,15 +31,14 @@ impl Default for EvalParams {
 }
 
 impl EvalParams {
-    pub(crate) fn check(&self) -> Result<(), FinetuneError> {
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
         if let Some(steps) = self.every {
-            at_least_one("evaluation.every", steps)?;
+            ParameterError::at_least("evaluation.every", steps, 1)?;
         }
         if let Some(evaluations) = self.patience {
-            at_least_one("evaluation.patience", evaluations)?;
+            ParameterError::at_least("evaluation.patience", evaluations, 1)?;
         }
-        let delta = self.min_delta;
-        within("evaluation.min_delta", delta, delta >= 0.0, "a finite number of at least 0")
+        ParameterError::finite_from("evaluation.min_delta", self.min_delta, 0.0)
     }
 
     /// Whether the run is evaluated after `step` of `steps`, an epoch having `epoch` steps.

@@ -1,6 +1,6 @@
 //! The one error of this crate.
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_dataset::DatasetError;
 use tamis_model::ModelError;
 
@@ -29,15 +29,8 @@ pub enum GradientError {
         reason: String,
     },
     /// A parameter is out of its range.
-    #[error("{name} is {value}, but must be {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        value: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A chosen layer was not reached by the forward pass.
     #[error("layer {name} was chosen but the forward pass never reached it")]
     LayerNotReached {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tch::{Device, Kind, Tensor};
 
 use crate::GradientError;
@@ -62,11 +63,7 @@ impl FlatSpec {
         for (name, count) in matrices {
             let form = match *self {
                 Self::Rademacher { dim: 0 } => {
-                    return Err(GradientError::Parameter {
-                        name: "projection",
-                        value: self.to_string(),
-                        expected: EXPECTED,
-                    });
+                    return Err(ParameterError::new("projection", self, EXPECTED).into());
                 }
                 Self::Rademacher { dim } => Form::Dense(DenseSigns::new(name, dim, seed, at)?),
                 Self::Sparse { dim } => {
@@ -94,11 +91,7 @@ impl FromStr for FlatSpec {
     type Err = GradientError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || GradientError::Parameter {
-            name: "projection",
-            value: text.to_owned(),
-            expected: EXPECTED,
-        };
+        let wrong = || GradientError::from(ParameterError::new("projection", text, EXPECTED));
         let (form, dim) = text.split_once(':').ok_or_else(wrong)?;
         let dim = dim.parse::<usize>().ok().filter(|&dim| dim > 0).ok_or_else(wrong)?;
         match form {
@@ -170,11 +163,9 @@ impl FlatProjection {
         let end = first + values.size2()?.1;
         let found = self.forms.get(name).filter(|(_, count)| (0..=*count as i64).contains(&end));
         let Some((form, _)) = found else {
-            return Err(GradientError::Parameter {
-                name: "matrix",
-                value: format!("`{name}` with entries {first} to {end}"),
-                expected: "one that the projection was made for",
-            });
+            let found = format!("`{name}` with entries {first} to {end}");
+            let expected = "one that the projection was made for";
+            return Err(ParameterError::new("matrix", found, expected).into());
         };
         match form {
             Form::Dense(signs) => signs.add_from(first, &values, rows),

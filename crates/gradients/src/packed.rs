@@ -1,6 +1,7 @@
 //! Rows as they are stored, multiplied without unpacking them.
 
 use rayon::prelude::*;
+use tamis_artifact::ParameterError;
 use tch::{Device, Kind, Tensor};
 
 use crate::pack::codes;
@@ -114,11 +115,8 @@ impl PackedRows {
     pub fn dot(&self, queries: &Tensor) -> Result<Tensor, GradientError> {
         let shape = queries.size();
         if shape.len() != 2 || shape[1] as usize != self.width {
-            return Err(GradientError::Parameter {
-                name: "shape of the queries",
-                value: format!("{shape:?}"),
-                expected: "queries × the width of the rows",
-            });
+            let (found, expected) = (format!("{shape:?}"), "queries × the width of the rows");
+            return Err(ParameterError::new("shape of the queries", found, expected).into());
         }
         let queries = queries.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
         let count = shape[0] as usize;

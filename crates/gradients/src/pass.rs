@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis_artifact::Progress;
+use tamis_artifact::{ParameterError, Progress};
 use tamis_dataset::{Encoded, Outcome, Unscorable, plan_batches};
 use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
@@ -41,10 +41,7 @@ impl PassParams {
     pub fn check(self) -> Result<Self, GradientError> {
         for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)]
         {
-            if value == 0 {
-                let value = value.to_string();
-                return Err(GradientError::Parameter { name, value, expected: "at least 1" });
-            }
+            ParameterError::at_least(name, value, 1)?;
         }
         Ok(self)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_model::{LayerId, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -84,11 +85,7 @@ impl ProjectionSpec {
                 Self::Full => (Form::Full, gradient_size(layer)),
                 Self::TwoSided { out, r#in, entries } => {
                     if out == 0 || r#in == 0 {
-                        return Err(GradientError::Parameter {
-                            name: "projection",
-                            value: self.to_string(),
-                            expected: "at least 1x1",
-                        });
+                        return Err(ParameterError::new("projection", self, "at least 1x1").into());
                     }
                     let (p, q) = sides(layer, out, r#in);
                     let at = (kind, device);
@@ -98,11 +95,9 @@ impl ProjectionSpec {
                     (Form::TwoSided { left, right }, p * q)
                 }
                 Self::Pca { .. } => {
-                    return Err(GradientError::Parameter {
-                        name: "projection",
-                        value: self.to_string(),
-                        expected: "one that needs no curvature, or made from a curvature's eigenvectors",
-                    });
+                    let expected =
+                        "one that needs no curvature, or made from a curvature's eigenvectors";
+                    return Err(ParameterError::new("projection", self, expected).into());
                 }
                 Self::Sparse { dim } => {
                     let count = gradient_size(layer) as usize;
@@ -140,10 +135,10 @@ impl FromStr for ProjectionSpec {
     type Err = GradientError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || GradientError::Parameter {
-            name: "projection",
-            value: text.to_owned(),
-            expected: "full, OUTxIN (16x16), gaussian:OUTxIN, pca:OUTxIN or sparse:DIM, sizes at least 1",
+        let wrong = || {
+            let expected =
+                "full, OUTxIN (16x16), gaussian:OUTxIN, pca:OUTxIN or sparse:DIM, sizes at least 1";
+            GradientError::from(ParameterError::new("projection", text, expected))
         };
         let size = |s: &str| s.parse::<usize>().ok().filter(|&n| n > 0).ok_or_else(wrong);
         if text == "full" {
@@ -217,11 +212,9 @@ impl Projection {
         for (layer, (left, right)) in layers {
             let ((p, out), (q, columns)) = (left.size2()?, right.size2()?);
             if (out, columns) != (layer.out_features, gradient_columns(&layer)) {
-                return Err(GradientError::Parameter {
-                    name: "projection",
-                    value: format!("{p}x{out} and {q}x{columns} for layer {}", layer.name),
-                    expected: "matrices as wide as the layer's output and input (with its bias)",
-                });
+                let found = format!("{p}x{out} and {q}x{columns} for layer {}", layer.name);
+                let expected = "matrices as wide as the layer's output and input (with its bias)";
+                return Err(ParameterError::new("projection", found, expected).into());
             }
             let form = Form::TwoSided { left, right };
             placed.insert(layer.id, Placed { form, offset, width: p * q });

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tch::Kind;
 
 use crate::GradientError;
@@ -100,10 +101,8 @@ impl FromStr for RowType {
     type Err = GradientError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| GradientError::Parameter {
-            name: "row type",
-            value: text.to_owned(),
-            expected: "f32, f16, bf16, int8, int4 or sign",
+        Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| {
+            ParameterError::new("row type", text, "f32, f16, bf16, int8, int4 or sign").into()
         })
     }
 }

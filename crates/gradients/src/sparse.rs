@@ -1,6 +1,6 @@
 //! A sparse Johnson–Lindenstrauss sketch of formed gradients.
 
-use tamis_artifact::Random;
+use tamis_artifact::{ParameterError, Random};
 use tch::{Device, Kind, Tensor};
 
 use crate::GradientError;
@@ -21,11 +21,10 @@ impl SparseSketch {
         seed: u64,
         (kind, device): (Kind, Device),
     ) -> Result<Self, GradientError> {
-        let dim = Some(dim).filter(|&d| d > 0 && i32::try_from(d).is_ok()).ok_or(GradientError::Parameter {
-            name: "projection",
-            value: format!("sparse:{dim}"),
-            expected: "sparse:DIM with DIM from 1 to 2147483647",
-        })?;
+        if dim == 0 || i32::try_from(dim).is_err() {
+            let expected = "sparse:DIM with DIM from 1 to 2147483647";
+            return Err(ParameterError::new("projection", format!("sparse:{dim}"), expected).into());
+        }
         let mut random = Random::keyed(seed, "sparse places", name);
         let places: Vec<i32> = (0..count).map(|_| random.below(dim) as i32).collect();
         let mut random = Random::keyed(seed, "sparse signs", name);

@@ -1,6 +1,6 @@
 //! The one error of this crate.
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
 
@@ -22,15 +22,8 @@ pub enum IfdError {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// A parameter is out of its range.
-    #[error("{name} is {found}; expected {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// What is allowed.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A shard of scores is not what this crate writes.
     #[error("score shard {shard}: {reason}; delete the folder and score again")]
     Shard {
@@ -102,13 +95,4 @@ pub enum IfdError {
         /// Groups that there are.
         known: String,
     },
-}
-
-/// A parameter outside its range.
-pub(crate) fn parameter(
-    name: &'static str,
-    found: &(impl ToString + ?Sized),
-    expected: impl Into<String>,
-) -> IfdError {
-    IfdError::Parameter { name, found: found.to_string(), expected: expected.into() }
 }

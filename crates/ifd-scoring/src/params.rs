@@ -1,10 +1,10 @@
 //! What a caller can choose about scoring.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Answers, EncodeOptions, Encoder, Template, Truncation};
 
 use crate::IfdError;
-use crate::error::parameter;
 
 /// The request to guess an instruction from its answer, which takes the place of `{response}`.
 pub const DEFAULT_REQUEST: &str = "Here is an answer that was written to an instruction. Guess the \
@@ -122,29 +122,34 @@ impl ScoreParams {
             ("shard_rows", self.shard_rows, 1),
             ("max_length", self.max_length, 2),
         ] {
-            if value < least {
-                return Err(parameter(name, &value, format!("at least {least}")));
-            }
+            ParameterError::at_least(name, value, least)?;
         }
         let Measures { ppl, ifd, r_ifd } = self.measures;
         if !(ppl || ifd || r_ifd) {
-            return Err(parameter("measures", "empty", "at least one of ppl, ifd and r_ifd"));
+            return Err(ParameterError::new(
+                "measures",
+                "empty",
+                "at least one of ppl, ifd and r_ifd",
+            )
+            .into());
         }
         let places = self.request.matches(PLACE).count();
         if r_ifd && places != 1 {
             let found = format!("a text with {places} times {PLACE}");
-            return Err(parameter("request", &found, format!("exactly one {PLACE}")));
+            return Err(
+                ParameterError::new("request", found, format!("exactly one {PLACE}")).into()
+            );
         }
         let template = self.template.name();
         if r_ifd && matches!(self.template, Template::Translation { .. }) {
             let expected = "alpaca, vicuna, none or chat where r_ifd is asked for: it has no place \
                             for another request";
-            return Err(parameter("template", template, expected));
+            return Err(ParameterError::new("template", template, expected).into());
         }
         if self.direct == DirectContext::Cue && self.cue().is_none() {
             let expected = "alpaca or vicuna where the cue to answer is kept before the direct \
                             term: no other has a fixed one";
-            return Err(parameter("template", template, expected));
+            return Err(ParameterError::new("template", template, expected).into());
         }
         Ok(self)
     }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Template, Truncation};
 
-use crate::error::parameter;
 use crate::{
     Bound, DirectContext, IfdError, Keep, Measure, Measures, Ratio, ScoreParams, SelectParams,
 };
@@ -96,6 +96,7 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self, IfdError> {
         let found = Self::ALL.into_iter().find(|preset| preset.name() == name);
-        found.ok_or_else(|| parameter("preset", name, "cherry, superfiltering or reflection"))
+        let expected = "cherry, superfiltering or reflection";
+        found.ok_or_else(|| ParameterError::new("preset", name, expected).into())
     }
 }

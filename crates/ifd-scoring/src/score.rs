@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{SampleId, Unscorable};
 
 use crate::Ratio;
@@ -174,9 +175,8 @@ impl std::str::FromStr for Measure {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|measure| measure.name() == name);
-        found.ok_or_else(|| {
-            crate::error::parameter("measure", name, "ppl_cond, ppl_direct, ifd or r_ifd")
-        })
+        let expected = "ppl_cond, ppl_direct, ifd or r_ifd";
+        found.ok_or_else(|| ParameterError::new("measure", name, expected).into())
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Content, DatasetError, Encoder, Message, Sample, Template, TextTokenizer};
 use tamis_model::CausalLm;
 
 use crate::batches::mean_losses;
 use crate::context::direct_context;
-use crate::error::parameter;
 use crate::rows::Planner;
 use crate::{IfdError, SampleScores, ScoreParams};
 
@@ -57,11 +57,16 @@ impl<'a> Scorer<'a> {
         let (tokenizer, shape) = (tokenizer.into(), model.shape());
         if params.max_length > shape.max_positions {
             let expected = format!("at most {}, what the model reads", shape.max_positions);
-            return Err(parameter("max_length", &params.max_length, expected));
+            return Err(ParameterError::new("max_length", params.max_length, expected).into());
         }
         if tokenizer.max_id() as usize >= shape.vocab_size {
             let expected = format!("below {}, the rows of the model's embedding", shape.vocab_size);
-            return Err(parameter("the tokenizer's highest id", &tokenizer.max_id(), expected));
+            return Err(ParameterError::new(
+                "the tokenizer's highest id",
+                tokenizer.max_id(),
+                expected,
+            )
+            .into());
         }
         let context = direct_context(&tokenizer, &params)?;
         let encoder = Encoder::new(tokenizer, params.template.clone(), params.encoding())?;

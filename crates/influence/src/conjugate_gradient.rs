@@ -1,6 +1,7 @@
 //! The method of conjugate gradients: its parameters, and the recurrence of one seed.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::SampleId;
 use tch::{Kind, Tensor};
 
@@ -29,11 +30,8 @@ impl ConjugateGradient {
     /// # Errors
     /// The tolerance.
     pub fn check(self) -> Result<Self, InfluenceError> {
-        if self.tolerance.is_finite() && self.tolerance >= 0.0 {
-            return Ok(self);
-        }
-        let (value, expected) = (self.tolerance.to_string(), "a finite number of at least 0");
-        Err(InfluenceError::Parameter { name: "tolerance", value, expected })
+        ParameterError::finite_from("tolerance", self.tolerance, 0.0)?;
+        Ok(self)
     }
 }
 

@@ -89,15 +89,8 @@ pub enum InfluenceError {
         fault: String,
     },
     /// A parameter is out of its range.
-    #[error("{name} is {value}, but must be {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        value: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] tamis_artifact::ParameterError),
     /// Nothing to take a curvature over.
     #[error("none of the {samples} samples given can be used for the Gauss–Newton matrix")]
     NoSamples {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::Progress;
+use tamis_artifact::{ParameterError, Progress};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::GradientPass;
 use tamis_kfac::{Curvature, Identity};
@@ -242,14 +242,10 @@ impl<'a> Refinement<'a> {
             });
         }
         // Without damping the matrix of a sub-sample is singular, and steps lead anywhere.
-        match self.damping.iter().find(|d| !(d.is_finite() && **d > 0.0)) {
-            None => Ok(()),
-            Some(value) => Err(InfluenceError::Parameter {
-                name: "damping of a layer",
-                value: value.to_string(),
-                expected: "a finite number above 0",
-            }),
+        for &damping in &self.damping {
+            ParameterError::finite_above("damping of a layer", damping, 0.0)?;
         }
+        Ok(())
     }
 }
 

@@ -5,15 +5,8 @@
 #[non_exhaustive]
 pub enum KCenterError {
     /// A parameter has a value that makes no sense.
-    #[error("`{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] tamis_artifact::ParameterError),
 
     /// More rows to choose than there are left.
     #[error(

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::named::named;
 use crate::params::check_budget;
@@ -115,10 +116,7 @@ impl QditParams {
     /// [`KCenterError::Parameter`] if the budget is 0 or `alpha` is not in 0 to 1.
     pub fn check(self) -> Result<Qdit, KCenterError> {
         check_budget(self.budget)?;
-        if !(0.0..=1.0).contains(&self.alpha) {
-            let (found, expected) = (self.alpha.to_string(), "a number from 0 to 1");
-            return Err(KCenterError::Parameter { name: "alpha", found, expected });
-        }
+        ParameterError::within("alpha", self.alpha, 0.0..=1.0)?;
         Ok(Qdit::of(self))
     }
 }

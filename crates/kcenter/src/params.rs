@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::named::named;
 use crate::{KCenter, KCenterError};
@@ -84,9 +85,5 @@ impl KCenterParams {
 }
 
 pub(crate) fn check_budget(budget: usize) -> Result<(), KCenterError> {
-    if budget == 0 {
-        let (found, expected) = (budget.to_string(), "at least 1");
-        return Err(KCenterError::Parameter { name: "budget", found, expected });
-    }
-    Ok(())
+    Ok(ParameterError::at_least("budget", budget, 1)?)
 }

@@ -1,6 +1,7 @@
 //! What any chosen rows can be compared by.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::duplicates::Duplicates;
 use crate::kcenter::nearest_distances;
@@ -61,10 +62,7 @@ impl StatisticsParams {
     /// # Errors
     /// [`KCenterError::Parameter`] if `near` is not in 0 to 2.
     pub fn check(self) -> Result<Statistics, KCenterError> {
-        if !(0.0..=2.0).contains(&self.near) {
-            let (found, expected) = (self.near.to_string(), "a number from 0 to 2");
-            return Err(KCenterError::Parameter { name: "near", found, expected });
-        }
+        ParameterError::within("near", self.near, 0.0..=2.0)?;
         Ok(Statistics { params: self })
     }
 }

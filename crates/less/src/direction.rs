@@ -15,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_finetune::AdamWParams;
 use tch::{TchError, Tensor};
 
@@ -48,10 +49,8 @@ impl FromStr for Direction {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let all = [Self::Paper, Self::Reference, Self::Plain];
-        all.into_iter().find(|form| form.to_string() == text).ok_or_else(|| LessError::Parameter {
-            name: "direction",
-            found: text.to_owned(),
-            expected: "paper, reference or plain",
+        all.into_iter().find(|form| form.to_string() == text).ok_or_else(|| {
+            ParameterError::new("direction", text, "paper, reference or plain").into()
         })
     }
 }

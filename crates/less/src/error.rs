@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_dataset::SampleId;
 use tamis_finetune::FinetuneError;
 use tamis_gradients::GradientError;
@@ -32,15 +32,8 @@ pub enum LessError {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// A parameter is out of its range.
-    #[error("{name} is {found}, but must be {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A checkpoint that does not say how much it counts.
     #[error(
         "{} holds no mean learning rate of a finished epoch, by which its scores would be weighted; \

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
 use tamis_targets::{Scored, Target, TargetScores, Unscored};
@@ -111,11 +112,8 @@ impl Scores {
         }
         let found = directions.rows.size2()?.0 as usize;
         if found != self.targets.len() {
-            return Err(LessError::Parameter {
-                name: "number of directions",
-                found: found.to_string(),
-                expected: "that of the targets",
-            });
+            let expected = format!("{}, the number of the targets", self.targets.len());
+            return Err(ParameterError::new("number of directions", found, expected).into());
         }
         for shard in store.packed_shards() {
             self.shard(&shard?, &directions.rows, directions.weight)?;
@@ -169,11 +167,9 @@ impl Scores {
     /// one, or scores that do not fit together.
     pub fn finish(self) -> Result<TargetScores, LessError> {
         if self.weights <= 0.0 {
-            return Err(LessError::Parameter {
-                name: "sum of the checkpoints' learning rates",
-                found: self.weights.to_string(),
-                expected: "above 0: at least one checkpoint with a learning rate",
-            });
+            let name = "sum of the checkpoints' learning rates";
+            let expected = "above 0: at least one checkpoint with a learning rate";
+            return Err(ParameterError::new(name, self.weights, expected).into());
         }
         let mut candidates = Vec::with_capacity(self.sums.len());
         for (index, sum) in self.sums {
@@ -181,11 +177,10 @@ impl Scores {
                 continue;
             }
             if sum.checkpoints != self.checkpoints {
-                return Err(LessError::Parameter {
-                    name: "number of stores with a row of the candidate",
-                    found: format!("{} for {}", sum.checkpoints, sum.id),
-                    expected: "that of the checkpoints: stores of one pool",
-                });
+                let name = "number of stores with a row of the candidate";
+                let found = format!("{} for {}", sum.checkpoints, sum.id);
+                let expected = format!("{}, the checkpoints: stores of one pool", self.checkpoints);
+                return Err(ParameterError::new(name, found, expected).into());
             }
             let scores = sum.scores.iter().map(|score| (score / self.weights) as f32).collect();
             candidates.push(Scored { id: sum.id, index, scores });

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tamis_artifact::Random;
+use tamis_artifact::{ParameterError, Random};
 
 use crate::comparison::share_as_extreme;
 use crate::summary::check_confidence;
@@ -35,10 +35,7 @@ impl BootstrapParams {
     /// [`MetricsError::Parameter`] if there are no resamples, or the confidence does not lie between 0
     /// and 1.
     pub fn check(self) -> Result<Bootstrap, MetricsError> {
-        if self.resamples == 0 {
-            let (found, expected) = ("0".to_owned(), "at least 1".to_owned());
-            return Err(MetricsError::Parameter { name: "resamples", found, expected });
-        }
+        ParameterError::at_least("resamples", self.resamples, 1)?;
         check_confidence(self.confidence)?;
         Ok(Bootstrap(self))
     }

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::metric::VERSION;
 use crate::ngrams::{clipped_matches, count};
@@ -61,18 +62,9 @@ impl ChrfParams {
     /// [`MetricsError::Parameter`] if an order is too high or there is none of characters, or `beta`
     /// is 0.
     pub fn check(self) -> Result<Chrf, MetricsError> {
-        let wrong = |name, found: String, expected: String| {
-            Err(MetricsError::Parameter { name, found, expected })
-        };
-        if !(1..=CHAR_ORDER).contains(&self.char_order) {
-            return wrong("char_order", self.char_order.to_string(), format!("1 to {CHAR_ORDER}"));
-        }
-        if self.word_order > WORD_ORDER {
-            return wrong("word_order", self.word_order.to_string(), format!("0 to {WORD_ORDER}"));
-        }
-        if self.beta == 0 {
-            return wrong("beta", "0".to_owned(), "at least 1".to_owned());
-        }
+        ParameterError::within("char_order", self.char_order, 1..=CHAR_ORDER)?;
+        ParameterError::within("word_order", self.word_order, 0..=WORD_ORDER)?;
+        ParameterError::require(self.beta > 0, "beta", self.beta, "at least 1")?;
         Ok(Chrf(self))
     }
 }

@@ -7,15 +7,8 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum MetricsError {
     /// A parameter has a value that makes no sense.
-    #[error("`{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(#[from] tamis_artifact::ParameterError),
 
     /// A word that names no variant.
     #[error("`{found}` is not a {what}, expected one of {expected}")]

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tamis_artifact::Random;
+use tamis_artifact::{ParameterError, Random};
 
 use crate::comparison::share_as_extreme;
 use crate::systems::Systems;
@@ -31,10 +31,7 @@ impl RandomisationParams {
     /// # Errors
     /// [`MetricsError::Parameter`] if there are no trials.
     pub fn check(self) -> Result<Randomisation, MetricsError> {
-        if self.trials == 0 {
-            let (found, expected) = ("0".to_owned(), "at least 1".to_owned());
-            return Err(MetricsError::Parameter { name: "trials", found, expected });
-        }
+        ParameterError::at_least("trials", self.trials, 1)?;
         Ok(Randomisation(self))
     }
 }
@@ -91,7 +88,8 @@ impl Randomisation {
         let (first, second) = (a.score()?, b.score()?);
         let n = a.segments();
         let trial = |(exchanged, sums): &mut (Vec<u64>, Vec<[A::Stats; 2]>), number: u64| {
-            let mut random = Random::keyed(self.0.seed, "approximate randomisation", &number.to_string());
+            let mut random =
+                Random::keyed(self.0.seed, "approximate randomisation", &number.to_string());
             exchanged.clear();
             exchanged.extend((0..n.div_ceil(64)).map(|_| random.next_u64()));
             sums.clear();

@@ -93,7 +93,11 @@ impl<'a, S: AsRef<[usize]>> Retrainings<'a, S> {
         let (all, subsets) = (&self.outcomes, self.subsets.len());
         let queries = all.len();
         let of_one = |number: u64| {
-            let mut random = Random::keyed(bootstrap.params().seed, "bootstrap of retrainings", &number.to_string());
+            let mut random = Random::keyed(
+                bootstrap.params().seed,
+                "bootstrap of retrainings",
+                &number.to_string(),
+            );
             loop {
                 let rows: Vec<usize> = (0..subsets).map(|_| random.below(subsets)).collect();
                 let drawn =

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::MetricsError;
 
@@ -34,15 +35,13 @@ impl Smoothing {
     /// [`MetricsError::Parameter`] if its value is not a finite number above 0.
     pub(crate) fn check(self) -> Result<Self, MetricsError> {
         match self {
-            Self::Floor(value) | Self::AddK(value) if !(value.is_finite() && value > 0.0) => {
-                Err(MetricsError::Parameter {
-                    name: "smoothing",
-                    found: self.to_string(),
-                    expected: "a finite value above 0".to_owned(),
-                })
+            Self::Floor(value) | Self::AddK(value) => {
+                let possible = value.is_finite() && value > 0.0;
+                ParameterError::require(possible, "smoothing", self, "a finite value above 0")?;
             }
-            _ => Ok(self),
+            Self::None | Self::Exp => {}
         }
+        Ok(self)
     }
 
     /// The word in signatures, which have two decimals.

@@ -2,6 +2,8 @@
 
 use std::f64::consts::PI;
 
+use tamis_artifact::ParameterError;
+
 use crate::MetricsError;
 use crate::summary::check_confidence;
 
@@ -15,14 +17,8 @@ impl StudentT {
     /// # Errors
     /// [`MetricsError::Parameter`] if the degrees of freedom are not a finite number above 0.
     pub fn new(degrees_of_freedom: f64) -> Result<Self, MetricsError> {
-        if degrees_of_freedom.is_finite() && degrees_of_freedom > 0.0 {
-            return Ok(Self { degrees: degrees_of_freedom });
-        }
-        Err(MetricsError::Parameter {
-            name: "degrees_of_freedom",
-            found: degrees_of_freedom.to_string(),
-            expected: "a finite number above 0".to_owned(),
-        })
+        ParameterError::finite_above("degrees_of_freedom", degrees_of_freedom, 0.0)?;
+        Ok(Self { degrees: degrees_of_freedom })
     }
 
     /// How probable a value at least as far from 0 as `t` is: the regularised incomplete beta function

@@ -1,6 +1,7 @@
 //! Centre, spread and interval of a few numbers.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::{Interval, MetricsError, StudentT};
 
@@ -71,12 +72,7 @@ impl Summary {
 /// # Errors
 /// [`MetricsError::Parameter`] if it does not lie between 0 and 1.
 pub(crate) fn check_confidence(confidence: f64) -> Result<(), MetricsError> {
-    if confidence > 0.0 && confidence < 1.0 {
-        return Ok(());
-    }
-    Err(MetricsError::Parameter {
-        name: "confidence",
-        found: confidence.to_string(),
-        expected: "a number between 0 and 1, such as 0.95".to_owned(),
-    })
+    let possible = confidence > 0.0 && confidence < 1.0;
+    let expected = "a number between 0 and 1, such as 0.95";
+    Ok(ParameterError::require(possible, "confidence", confidence, expected)?)
 }

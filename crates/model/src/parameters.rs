@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Tensor, no_grad};
 
-use crate::{ModelError, raw};
+use crate::{ModelError, visit_bytes};
 
 /// How a weight lies in the checkpoint, compared with memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

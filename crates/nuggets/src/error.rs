@@ -1,6 +1,6 @@
 //! The one error of this crate.
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_clustering::ClusteringError;
 use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
@@ -28,15 +28,8 @@ pub enum NuggetsError {
     #[error(transparent)]
     Clustering(#[from] ClusteringError),
     /// A parameter is out of its range.
-    #[error("{name} is {found}; expected {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// What is allowed.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// There is nothing to measure candidates by.
     #[error("there is no anchor; give at least one row that candidates are to help with")]
     NoAnchors,
@@ -89,13 +82,4 @@ pub enum NuggetsError {
         /// The folder.
         dir: String,
     },
-}
-
-/// A parameter outside its range.
-pub(crate) fn parameter(
-    name: &'static str,
-    found: &(impl ToString + ?Sized),
-    expected: impl Into<String>,
-) -> NuggetsError {
-    NuggetsError::Parameter { name, found: found.to_string(), expected: expected.into() }
 }

@@ -1,10 +1,10 @@
 //! What a caller can choose about scoring.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Answers, EncodeOptions, Template, Truncation};
 
 use crate::NuggetsError;
-use crate::error::parameter;
 
 /// How candidates are scored. All of it decides the stored numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +53,7 @@ impl GoldenParams {
             // An example of two tokens, an anchor's prompt and its answer.
             ("max_length", self.max_length, 4),
         ] {
-            if value < least {
-                return Err(parameter(name, &value, format!("at least {least}")));
-            }
+            ParameterError::at_least(name, value, least)?;
         }
         Ok(self)
     }

@@ -1,9 +1,9 @@
 //! The choice by golden score.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Decision, Selection, Selector};
 
-use crate::error::parameter;
 use crate::{Candidate, Golden, GoldenScores, NuggetsError};
 
 /// Whether a candidate is also measured by an anchor of the same text.
@@ -46,12 +46,12 @@ impl GoldenRule {
     /// # Errors
     /// [`NuggetsError::Parameter`].
     pub fn check(self) -> Result<Self, NuggetsError> {
-        match self.threshold {
-            Some(bound) if !(0.0..=1.0).contains(&bound) => {
-                Err(parameter("threshold", &bound, "a share of the anchors, from 0 to 1"))
-            }
-            _ => Ok(self),
+        if let Some(bound) = self.threshold {
+            let possible = (0.0..=1.0).contains(&bound);
+            let expected = "a share of the anchors, from 0 to 1";
+            ParameterError::require(possible, "threshold", bound, expected)?;
         }
+        Ok(self)
     }
 
     /// The score of a candidate under this rule.

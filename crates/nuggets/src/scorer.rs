@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{
     DatasetError, Encoded, Encoder, Outcome, Sample, Template, TextTokenizer, Unscorable,
     plan_batches,
@@ -12,7 +13,6 @@ use tamis_model::{Batch, CausalLm, KvCache, NoTap, log_probs_after, target_log_p
 use tch::{Kind, Tensor};
 
 use crate::anchors::Anchors;
-use crate::error::parameter;
 use crate::opening::Opening;
 use crate::{Anchor, Candidate, GoldenParams, NuggetsError, Reason};
 
@@ -64,11 +64,16 @@ impl<'a> GoldenScorer<'a> {
         let (tokenizer, shape) = (tokenizer.into(), model.shape());
         if params.max_length > shape.max_positions {
             let expected = format!("at most {}, what the model reads", shape.max_positions);
-            return Err(parameter("max_length", &params.max_length, expected));
+            return Err(ParameterError::new("max_length", params.max_length, expected).into());
         }
         if tokenizer.max_id() as usize >= shape.vocab_size {
             let expected = format!("below {}, the rows of the model's embedding", shape.vocab_size);
-            return Err(parameter("the tokenizer's highest id", &tokenizer.max_id(), expected));
+            return Err(ParameterError::new(
+                "the tokenizer's highest id",
+                tokenizer.max_id(),
+                expected,
+            )
+            .into());
         }
         let separator = match params.separator() {
             "" => Vec::new(),

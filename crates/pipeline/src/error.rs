@@ -1,6 +1,6 @@
 //! The one error of this crate.
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_dataset::{DatasetError, SampleId};
 
 use crate::BoxError;
@@ -34,15 +34,8 @@ pub enum PipelineError {
         expected: usize,
     },
     /// A parameter out of its range.
-    #[error("{name} is {found}; expected {expected}")]
-    Parameter {
-        /// Which.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// The range.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// Decisions about other rows.
     #[error(
         "the selection decides about {found}, expected {expected}: it was made from other rows"

@@ -1,6 +1,7 @@
 //! Which scores pass.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use crate::PipelineError;
 
@@ -37,11 +38,7 @@ impl Sieve {
         let mut out = Vec::new();
         match self {
             Self::AtLeast(bound) | Self::Below(bound) if bound.is_nan() => {
-                return Err(PipelineError::Parameter {
-                    name: "bound of a sieve",
-                    found: "NaN".to_owned(),
-                    expected: "a number",
-                });
+                return Err(ParameterError::new("bound of a sieve", bound, "a number").into());
             }
             Self::AtLeast(bound) => left.retain(|&(place, value)| {
                 let passes = value >= bound;
@@ -88,14 +85,10 @@ impl Take {
     fn of(self, all: usize) -> Result<usize, PipelineError> {
         match self {
             Self::Count(count) => Ok(count.min(all)),
-            Self::Share(share) if (0.0..=1.0).contains(&share) => {
+            Self::Share(share) => {
+                ParameterError::within("share of a sieve", share, 0.0..=1.0)?;
                 Ok((share * all as f64).floor() as usize)
             }
-            Self::Share(share) => Err(PipelineError::Parameter {
-                name: "share of a sieve",
-                found: share.to_string(),
-                expected: "a number from 0 to 1",
-            }),
         }
     }
 }

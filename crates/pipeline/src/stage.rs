@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tamis_artifact::{ArtifactError, Manifest, Progress, Store};
+use tamis_artifact::{ArtifactError, Manifest, ParameterError, Progress, Store};
 
 use crate::{PipelineError, Rows, Score, Scored, Scorer, Scores};
 
@@ -56,13 +56,7 @@ impl ScoreStage {
         rows: &Rows<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Scores, PipelineError> {
-        if self.shard_rows == 0 {
-            return Err(PipelineError::Parameter {
-                name: "shard_rows",
-                found: "0".to_owned(),
-                expected: "at least 1",
-            });
-        }
+        ParameterError::at_least("shard_rows", self.shard_rows, 1)?;
         let mut store = Store::create_or_resume(&self.dir, &self.manifest(scorer, rows)?)?;
         let shards = rows.len().div_ceil(self.shard_rows);
         let places = |n: usize| n * self.shard_rows..((n + 1) * self.shard_rows).min(rows.len());

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use tamis_artifact::ArtifactError;
+use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_metrics::MetricsError;
 
 use crate::NoReply;
@@ -17,15 +17,8 @@ use crate::NoReply;
 #[non_exhaustive]
 pub enum ReflectionError {
     /// A parameter has a value that makes no sense.
-    #[error("`{name}` is {found}, expected {expected}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
 
     /// A journal or a cache cannot be read or written.
     #[error(transparent)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::Message;
 
 use crate::{ChatRequest, Measure, Prompts, Reflection, ReflectionError};
@@ -123,10 +124,9 @@ macro_rules! named {
 
             fn from_str(name: &str) -> Result<Self, ReflectionError> {
                 let found = Self::NAMES.iter().find(|(_, known)| *known == name);
-                found.map(|&(value, _)| value).ok_or_else(|| ReflectionError::Parameter {
-                    name: $what,
-                    found: name.to_owned(),
-                    expected: Self::NAMES.map(|(_, known)| known).join(", "),
+                found.map(|&(value, _)| value).ok_or_else(|| {
+                    let expected = Self::NAMES.map(|(_, known)| known).join(", ");
+                    ParameterError::new($what, name, expected).into()
                 })
             }
         }
@@ -157,17 +157,11 @@ impl Default for Decoding {
 }
 
 impl Decoding {
-    pub(crate) fn check(&self) -> Result<(), ReflectionError> {
-        if self.max_tokens == 0 {
-            return Err(bad("max_tokens", self.max_tokens, "at least 1"));
-        }
-        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return Err(bad("temperature", self.temperature, "a finite number of at least 0"));
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(bad("top_p", self.top_p, "a number above 0 and at most 1"));
-        }
-        Ok(())
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        ParameterError::at_least("max_tokens", self.max_tokens, 1)?;
+        ParameterError::finite_from("temperature", self.temperature, 0.0)?;
+        let possible = self.top_p > 0.0 && self.top_p <= 1.0;
+        ParameterError::require(possible, "top_p", self.top_p, "a number above 0 and at most 1")
     }
 
     pub(crate) fn request(&self, messages: Vec<Message>) -> ChatRequest {
@@ -232,21 +226,15 @@ impl ReflectionParams {
     pub fn check(self, prompts: Prompts) -> Result<Reflection, ReflectionError> {
         if self.instruction == Keep::Off && self.response == Keep::Off {
             let expected = "something else for one of them at least: nothing would be asked";
-            return Err(bad("instruction, response", "off, off", expected));
+            return Err(ParameterError::new("instruction, response", "off, off", expected).into());
         }
         if self.rule == Rule::Published && self.response == Keep::Off {
             let expected = "either-change or everything: the published rule takes records whose \
                             answer was replaced, but `response` is off";
-            return Err(bad("rule", self.rule, expected));
+            return Err(ParameterError::new("rule", self.rule, expected).into());
         }
-        if self.wave == 0 {
-            return Err(bad("wave", self.wave, "at least 1"));
-        }
+        ParameterError::at_least("wave", self.wave, 1)?;
         self.decoding.check()?;
         Ok(Reflection { params: self, prompts })
     }
-}
-
-pub(crate) fn bad(name: &'static str, found: impl fmt::Display, expected: &str) -> ReflectionError {
-    ReflectionError::Parameter { name, found: found.to_string(), expected: expected.to_owned() }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Content, Sample, SampleId};
 
 use crate::words::{texts, words};
@@ -33,14 +34,8 @@ impl Bm25Params {
     /// `k1` negative or not finite, `b` outside of 0 … 1, no targets, or one without a word.
     pub fn check(self, targets: &[(Target, Sample)]) -> Result<Bm25, TargetError> {
         let Self { k1, b } = self;
-        for (name, value, fits, expected) in [
-            ("k1", k1, k1 >= 0.0 && k1.is_finite(), "a finite number, at least 0"),
-            ("b", b, (0.0..=1.0).contains(&b), "a number from 0 to 1"),
-        ] {
-            if !fits {
-                return Err(TargetError::Parameter { name, found: value.to_string(), expected });
-            }
-        }
+        ParameterError::finite_from("k1", k1, 0.0)?;
+        ParameterError::within("b", b, 0.0..=1.0)?;
         if targets.is_empty() {
             return Err(TargetError::NoTargets);
         }

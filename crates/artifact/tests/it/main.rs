@@ -7,6 +7,7 @@ mod full_disk;
 mod kill;
 mod ledger;
 mod manifest;
+mod parameter;
 mod random;
 mod store;
 

@@ -99,7 +99,8 @@ fn any_part_of_a_stream_is_had_without_those_before_it() {
 
 #[test]
 fn every_order_and_every_sample_is_equally_likely() {
-    let (mut random, mut orders, mut samples) = (random("orders"), BTreeMap::new(), BTreeMap::new());
+    let (mut random, mut orders, mut samples) =
+        (random("orders"), BTreeMap::new(), BTreeMap::new());
     for _ in 0..24_000 {
         let mut order = [0, 1, 2, 3];
         random.shuffle(&mut order);

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tamis_artifact::AtomicFile;
+use tamis_artifact::{AtomicFile, ParameterError};
 
 pub use trainers::write_dataset_info;
 
@@ -54,11 +54,8 @@ impl FromStr for TrainerFormat {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
-            DatasetError::Parameter {
-                name: "export format",
-                found: format!("`{name}`"),
-                expected: "alpaca or sharegpt",
-            }
+            ParameterError::new("export format", format_args!("`{name}`"), "alpaca or sharegpt")
+                .into()
         })
     }
 }

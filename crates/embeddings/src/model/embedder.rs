@@ -1,6 +1,7 @@
 //! Embeddings of samples in memory.
 
 use serde_json::{Map, Value, json};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{Encoded, Encoder, Outcome, Sample, SampleId, Unscorable, plan_batches};
 use tamis_model::{Batch, CausalLm, mean_pooled_hidden};
 use tch::{Device, Kind};
@@ -50,18 +51,12 @@ impl<'a> Embedder<'a> {
         let shape = model.shape();
         let (longest, highest) = (encoder.options().max_length, encoder.tokenizer().max_id());
         if longest > shape.max_positions {
-            return Err(EmbeddingsError::Parameter {
-                name: "max_length",
-                found: longest.to_string(),
-                expected: format!("at most {}, what the model reads", shape.max_positions),
-            });
+            let expected = format!("at most {}, what the model reads", shape.max_positions);
+            return Err(ParameterError::new("max_length", longest, expected).into());
         }
         if highest as usize >= shape.vocab_size {
-            return Err(EmbeddingsError::Parameter {
-                name: "the tokenizer's highest id",
-                found: highest.to_string(),
-                expected: format!("below {}, the rows of the model's embedding", shape.vocab_size),
-            });
+            let expected = format!("below {}, the rows of the model's embedding", shape.vocab_size);
+            return Err(ParameterError::new("the tokenizer's highest id", highest, expected).into());
         }
         Ok(Self { model, encoder, params })
     }

@@ -1,6 +1,7 @@
 //! What a caller can choose about computing embeddings.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_model::Pool;
 
 use crate::EmbeddingsError;
@@ -34,10 +35,7 @@ impl EmbedParams {
     pub fn check(self) -> Result<Self, EmbeddingsError> {
         for (name, value) in [("token_budget", self.token_budget), ("shard_rows", self.shard_rows)]
         {
-            if value == 0 {
-                let (found, expected) = ("0".to_owned(), "at least 1".to_owned());
-                return Err(EmbeddingsError::Parameter { name, found, expected });
-            }
+            ParameterError::at_least(name, value, 1)?;
         }
         Ok(self)
     }

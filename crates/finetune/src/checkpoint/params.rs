@@ -5,9 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::FinetuneError;
-use crate::params::at_least_one;
+use tamis_artifact::ParameterError;
 
 /// When checkpoints are written and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,12 +28,13 @@ impl Default for CheckpointParams {
 }
 
 impl CheckpointParams {
-    pub(crate) fn check(&self) -> Result<(), FinetuneError> {
-        at_least_one("checkpoints.keep", self.keep)?;
-        match self.every {
-            Every::Steps(count) | Every::Epochs(count) => at_least_one("checkpoints.every", count),
-            Every::Seconds(seconds) => at_least_one("checkpoints.every", seconds as usize),
-        }
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        ParameterError::at_least("checkpoints.keep", self.keep, 1)?;
+        let every = match self.every {
+            Every::Steps(count) | Every::Epochs(count) => count,
+            Every::Seconds(seconds) => seconds as usize,
+        };
+        ParameterError::at_least("checkpoints.every", every, 1)
     }
 }
 

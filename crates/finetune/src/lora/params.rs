@@ -1,10 +1,8 @@
 //! The settings of an adapter, and their check.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_model::LayerPattern;
-
-use crate::FinetuneError;
-use crate::params::{at_least_one, within};
 
 /// What a [`Lora`](crate::Lora) is made of.
 ///
@@ -49,10 +47,10 @@ impl LoraParams {
         self.alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
-    pub(crate) fn check(&self) -> Result<(), FinetuneError> {
-        at_least_one("lora.rank", self.rank)?;
-        within("lora.alpha", self.alpha, self.alpha > 0.0, "a finite number above 0")?;
-        let dropout = self.dropout;
-        within("lora.dropout", dropout, (0.0..1.0).contains(&dropout), "0 to below 1")
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        ParameterError::at_least("lora.rank", self.rank, 1)?;
+        ParameterError::finite_above("lora.alpha", self.alpha, 0.0)?;
+        let possible = (0.0..1.0).contains(&self.dropout);
+        ParameterError::require(possible, "lora.dropout", self.dropout, "0 to below 1")
     }
 }

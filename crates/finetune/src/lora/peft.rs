@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tamis_artifact::write_atomic;
+use tamis_artifact::{ParameterError, write_atomic};
 use tamis_model::{CausalLm, LayerPattern, write_tensors};
 use tch::{Tensor, no_grad};
 
@@ -189,9 +189,10 @@ fn read_json(path: &Path) -> Result<Map<String, Value>, FinetuneError> {
 }
 
 /// The settings in an `adapter_config.json`, or the field that is not as it must be.
-fn read_params(config: &Map<String, Value>) -> Result<LoraParams, (&'static str, &'static str)> {
+fn read_params(config: &Map<String, Value>) -> Result<LoraParams, (&'static str, String)> {
+    let wrong = |field: &'static str, expected: &str| (field, expected.to_owned());
     if config.get("peft_type").is_none_or(|kind| kind != "LORA") {
-        return Err(("peft_type", "\"LORA\""));
+        return Err(wrong("peft_type", "\"LORA\""));
     }
     for (field, plain) in PLAIN {
         let ordinary = config.get(field).is_none_or(|value| match value {
@@ -203,30 +204,29 @@ fn read_params(config: &Map<String, Value>) -> Result<LoraParams, (&'static str,
             _ => false,
         });
         if !ordinary {
-            return Err((field, if plain.is_empty() { "nothing" } else { plain }));
+            return Err(wrong(field, if plain.is_empty() { "nothing" } else { plain }));
         }
     }
     let number = |field: &'static str, default: Option<f64>| match config.get(field) {
-        None => default.ok_or((field, "a number")),
-        Some(value) => value.as_f64().ok_or((field, "a number")),
+        None => default.ok_or_else(|| wrong(field, "a number")),
+        Some(value) => value.as_f64().ok_or_else(|| wrong(field, "a number")),
     };
     let flag = |field: &'static str| match config.get(field) {
         None | Some(Value::Null) => Ok(false),
-        Some(value) => value.as_bool().ok_or((field, "true or false")),
+        Some(value) => value.as_bool().ok_or_else(|| wrong(field, "true or false")),
     };
+    let rank = config.get("r").and_then(Value::as_u64);
     let params = LoraParams {
-        rank: config.get("r").and_then(Value::as_u64).ok_or(("r", "a whole number"))? as usize,
+        rank: rank.ok_or_else(|| wrong("r", "a whole number"))? as usize,
         alpha: number("lora_alpha", None)?,
         dropout: number("lora_dropout", Some(0.0))?,
         rslora: flag("use_rslora")?,
         ..LoraParams::default()
     };
-    match params.check() {
-        Ok(()) => Ok(params),
-        Err(FinetuneError::Parameter { name: "lora.rank", expected, .. }) => Err(("r", expected)),
-        Err(FinetuneError::Parameter { name: "lora.alpha", expected, .. }) => {
-            Err(("lora_alpha", expected))
-        }
-        Err(_) => Err(("lora_dropout", "0 to below 1")),
-    }
+    params.check().map_err(|ParameterError { name, expected, .. }| match name {
+        "lora.rank" => ("r", expected),
+        "lora.alpha" => ("lora_alpha", expected),
+        _ => ("lora_dropout", expected),
+    })?;
+    Ok(params)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use tamis_artifact::ParameterError;
 use tamis_dataset::Encoded;
 use tamis_finetune::{FinetuneError, Job, Lora, LoraParams, Silent, TrainParams, TrainReport};
 use tamis_model::{Batch, CausalLm, DType, LoadOptions, NoTap, Tap, load, target_log_probs};
@@ -212,7 +213,7 @@ fn layers_that_cannot_carry_one_and_bad_settings_are_refused() {
     );
     assert!(message(params("no_such_layer")).contains("no_such_layer"));
     let refused = |lora| match Lora::new(lora, &*model) {
-        Err(FinetuneError::Parameter { name, .. }) => name,
+        Err(FinetuneError::Parameter(ParameterError { name, .. })) => name,
         other => panic!("expected a refused parameter, got {other:?}"),
     };
     assert_eq!(refused(LoraParams { rank: 0, ..params("default") }), "lora.rank");

@@ -1,6 +1,7 @@
 //! Settings: their checks, the schedules, the order of the samples.
 
 use proptest::prelude::*;
+use tamis_artifact::ParameterError;
 use tamis_finetune::{FinetuneError, Schedule, TrainParams, epoch_order, warmup_steps};
 
 /// The name of the parameter that is refused after `change`.
@@ -8,7 +9,7 @@ fn refused(change: impl FnOnce(&mut TrainParams)) -> &'static str {
     let mut params = TrainParams::default();
     change(&mut params);
     match params.check() {
-        Err(FinetuneError::Parameter { name, .. }) => name,
+        Err(FinetuneError::Parameter(ParameterError { name, .. })) => name,
         other => panic!("expected a refused parameter, got {other:?}"),
     }
 }
@@ -82,10 +83,7 @@ fn later_settings_are_written_only_where_they_change_something() {
 #[test]
 fn a_refusal_says_what_was_found_and_what_was_expected() {
     let error = TrainParams { learning_rate: -2.0, ..TrainParams::default() }.check().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "training parameter `learning_rate` is -2, expected a finite number above 0"
-    );
+    assert_eq!(error.to_string(), "`learning_rate` is -2, expected a finite number above 0");
 }
 
 #[test]

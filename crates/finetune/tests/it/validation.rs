@@ -1,5 +1,6 @@
 //! Evaluation on held-out data, early stopping, and keeping the best weights.
 
+use tamis_artifact::ParameterError;
 use tamis_dataset::Encoded;
 use tamis_finetune::{
     EvalParams, EvalRecord, FinetuneError, Job, Observer, Silent, StepRecord, TrainParams,
@@ -134,7 +135,7 @@ fn bad_settings_and_bad_held_out_data_are_refused() {
         (EvalParams { patience: Some(0), ..default }, "evaluation.patience"),
         (EvalParams { min_delta: -1.0, ..default }, "evaluation.min_delta"),
     ] {
-        let FinetuneError::Parameter { name, .. } = refused(how, &held_out) else {
+        let FinetuneError::Parameter(ParameterError { name, .. }) = refused(how, &held_out) else {
             panic!("{expected} was not refused")
         };
         assert_eq!(name, expected);

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
-use crate::error::parameter;
 use crate::{Candidate, IfdError, Measure, Measured};
 
 /// On which side of a bound a score is kept.
@@ -50,10 +50,8 @@ pub struct Bound {
 impl Bound {
     /// Refuses a bound that is not a finite number.
     pub(crate) fn check(&self) -> Result<(), IfdError> {
-        if self.value.is_finite() {
-            return Ok(());
-        }
-        Err(parameter("a bound", self, "a finite number behind the sign"))
+        let expected = "a finite number behind the sign";
+        Ok(ParameterError::require(self.value.is_finite(), "a bound", self, expected)?)
     }
 
     /// Why it drops the candidate, if it does.
@@ -94,12 +92,12 @@ impl FromStr for Bound {
         for (keep, sign) in Keep::ALL {
             if let Some((measure, value)) = text.split_once(sign) {
                 let value = value.trim().parse();
-                let value = value.map_err(|_| parameter("bound", text, expected))?;
+                let value = value.map_err(|_| ParameterError::new("bound", text, expected))?;
                 let bound = Self { measure: measure.trim().parse()?, keep, value };
                 bound.check()?;
                 return Ok(bound);
             }
         }
-        Err(parameter("bound", text, expected))
+        Err(ParameterError::new("bound", text, expected).into())
     }
 }

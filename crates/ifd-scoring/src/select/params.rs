@@ -1,8 +1,8 @@
 //! What a caller can choose about selecting.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
-use crate::error::parameter;
 use crate::{Bound, IfdError, Measure, Quota, ScoreSelector};
 
 /// Products such as 0.29 · 100 fall a little below the whole number that is meant.
@@ -100,7 +100,7 @@ impl SelectParams {
         if let Take::Share { share, .. } = self.take
             && !(0.0..=1.0).contains(&share)
         {
-            return Err(parameter("share", &share, "between 0 and 1"));
+            return Err(ParameterError::new("share", share, "between 0 and 1").into());
         }
         self.bounds.iter().try_for_each(Bound::check)?;
         Ok(ScoreSelector { params: self })

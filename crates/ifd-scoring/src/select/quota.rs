@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
-use crate::error::parameter;
 use crate::{Candidate, IfdError};
 
 /// What the groups of candidates are promised of the rows to be chosen.
@@ -52,7 +52,7 @@ impl FromStr for Quota {
         let count = |digits: &str| {
             digits.parse().map_err(|_| {
                 let expected = "none, proportional, at-least:N, at-most:N or GROUP=N,GROUP=N";
-                parameter("quota", text, expected)
+                ParameterError::new("quota", text, expected)
             })
         };
         match (text, text.split_once(':')) {
@@ -65,7 +65,7 @@ impl FromStr for Quota {
                 for part in text.split(',') {
                     let (group, digits) = part.rsplit_once('=').unwrap_or((part, ""));
                     if counts.insert(group.to_owned(), count(digits)?).is_some() {
-                        return Err(parameter("quota", text, "each group once"));
+                        return Err(ParameterError::new("quota", text, "each group once").into());
                     }
                 }
                 Ok(Self::Named(counts))

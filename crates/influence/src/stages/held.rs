@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tamis_artifact::Progress;
+use tamis_artifact::{ParameterError, Progress};
 use tamis_kfac::Curvature;
 use tamis_model::LayerInfo;
 
@@ -57,13 +57,7 @@ impl Held<'_> {
         progress: &mut dyn Progress,
     ) -> Result<(Seeds, Residuals), InfluenceError> {
         let strength = self.strength;
-        if !(strength.is_finite() && strength > 0.0) {
-            return Err(InfluenceError::Parameter {
-                name: "strength of the pull",
-                value: strength.to_string(),
-                expected: "a finite number above 0",
-            });
-        }
+        ParameterError::finite_above("strength of the pull", strength, 0.0)?;
         let mut damping = self.damping.clone();
         for layer in &self.shared {
             if let Some(own) = damping.get_mut(place(self.hessian.layers(), layer)?) {

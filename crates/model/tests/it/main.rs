@@ -11,3 +11,4 @@ mod saving;
 mod shared;
 mod support;
 mod taps;
+mod tensor_file;

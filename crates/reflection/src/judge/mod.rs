@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, Progress, hash_bytes};
+use tamis_artifact::{Manifest, ParameterError, Progress, hash_bytes};
 use tamis_dataset::SampleId;
 use tamis_metrics::BootstrapParams;
 
@@ -15,7 +15,6 @@ pub use self::reading::{Grades, NoGrades, read_grades};
 pub use self::tally::{PositionBias, Tally};
 use crate::asking::{Heard, ask};
 use crate::journal::Journal;
-use crate::params::bad;
 use crate::{ChatRequest, Decoding, NoReply, Prompts, ReflectionError, Teacher, Usage};
 
 /// Kind and layout of the journal.
@@ -67,9 +66,7 @@ impl JudgeParams {
     /// [`ReflectionError::Parameter`] for waves of no contests or a [`Decoding`] out of range,
     /// [`ReflectionError::Metrics`] for a bootstrap out of range.
     pub fn check(self, prompts: Prompts) -> Result<Judge, ReflectionError> {
-        if self.wave == 0 {
-            return Err(bad("wave", self.wave, "at least 1"));
-        }
+        ParameterError::at_least("wave", self.wave, 1)?;
         self.decoding.check()?;
         self.bootstrap.check()?;
         Ok(Judge { params: self, prompts })

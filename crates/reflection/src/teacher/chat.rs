@@ -1,9 +1,10 @@
 //! A request and its reply.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 use tamis_dataset::Message;
 
-use crate::ReflectionError;
+use crate::{Decoding, ReflectionError};
 
 /// A chat that a teacher is to continue, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,22 +27,10 @@ impl ChatRequest {
     /// # Errors
     /// [`ReflectionError::Parameter`] for the first such setting.
     pub fn check(&self) -> Result<(), ReflectionError> {
-        let within = |name, inside, found: &dyn ToString, expected: &str| {
-            if inside {
-                return Ok(());
-            }
-            Err(ReflectionError::Parameter {
-                name,
-                found: found.to_string(),
-                expected: expected.to_owned(),
-            })
-        };
-        let (temperature, top_p) = (self.temperature, self.top_p);
-        within("messages", !self.messages.is_empty(), &"empty", "at least one turn")?;
-        within("max_tokens", self.max_tokens > 0, &self.max_tokens, "at least 1")?;
-        let warm = temperature.is_finite() && temperature >= 0.0;
-        within("temperature", warm, &temperature, "a finite number, 0 or above")?;
-        within("top_p", top_p > 0.0 && top_p <= 1.0, &top_p, "above 0, at most 1")
+        let asked = !self.messages.is_empty();
+        ParameterError::require(asked, "messages", "empty", "at least one turn")?;
+        let Self { max_tokens, temperature, top_p, seed, .. } = *self;
+        Ok(Decoding { max_tokens, temperature, top_p, seed }.check()?)
     }
 }
 

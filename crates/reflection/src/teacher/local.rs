@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use tamis_artifact::ParameterError;
 use tamis_dataset::{
     Content, EncodeOptions, Encoder, Sample, SampleId, Template, TextTokenizer, plan_batches,
 };
@@ -49,9 +50,7 @@ impl LocalParams {
     /// would end a reply; [`ReflectionError::Local`] for a folder that is no model, or that has no
     /// chat template.
     pub fn load(self) -> Result<LocalTeacher, ReflectionError> {
-        if self.token_budget == 0 {
-            return Err(bad("token_budget", "0", "at least 1"));
-        }
+        ParameterError::at_least("token_budget", self.token_budget, 1)?;
         let tokenizer = Arc::new(TextTokenizer::from_dir(&self.model).map_err(local)?);
         let options = EncodeOptions::default();
         let encoder =
@@ -59,7 +58,8 @@ impl LocalParams {
         let mut stop = Vec::new();
         for token in &self.stop {
             let id = tokenizer.token_id(token);
-            stop.push(id.ok_or_else(|| bad("stop", token, "a token of the model's tokenizer"))?);
+            let unknown = || ParameterError::new("stop", token, "a token of the model's tokenizer");
+            stop.push(id.ok_or_else(unknown)?);
         }
         if stop.is_empty() {
             stop.extend(tokenizer.eos_id());
@@ -69,13 +69,18 @@ impl LocalParams {
         }
         if stop.is_empty() {
             let expected = "a token that ends replies: the model's folder names none";
-            return Err(bad("stop", "empty", expected));
+            return Err(ParameterError::new("stop", "empty", expected).into());
         }
         let model = load(&self.model, &self.load).map_err(local)?;
         let vocabulary = model.shape().vocab_size;
         if tokenizer.max_id() as usize >= vocabulary {
             let found = format!("a tokenizer with ids up to {}", tokenizer.max_id());
-            return Err(bad("model", &found, &format!("ids below {vocabulary}, as the model has")));
+            return Err(ParameterError::new(
+                "model",
+                found,
+                format!("ids below {vocabulary}, as the model has"),
+            )
+            .into());
         }
         let identity = json!({
             "kind": "local",
@@ -133,7 +138,12 @@ impl LocalTeacher {
     /// The tokens of a request up to the cue to answer.
     fn prompt(&self, place: usize, request: &ChatRequest) -> Result<Vec<u32>, ReflectionError> {
         if request.messages.last().is_some_and(tamis_dataset::Message::is_assistant) {
-            return Err(bad("messages", "a last turn of the assistant", "a turn to answer"));
+            return Err(ParameterError::new(
+                "messages",
+                "a last turn of the assistant",
+                "a turn to answer",
+            )
+            .into());
         }
         let sample = Sample {
             id: SampleId::from(format!("request {place}")),
@@ -272,12 +282,8 @@ fn generation_ends(folder: &Path) -> Result<Vec<u32>, ReflectionError> {
     let id = |end: &Value| end.as_u64().and_then(|id| u32::try_from(id).ok());
     ends.iter().map(id).collect::<Option<_>>().ok_or_else(|| {
         let found = format!("eos_token_id {} in {}", config["eos_token_id"], path.display());
-        bad("stop", &found, "a token id or a list of them")
+        ParameterError::new("stop", found, "a token id or a list of them").into()
     })
-}
-
-fn bad(name: &'static str, found: &str, expected: &str) -> ReflectionError {
-    ReflectionError::Parameter { name, found: found.to_owned(), expected: expected.to_owned() }
 }
 
 fn local(error: impl Error + Send + Sync + 'static) -> ReflectionError {

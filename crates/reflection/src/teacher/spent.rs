@@ -1,6 +1,7 @@
 //! What asking has cost.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::ParameterError;
 
 use super::chat::Usage;
 use super::no_reply::NoReply;
@@ -22,13 +23,8 @@ impl Prices {
         for (name, price) in
             [("price of a prompt", self.prompt), ("price of a completion", self.completion)]
         {
-            if !(price.is_finite() && price >= 0.0) {
-                return Err(ReflectionError::Parameter {
-                    name,
-                    found: price.to_string(),
-                    expected: "a finite number, 0 or above, for a million tokens".to_owned(),
-                });
-            }
+            let expected = "a finite number, 0 or above, for a million tokens";
+            ParameterError::require(price.is_finite() && price >= 0.0, name, price, expected)?;
         }
         Ok(self)
     }

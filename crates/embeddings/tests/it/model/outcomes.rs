@@ -75,7 +75,7 @@ fn settings_are_checked() {
     }
     let long = EncodeOptions { max_length: 321, ..EncodeOptions::default() };
     let message = refused(&good, &encoder_with("begins", long));
-    assert!(message.contains("max_length is 321; expected at most 320"), "{message}");
+    assert!(message.contains("`max_length` is 321, expected at most 320"), "{message}");
     let text = serde_json::to_string(&good).unwrap();
     assert_eq!(serde_json::from_str::<EmbedParams>(&text).unwrap(), good);
 }

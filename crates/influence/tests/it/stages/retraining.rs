@@ -346,7 +346,7 @@ fn layers_that_do_not_agree_are_named() {
         method: ConjugateGradient::default(),
     };
     let error = held.transfer(&own, &mut NoProgress).unwrap_err();
-    assert!(matches!(error, InfluenceError::Parameter { .. }), "{error}");
+    assert!(matches!(error, InfluenceError::Parameter(_)), "{error}");
     held.strength = 1.0;
     let error = held.transfer(&own.onto(&finetuned()).unwrap(), &mut NoProgress);
     assert!(error.is_ok());

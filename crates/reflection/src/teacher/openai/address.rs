@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use tamis_artifact::ParameterError;
 use ureq::http::Uri;
 
 use crate::ReflectionError;
@@ -27,11 +28,7 @@ impl Address {
     /// Reads a base URL such as `https://host/v1`.
     pub(super) fn parse(text: &str) -> Result<Self, ReflectionError> {
         let refuse = |found: String, expected: &str| {
-            Err(ReflectionError::Parameter {
-                name: "base_url",
-                found,
-                expected: expected.to_owned(),
-            })
+            Err(ParameterError::new("base_url", found, expected).into())
         };
         let text = text.trim();
         // Both may hold secrets: they are not repeated.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tamis_artifact::ParameterError;
 
 use super::OpenAiTeacher;
 use super::secret::KeySource;
@@ -94,29 +95,18 @@ impl OpenAiParams {
     /// [`ReflectionError::Parameter`] for the first setting outside its range;
     /// [`ReflectionError::NoKey`] and [`ReflectionError::BadKey`] for the key.
     pub fn check(self) -> Result<OpenAiTeacher, ReflectionError> {
-        let refuse = |name, found: String, expected: &str| {
-            Err(ReflectionError::Parameter { name, found, expected: expected.to_owned() })
-        };
-        if self.model.trim().is_empty() {
-            return refuse("model", "empty".to_owned(), "the name of a model");
-        }
-        if self.label.as_ref().is_some_and(|label| label.trim().is_empty()) {
-            return refuse("label", "empty".to_owned(), "a name, or none");
-        }
+        let named = !self.model.trim().is_empty();
+        ParameterError::require(named, "model", "empty", "the name of a model")?;
+        let labelled = self.label.as_ref().is_none_or(|label| !label.trim().is_empty());
+        ParameterError::require(labelled, "label", "empty", "a name, or none")?;
         if let Some(field) = self.extra.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
-            return refuse("extra", format!("a field `{field}`"), "fields that are not set anyway");
+            let (found, expected) =
+                (format!("a field `{field}`"), "fields that are not set anyway");
+            return Err(ParameterError::new("extra", found, expected).into());
         }
-        if !(1..=MOST_AT_ONCE).contains(&self.concurrency) {
-            return refuse("concurrency", self.concurrency.to_string(), "1 to 1024");
-        }
-        if let Some(rate) = self.requests_per_minute
-            && !(rate.is_finite() && rate >= 1e-3)
-        {
-            return refuse(
-                "requests_per_minute",
-                rate.to_string(),
-                "a finite number, 0.001 or more",
-            );
+        ParameterError::within("concurrency", self.concurrency, 1..=MOST_AT_ONCE)?;
+        if let Some(rate) = self.requests_per_minute {
+            ParameterError::finite_from("requests_per_minute", rate, 1e-3)?;
         }
         // Beyond a year, sums of times would come near their end.
         let times = [
@@ -129,7 +119,7 @@ impl OpenAiParams {
             let range = Duration::from_millis(least)..=Duration::from_secs(365 * 86_400);
             if !range.contains(&time) {
                 let expected = format!("{least} ms to a year");
-                return refuse(name, format!("{time:?}"), &expected);
+                return Err(ParameterError::new(name, format!("{time:?}"), expected).into());
             }
         }
         let counts = [
@@ -137,8 +127,8 @@ impl OpenAiParams {
             ("failures", u64::from(self.failures)),
             ("reply_bytes", self.reply_bytes),
         ];
-        if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return refuse(name, "0".to_owned(), "at least 1");
+        for (name, count) in counts {
+            ParameterError::require(count > 0, name, count, "at least 1")?;
         }
         OpenAiTeacher::new(self)
     }

@@ -3,6 +3,7 @@
 use std::env::{self, VarError};
 use std::fmt;
 
+use tamis_artifact::ParameterError;
 use ureq::http::HeaderValue;
 
 use super::address::Address;
@@ -65,13 +66,11 @@ impl KeySource {
             Self::None => Ok(None),
             Self::Variable(variable) => Secret::read(variable, address).map(Some),
             Self::Default if address.is_local() => Ok(None),
-            Self::Default if !address.is_encrypted() => Err(ReflectionError::Parameter {
-                name: "base_url",
-                found: address.to_string(),
-                expected: "https, or a key source that is named: the default key is not sent \
-                           without encryption"
-                    .to_owned(),
-            }),
+            Self::Default if !address.is_encrypted() => {
+                let expected = "https, or a key source that is named: the default key is not sent \
+                                without encryption";
+                Err(ParameterError::new("base_url", address, expected).into())
+            }
             Self::Default => Secret::read(DEFAULT_VARIABLE, address).map(Some),
         }
     }
@@ -98,15 +97,10 @@ impl Secret {
             variable: shown(variable).to_owned(),
         };
         if !is_name(variable) {
-            return Err(ReflectionError::Parameter {
-                name: "key",
-                found: "no name of an environment variable (not shown, since it may be the key)"
-                    .to_owned(),
-                expected:
-                    "the name of the environment variable that holds the key: letters, digits \
-                           and _"
-                        .to_owned(),
-            });
+            let found = "no name of an environment variable (not shown, since it may be the key)";
+            let expected =
+                "the name of the environment variable that holds the key: letters, digits and _";
+            return Err(ParameterError::new("key", found, expected).into());
         }
         let text = match env::var(variable) {
             Ok(text) => text,

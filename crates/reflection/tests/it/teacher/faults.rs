@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
+use tamis_artifact::ParameterError;
 use tamis_reflection::teacher::{LengthField, OpenAiParams};
 use tamis_reflection::{ChatRequest, Finish, NoReply, ReflectionError, Reply, Teacher, Usage};
 
@@ -317,7 +318,7 @@ fn an_unknown_host_stops_with_its_address() {
 fn settings_are_checked() {
     let server = Server::echo();
     let name = |params: OpenAiParams| match params.check() {
-        Err(ReflectionError::Parameter { name, .. }) => name,
+        Err(ReflectionError::Parameter(ParameterError { name, .. })) => name,
         other => panic!("{other:?}"),
     };
     let good = || params(&server);
@@ -346,7 +347,9 @@ fn settings_are_checked() {
         (ChatRequest { messages: vec![], ..request("q") }, "messages"),
     ] {
         match ask(&teacher, &[request("fine"), bad]) {
-            Err(ReflectionError::Parameter { name, .. }) => assert_eq!(name, expected),
+            Err(ReflectionError::Parameter(ParameterError { name, .. })) => {
+                assert_eq!(name, expected)
+            }
             other => panic!("{other:?}"),
         }
     }

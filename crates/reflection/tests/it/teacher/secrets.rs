@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
+use tamis_artifact::ParameterError;
 use tamis_reflection::ReflectionError;
 use tamis_reflection::teacher::{Cached, KeySource, OpenAiParams, Teacher};
 
@@ -134,7 +135,7 @@ fn a_key_that_is_missing_or_strange_is_named() {
         other => panic!("{other:?}"),
     }
     for bad in ["", "A=B", "A B", "1A", "KEY\n", "Ä"] {
-        assert!(matches!(from(bad), Err(ReflectionError::Parameter { name: "key", .. })));
+        assert!(matches!(from(bad), Err(ReflectionError::Parameter(error)) if error.name == "key"));
     }
     assert_eq!(server.count(), 0);
 }
@@ -207,7 +208,7 @@ fn the_default_key_goes_only_where_it_is_safe() {
         OpenAiParams { base_url, key: KeySource::Default, ..params(&server) }.check()
     };
     match elsewhere("http://models.example.org/v1") {
-        Err(ReflectionError::Parameter { name: "base_url", expected, .. }) => {
+        Err(ReflectionError::Parameter(ParameterError { name: "base_url", expected, .. })) => {
             assert!(expected.contains("https"), "{expected}");
         }
         other => panic!("{other:?}"),
