@@ -9,9 +9,10 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::assign::{dot_error, squared_distance, squared_length};
+use crate::assign::dot_error;
+use crate::points::{in_one_piece, squared_distance, squared_length};
 use crate::random::Random;
-use crate::rows::{BLOCK, Rows, in_one_piece};
+use crate::rows::{BLOCK, Rows};
 
 /// k rows to begin with, in the coordinates worked in.
 pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array2<f32> {
