@@ -135,7 +135,7 @@ fn main() -> Result<()> {
     let rows = flags.text.open_questions(&flags.input)?;
     let encoder = flags.text.encoder(&flags.model)?;
     let tokenizer = encoder.tokenizer();
-    let samples = rows.read(0..flags.limit.unwrap_or(rows.len()).min(rows.len()))?;
+    let samples = rows.read_range(0..flags.limit.unwrap_or(rows.len()).min(rows.len()))?;
     let prompts: Vec<Vec<u32>> =
         samples.iter().map(|sample| encoder.prompt(sample)).collect::<Result<_, _>>()?;
     let stop = if flags.stop.is_empty() {

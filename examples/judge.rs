@@ -83,7 +83,8 @@ fn main() -> Result<()> {
     }
     let optional = flags.reference.is_some();
     let questions = open_rows(&flags.questions, None, flags.skip_bad_rows, optional)?;
-    let samples = questions.read(0..flags.limit.unwrap_or(questions.len()).min(questions.len()))?;
+    let samples =
+        questions.read_range(0..flags.limit.unwrap_or(questions.len()).min(questions.len()))?;
     let rejects = questions.rejects();
     record.notes.extend(rejects.iter().map(|reject| format!("not read: {reject}")));
     record.counts.set("read", (samples.len() + rejects.len()) as u64);

@@ -97,7 +97,7 @@ fn scored(
         eprintln!("golden scores: all {} rows were done before", pool.len());
         timer.rows(pool.len() as u64).resumed(true);
     } else {
-        let few = pool.read(0..pool.len().min(PROBE))?;
+        let few = pool.read_range(0..pool.len().min(PROBE))?;
         eprintln!("golden scores: {}", scorer.estimate(&few, pool.len())?);
         let report = scorer.run(pool, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);

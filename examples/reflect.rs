@@ -55,7 +55,7 @@ fn main() -> Result<()> {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
-    let samples = pool.read(0..flags.limit.unwrap_or(pool.len()).min(pool.len()))?;
+    let samples = pool.read_range(0..flags.limit.unwrap_or(pool.len()).min(pool.len()))?;
     let reflection = flags.params().check(flags.teacher.prompts()?)?;
 
     // Who writes, and who decides.

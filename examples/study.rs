@@ -106,7 +106,7 @@ fn main() -> Result<()> {
     let store = Store::create_or_resume(flags.out.join("cells"), &manifest)?;
 
     // The pool, with noise of which it is known where it is.
-    let (file, clean) = spoil(&source.read(rows)?, flags.mismatch, flags.seed, &flags.out)?;
+    let (file, clean) = spoil(&source.read_range(rows)?, flags.mismatch, flags.seed, &flags.out)?;
     // Whatever the format of the file it is made from.
     let pool = TextFlags { format: None, ..flags.text.clone() }.open(&file)?;
     let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;

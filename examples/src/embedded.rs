@@ -35,7 +35,7 @@ pub fn embedded(
         eprintln!("embeddings: all {} samples were done before", data.len());
         timer.rows(data.len() as u64).resumed(true);
     } else {
-        let few = data.read(0..data.len().min(PROBE))?;
+        let few = data.read_range(0..data.len().min(PROBE))?;
         eprintln!("embeddings: {}", embedder.estimate(&few, data.len())?);
         let report = embedder.run(data, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);

@@ -76,12 +76,13 @@ pub fn end_results(
 /// # Errors
 /// A row that can no longer be read.
 pub fn examples(pool: &Dataset, title: &str, positions: &[usize]) -> Result<Examples> {
-    let mut rows = Vec::new();
-    for &row in positions {
-        for sample in pool.read(row..row + 1)? {
-            rows.push(Example { row, id: sample.id.to_string(), text: text_of(&sample) });
-        }
-    }
+    let samples = pool.read(positions)?;
+    let example = |(&row, sample): (&usize, &Sample)| Example {
+        row,
+        id: sample.id.to_string(),
+        text: text_of(sample),
+    };
+    let rows = positions.iter().zip(&samples).map(example).collect();
     Ok(Examples { title: title.to_owned(), rows })
 }
 

@@ -52,7 +52,7 @@ fn main() {
     let mut samples = Vec::new();
     for file in data.split(',') {
         let data = Dataset::open(file, &ReadOptions::default()).expect("data");
-        samples.extend(data.read(0..data.len()).expect("rows"));
+        samples.extend(data.read_range(0..data.len()).expect("rows"));
     }
     let sets: Vec<(&str, Vec<Sample>)> = SETS
         .into_iter()
@@ -158,7 +158,7 @@ fn chosen(
 ) -> Vec<Sample> {
     let words = scorer.encoder().tokenizer();
     let fits = |sample: &&Sample| {
-        let Outcome::Scored(encoded) = scorer.encoder().encode(sample).unwrap() else {
+        let Outcome::Scored(encoded) = scorer.encoder().encode(sample) else {
             return false;
         };
         let (prompt, answer) = text(sample);

@@ -1,42 +1,14 @@
 //! Which centroid is nearest: by blocked matrix products, decided exactly where those cannot tell.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use rayon::prelude::*;
 
-use crate::rows::{BLOCK, Rows, in_one_piece};
+use crate::points::{in_one_piece, squared_distance, squared_length};
+use crate::rows::{BLOCK, Rows};
 
 /// Half the distance from 1 to the next f32: the greatest relative error of one operation.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
-
-/// Sums eight running sums: lets the compiler use vector instructions, and fixes the order.
-fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
-    const LANES: usize = 8;
-    let (heads, tails) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = heads.remainder().iter().zip(tails.remainder());
-    let rest: f64 = rest.map(|(&a, &b)| term(a, b)).sum();
-    let mut sums = [0.0; LANES];
-    for (a, b) in heads.zip(tails) {
-        for lane in 0..LANES {
-            sums[lane] += term(a[lane], b[lane]);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
-/// Squared distance of two points of the same width, in f64.
-pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    sum_in_lanes(a, b, |a, b| {
-        let apart = f64::from(a) - f64::from(b);
-        apart * apart
-    })
-}
-
-/// Squared length of a point, in f64.
-pub(crate) fn squared_length(point: ArrayView1<'_, f32>) -> f64 {
-    let point = in_one_piece(point);
-    sum_in_lanes(&point, &point, |a, b| f64::from(a) * f64::from(b))
-}
 
 /// Most that a dot product of this many f32 terms, and the few operations around it, can be off: as a
 /// share of |x|·|c|. Holds for any order of the additions.

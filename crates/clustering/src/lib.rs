@@ -4,6 +4,7 @@ mod assign;
 mod error;
 mod kmeans;
 mod params;
+mod points;
 mod resample;
 mod rows;
 mod seeding;

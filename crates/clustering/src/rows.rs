@@ -1,12 +1,11 @@
 //! The rows as the algorithm sees them: checked, near the origin (Euclidean) or of length one (cosine).
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use rayon::prelude::*;
 
-use crate::assign::squared_length;
+use crate::points::{in_one_piece, squared_length};
 use crate::{ClusteringError, Metric};
 
 /// Rows per block of a matrix product: enough to keep the kernel busy, few enough for the cache.
@@ -197,11 +196,6 @@ impl<'a> Rows<'a> {
 
 fn segments(rows: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(SEGMENT).map(|start| start..rows.min(start + SEGMENT)).collect()
-}
-
-/// The items of a row; copied only if they do not lie side by side.
-pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
-    row.to_slice().map_or_else(|| Cow::Owned(row.to_vec()), Cow::Borrowed)
 }
 
 /// A coordinate of a row of length one. In f64 on the way: rows as long as f32 can hold stay exact.

@@ -10,8 +10,9 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 use tamis_artifact::Random;
 
-use crate::assign::{dot_error, squared_distance, squared_length};
-use crate::rows::{BLOCK, Rows, in_one_piece};
+use crate::assign::dot_error;
+use crate::points::{in_one_piece, squared_distance, squared_length};
+use crate::rows::{BLOCK, Rows};
 
 /// k rows to begin with, in the coordinates worked in.
 pub(crate) fn plus_plus(rows: &Rows<'_>, k: usize, random: &mut Random) -> Array2<f32> {

@@ -1,6 +1,6 @@
 //! Batch plans: which samples go through a model together.
 
-use crate::DatasetError;
+use crate::error::DatasetError;
 
 /// Groups samples so that little is padded and no batch is too large.
 ///

@@ -10,9 +10,9 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use crate::params::Answers;
+use crate::answers::Answers;
+use crate::rendered::Rendered;
 use crate::sample::Message;
-use crate::template::Rendered;
 
 /// The name under which the one template of an environment is kept.
 const NAME: &str = "chat";

@@ -1,18 +1,18 @@
 //! A data set on disk: opened and checked once, read by position, its text never held.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[cfg(feature = "parquet")]
 use crate::columns::ParquetFile;
 use crate::error::{DatasetError, Reject};
-use crate::format::{Format, Schema};
+use crate::format::Format;
 use crate::index::Index;
 use crate::params::{Fields, ReadOptions};
-use crate::rows::{RowReader, Stamp};
+use crate::rows::{Handle, RowReader, Stamp};
 use crate::sample::{Content, Sample};
 use crate::scan::RowPlace;
-use crate::schema::{self, Fault, Parsed};
+use crate::schema::{self, Fault, Parsed, Schema};
 
 /// A file of instruction data (or two parallel ones), opened and indexed.
 ///
@@ -33,18 +33,18 @@ pub struct Dataset {
 #[derive(Debug)]
 pub(crate) enum Backing {
     Json {
-        path: PathBuf,
+        file: Handle,
         schema: Schema,
         array: bool,
     },
     Tsv {
-        path: PathBuf,
+        file: Handle,
         header: Option<String>,
     },
     /// The index holds the places of the sources.
     Parallel {
-        source: PathBuf,
-        target: PathBuf,
+        source: Handle,
+        target: Handle,
         targets: Vec<RowPlace>,
     },
     #[cfg(feature = "parquet")]
@@ -81,8 +81,8 @@ impl Dataset {
     /// The file; of parallel files, the sources.
     pub fn path(&self) -> &Path {
         match &self.backing {
-            Backing::Json { path, .. } | Backing::Tsv { path, .. } => path,
-            Backing::Parallel { source, .. } => source,
+            Backing::Json { file, .. } | Backing::Tsv { file, .. } => file.path(),
+            Backing::Parallel { source, .. } => source.path(),
             #[cfg(feature = "parquet")]
             Backing::Parquet(file) => file.path(),
         }
@@ -98,18 +98,37 @@ impl Dataset {
         &self.content_hash
     }
 
-    /// Reads the accepted rows at these positions, in order.
+    /// Reads the accepted rows at these positions, in this order; a position may come more than once. The file stays open,
+    /// so that a row here and there costs little more than rows in a run.
     ///
     /// # Errors
     /// [`DatasetError::OutOfRange`] beyond `len()`, [`DatasetError::Changed`] if the file is no longer what was opened,
     /// [`DatasetError::Io`].
-    pub fn read(&self, rows: Range<usize>) -> Result<Vec<Sample>, DatasetError> {
-        let mut samples = Vec::with_capacity(rows.len());
-        self.visit(&rows.collect::<Vec<_>>(), |_, sample| {
+    pub fn read(&self, positions: &[usize]) -> Result<Vec<Sample>, DatasetError> {
+        let mut samples = Vec::with_capacity(positions.len());
+        self.visit(positions, |_, sample| {
             samples.push(sample);
             Ok(())
         })?;
         Ok(samples)
+    }
+
+    /// The same for positions that follow each other.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    pub fn read_range(&self, positions: Range<usize>) -> Result<Vec<Sample>, DatasetError> {
+        self.read(&positions.collect::<Vec<_>>())
+    }
+
+    /// How many times rows of a Parquet file were decoded, opening included; for tests of what reading costs.
+    #[doc(hidden)]
+    pub fn decoded(&self) -> u64 {
+        match &self.backing {
+            #[cfg(feature = "parquet")]
+            Backing::Parquet(file) => file.decoded(),
+            _ => 0,
+        }
     }
 
     /// Shows the rows at `positions` one after the other: their bytes as they lie in the file (the row; of parallel files
@@ -121,32 +140,33 @@ impl Dataset {
     ) -> Result<(), DatasetError> {
         self.check(positions)?;
         match &self.backing {
-            Backing::Json { path, schema, .. } => {
-                let mut file = RowReader::open(path)?;
-                for &position in positions {
-                    let place = self.index.rows[position];
-                    let bytes = file.row(place)?;
-                    let parsed = schema::parse_json(bytes, place.offset, *schema, &self.fields);
-                    show([bytes, &[]], self.sample(path, position, parsed)?)?;
+            Backing::Json { file, schema, .. } => {
+                let mut reader = RowReader::new(file);
+                for (next, &position) in positions.iter().enumerate() {
+                    let bytes = reader.row(self.places(&positions[next..]))?;
+                    let offset = self.index.rows[position].offset;
+                    let parsed = schema::parse_json(bytes, offset, *schema, &self.fields);
+                    show([bytes, &[]], self.sample(file.path(), position, parsed)?)?;
                 }
             }
-            Backing::Tsv { path, .. } => {
-                let mut file = RowReader::open(path)?;
-                for &position in positions {
-                    let place = self.index.rows[position];
-                    let bytes = file.row(place)?;
-                    let parsed = schema::parse_tsv(bytes, place.offset);
-                    show([bytes, &[]], self.sample(path, position, parsed)?)?;
+            Backing::Tsv { file, .. } => {
+                let mut reader = RowReader::new(file);
+                for (next, &position) in positions.iter().enumerate() {
+                    let bytes = reader.row(self.places(&positions[next..]))?;
+                    let parsed = schema::parse_tsv(bytes, self.index.rows[position].offset);
+                    show([bytes, &[]], self.sample(file.path(), position, parsed)?)?;
                 }
             }
             Backing::Parallel { source, target, targets } => {
-                let mut left = RowReader::open(source)?;
-                let mut right = RowReader::open(target)?;
-                for &position in positions {
-                    let (at_left, at_right) = (self.index.rows[position], targets[position]);
-                    let (left, right) = (left.row(at_left)?, right.row(at_right)?);
-                    let (file, parsed) =
-                        parse_pair((source, left, at_left), (target, right, at_right));
+                let (mut left, mut right) = (RowReader::new(source), RowReader::new(target));
+                for (next, &position) in positions.iter().enumerate() {
+                    let ahead = &positions[next..];
+                    let left = left.row(self.places(ahead))?;
+                    let right = right.row(ahead.iter().map(|&position| targets[position]))?;
+                    let (file, parsed) = parse_pair(
+                        (source.path(), left, self.index.rows[position]),
+                        (target.path(), right, targets[position]),
+                    );
                     show([left, right], self.sample(file, position, parsed)?)?;
                 }
             }
@@ -163,6 +183,10 @@ impl Dataset {
             }
         }
         Ok(())
+    }
+
+    fn places<'a>(&'a self, positions: &'a [usize]) -> impl Iterator<Item = RowPlace> + 'a {
+        positions.iter().map(|&position| self.index.rows[position])
     }
 
     /// Refuses positions out of range and files that have changed.

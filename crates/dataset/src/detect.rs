@@ -3,20 +3,28 @@
 use std::path::Path;
 
 use crate::error::{DatasetError, Reject};
-use crate::format::{Format, Schema};
+use crate::format::Format;
 use crate::params::{Fields, ReadOptions};
 use crate::scan::{self, Layout, Scanner};
-use crate::schema;
+use crate::schema::{self, Schema};
 
 /// How many rows may come before the first that shows the format; more bad rows than this are no accident.
 const ROWS_TRIED_FOR_FORMAT: usize = 100;
 
 /// What was found.
 pub(crate) enum Detected {
-    Json { format: Format, schema: Schema, array: bool },
+    Json {
+        format: Format,
+        schema: Schema,
+        array: bool,
+    },
     Tsv,
-    Parquet,
+    /// With the schema stated, if one is.
+    Parquet(Option<Schema>),
 }
+
+/// What every Parquet file begins with.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Tells the format from the extension and the first row, or checks the one stated against the file.
 pub(crate) fn detect(path: &Path, options: &ReadOptions) -> Result<Detected, DatasetError> {
@@ -24,26 +32,37 @@ pub(crate) fn detect(path: &Path, options: &ReadOptions) -> Result<Detected, Dat
         .extension()
         .map(|extension| extension.to_string_lossy().to_ascii_lowercase())
         .unwrap_or_default();
-    match (options.format, extension.as_str()) {
-        (Some(Format::ParallelText), _) => {
-            return Err(DatasetError::FormatMismatch {
-                file: path.to_owned(),
-                reason: "parallel-text is two files: open both with `Dataset::open_parallel`"
-                    .to_owned(),
-            });
+    let mismatch = |reason: &str| DatasetError::FormatMismatch {
+        file: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    match options.format {
+        Some(Format::ParallelText) => {
+            return Err(mismatch(
+                "parallel-text is two files: open both with `Dataset::open_parallel`",
+            ));
         }
-        (Some(Format::Tsv), _) | (None, "tsv") => return Ok(Detected::Tsv),
-        (Some(Format::Parquet), _) | (None, "parquet") => return Ok(Detected::Parquet),
+        Some(Format::Tsv) => return Ok(Detected::Tsv),
+        Some(Format::Parquet) => return Ok(Detected::Parquet(None)),
+        None if extension == "tsv" => return Ok(Detected::Tsv),
+        None if extension == "parquet" => return Ok(Detected::Parquet(None)),
+        stated if scan::begins_with(path, PARQUET_MAGIC)? => {
+            return match stated {
+                // These two say what the rows are, whatever they are kept in.
+                None | Some(Format::Messages | Format::ShareGpt) => {
+                    Ok(Detected::Parquet(stated.and_then(Schema::of)))
+                }
+                Some(other) => Err(mismatch(&format!(
+                    "it is a Parquet file, but the format stated is {other}; state parquet"
+                ))),
+            };
+        }
         _ => {}
     }
     let Some(first) = scan::first_solid_byte(path)? else {
         return Err(DatasetError::Empty(path.to_owned()));
     };
     let array = first == b'[';
-    let mismatch = |reason: &str| DatasetError::FormatMismatch {
-        file: path.to_owned(),
-        reason: reason.to_owned(),
-    };
     let schema = match options.format {
         Some(Format::AlpacaJson) if !array => {
             return Err(mismatch(
@@ -55,24 +74,12 @@ pub(crate) fn detect(path: &Path, options: &ReadOptions) -> Result<Detected, Dat
                 "alpaca-jsonl has one object a line, but the file begins with `[`; alpaca-json is one JSON array",
             ));
         }
-        Some(Format::AlpacaJson | Format::AlpacaJsonl) => Schema::Alpaca,
-        Some(Format::Messages) => Schema::Messages,
-        Some(Format::ShareGpt) => Schema::ShareGpt,
-        Some(Format::TranslationJsonl) => Schema::Translation,
-        Some(Format::TextJsonl) => Schema::Text,
-        Some(Format::Tsv | Format::ParallelText | Format::Parquet) | None => {
-            detect_schema(path, &extension, first, &options.fields)?
-        }
+        stated => match stated.and_then(Schema::of) {
+            Some(schema) => schema,
+            None => detect_schema(path, &extension, first, &options.fields)?,
+        },
     };
-    let format = match schema {
-        Schema::Alpaca if array => Format::AlpacaJson,
-        Schema::Alpaca => Format::AlpacaJsonl,
-        Schema::Messages => Format::Messages,
-        Schema::ShareGpt => Format::ShareGpt,
-        Schema::Translation => Format::TranslationJsonl,
-        Schema::Text => Format::TextJsonl,
-    };
-    Ok(Detected::Json { format, schema, array })
+    Ok(Detected::Json { format: schema.json_format(array), schema, array })
 }
 
 /// Looks at the first row that is a JSON object.

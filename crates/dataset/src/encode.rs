@@ -6,11 +6,13 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::answers::Answers;
 use crate::error::DatasetError;
-use crate::outcome::{Outcome, Unscorable};
-use crate::params::{Answers, EncodeOptions, Truncation};
+use crate::outcome::{Outcome, Reason};
+use crate::params::{EncodeOptions, Truncation};
 use crate::sample::{Sample, SampleId};
-use crate::template::{Rendered, Surroundings, Template};
+use crate::rendered::Rendered;
+use crate::template::{Surroundings, Template};
 use crate::tokenizer::TextTokenizer;
 
 /// A sample as the model sees it.
@@ -126,7 +128,18 @@ impl Encoder {
     /// # Errors
     /// [`DatasetError::Render`] if the content does not fit the template.
     pub fn render(&self, sample: &Sample) -> Result<Rendered, DatasetError> {
-        self.template.render(sample, self.surroundings())
+        self.template
+            .render(&sample.content, self.surroundings())
+            .map_err(|reason| self.refusal(sample, reason))
+    }
+
+    pub(crate) fn refusal(&self, sample: &Sample, reason: String) -> DatasetError {
+        DatasetError::Render {
+            id: sample.id.clone(),
+            index: sample.index,
+            template: self.template.name(),
+            reason,
+        }
     }
 
     pub(crate) fn surroundings(&self) -> Surroundings<'_> {
@@ -139,20 +152,22 @@ impl Encoder {
     }
 
     /// The tokens of a sample and which of them are targets, or why it has none.
-    ///
-    /// # Errors
-    /// [`DatasetError::Render`] if the content does not fit the template, [`DatasetError::Tokenize`] if the tokenizer
-    /// fails: as a rule mistakes in the set-up, unlike samples that cannot be scored.
-    pub fn encode(&self, sample: &Sample) -> Result<Outcome<Encoded>, DatasetError> {
-        let unscorable =
-            |reason| Ok(Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason });
-        if sample.content.is_blank(self.options.answers) {
-            return unscorable(Unscorable::EmptyTarget);
+    pub fn encode(&self, sample: &Sample) -> Outcome<Encoded> {
+        match self.encoded(sample) {
+            Ok(encoded) => Outcome::Scored(encoded),
+            Err(reason) => {
+                Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason }
+            }
         }
-        let rendered = self.render(sample)?;
-        let (mut ids, mut supervised) = self.tokens(&rendered).map_err(|reason| {
-            DatasetError::Tokenize { id: sample.id.clone(), index: sample.index, reason }
-        })?;
+    }
+
+    fn encoded(&self, sample: &Sample) -> Result<Encoded, Reason> {
+        if self.options.answers.are_blank(&sample.content) {
+            return Err(Reason::EmptyTarget);
+        }
+        let rendered =
+            self.template.render(&sample.content, self.surroundings()).map_err(Reason::Refused)?;
+        let (mut ids, mut supervised) = self.tokens(&rendered).map_err(Reason::Untokenizable)?;
         // Nothing predicts the first token.
         if let Some(first) = supervised.first_mut() {
             *first = false;
@@ -168,34 +183,19 @@ impl Encoder {
                 Truncation::KeepPrefix => loses && !kept.contains(&true),
             };
             if fatal {
-                return unscorable(Unscorable::TargetTruncated);
+                return Err(Reason::TargetTruncated);
             }
             ids.truncate(limit);
             supervised.truncate(limit);
         }
         if !supervised.contains(&true) {
-            return unscorable(Unscorable::TooFewTokens);
+            return Err(Reason::TooFewTokens);
         }
-        Ok(Outcome::Scored(Encoded {
-            id: sample.id.clone(),
-            index: sample.index,
-            ids,
-            supervised,
-            truncated,
-        }))
+        Ok(Encoded { id: sample.id.clone(), index: sample.index, ids, supervised, truncated })
     }
 
     /// Encodes many samples on all cores; the outcomes come in the order of the samples.
-    ///
-    /// # Errors
-    /// The first error in that order, as [`Encoder::encode`].
-    pub fn encode_all(&self, samples: &[Sample]) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
-        self.encode_each(samples).into_iter().collect()
-    }
-
-    /// The same, with an error for each sample that has one: for callers to whom one sample that does not fit is no
-    /// reason to give up the others.
-    pub fn encode_each(&self, samples: &[Sample]) -> Vec<Result<Outcome<Encoded>, DatasetError>> {
+    pub fn encode_all(&self, samples: &[Sample]) -> Vec<Outcome<Encoded>> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let share = samples.len().div_ceil(threads).max(1);
         thread::scope(|scope| {

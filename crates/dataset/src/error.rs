@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::SampleId;
 use crate::format::Format;
+use crate::sample::SampleId;
 
 /// A row that could not be read, and why. Strict reading stops with it; skipping reading collects it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,13 +115,6 @@ pub enum DatasetError {
         found: String,
     },
 
-    /// A name that is no format.
-    #[error("`{name}` is no data format; expected one of {}", Format::names().join(", "))]
-    FormatName {
-        /// The name.
-        name: String,
-    },
-
     /// The format and the way of opening do not fit together.
     #[error("{}: {reason}", .file.display())]
     FormatMismatch {
@@ -199,7 +192,7 @@ pub enum DatasetError {
     #[error("template: {0}")]
     Template(String),
 
-    /// A sample that the template cannot render.
+    /// A sample that the template cannot render or make a prompt of.
     #[error("sample `{id}` (row {index}) does not fit the {template} template: {reason}")]
     Render {
         /// The sample.
@@ -225,7 +218,7 @@ pub enum DatasetError {
         reason: String,
     },
 
-    /// The tokenizer failed on a sample's text.
+    /// The tokenizer failed on a prompt.
     #[error("sample `{id}` (row {index}) could not be tokenized: {reason}")]
     Tokenize {
         /// The sample.

@@ -18,9 +18,9 @@ impl Dataset {
         let positions: Vec<usize> = (0..self.len()).collect();
         let mut values = Vec::with_capacity(positions.len());
         match &self.backing {
-            Backing::Json { path, .. } => self.visit(&positions, |[row, _], _| {
+            Backing::Json { file, .. } => self.visit(&positions, |[row, _], _| {
                 let row = schema::json(row, 0).map_err(|fault| DatasetError::Changed {
-                    file: path.clone(),
+                    file: file.path().to_owned(),
                     found: fault.reason,
                 })?;
                 values.push(schema::lookup(&row, name).filter(|value| !value.is_null()).cloned());

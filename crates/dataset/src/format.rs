@@ -4,10 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::error::DatasetError;
-use crate::params::Fields;
 
 /// A file format. In command lines and configuration files it has the kebab-case name given here.
 ///
@@ -26,7 +22,7 @@ pub enum Format {
     /// `share-gpt`: objects with `conversations`, a list of `{"from", "value"}`; `human` and `gpt` become `user` and
     /// `assistant`.
     ShareGpt,
-    /// `translation-jsonl`: objects with a source and a target text (`src` and `tgt`, or as [`Fields`] says).
+    /// `translation-jsonl`: objects with a source and a target text (`src` and `tgt`, or as [`Fields`](crate::Fields) says).
     TranslationJsonl,
     /// `text-jsonl`: objects with a `text`, all of it to be learned, as models are pre-trained on.
     TextJsonl,
@@ -69,45 +65,18 @@ impl fmt::Display for Format {
 }
 
 impl FromStr for Format {
-    type Err = DatasetError;
+    type Err = FormatNameError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .iter()
             .find(|&&(_, known)| known == name)
             .map(|&(format, _)| format)
-            .ok_or_else(|| DatasetError::FormatName { name: name.to_owned() })
+            .ok_or_else(|| FormatNameError(name.to_owned()))
     }
 }
 
-/// How the fields of a row make up its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Schema {
-    Alpaca,
-    Messages,
-    ShareGpt,
-    Translation,
-    Text,
-}
-
-impl Schema {
-    /// The schema that a row with these fields must have, if any. Conversations are asked for first: rows that carry
-    /// both a conversation and a flattened copy of it are common, and the conversation says more.
-    pub(crate) fn detect(row: &Value, fields: &Fields) -> Option<Schema> {
-        let has = |field: &str| crate::schema::lookup(row, field).is_some();
-        let answer = |field: &str| fields.optional_answer || has(field);
-        if has(&fields.messages) {
-            Some(Schema::Messages)
-        } else if has(&fields.conversations) {
-            Some(Schema::ShareGpt)
-        } else if has(&fields.instruction) && answer(&fields.output) {
-            Some(Schema::Alpaca)
-        } else if has(&fields.source) && answer(&fields.target) {
-            Some(Schema::Translation)
-        } else if has(&fields.text) {
-            Some(Schema::Text)
-        } else {
-            None
-        }
-    }
-}
+/// A name that is no format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no data format; expected one of {}", Format::names().join(", "))]
+pub struct FormatNameError(pub String);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
 mod batch;
 mod chat;
 #[cfg(feature = "parquet")]
@@ -16,24 +17,29 @@ mod open;
 mod outcome;
 mod params;
 mod prompt;
+mod rendered;
 mod rows;
 mod sample;
 mod scan;
 mod schema;
 mod selection;
+#[cfg(feature = "parquet")]
+mod spans;
 mod template;
 mod tokenizer;
 mod write;
 
+pub use answers::Answers;
 pub use batch::plan_batches;
 pub use dataset::Dataset;
 pub use encode::{Encoded, Encoder};
 pub use error::{DatasetError, Reject};
 pub use export::{Exported, Exporter, TrainerFormat, write_dataset_info};
-pub use format::Format;
-pub use outcome::{Outcome, Unscorable};
-pub use params::{Answers, EncodeOptions, Fields, OnError, ReadOptions, Truncation};
+pub use format::{Format, FormatNameError};
+pub use outcome::{Outcome, Reason};
+pub use params::{EncodeOptions, Fields, OnError, ReadOptions, Truncation};
+pub use rendered::Rendered;
 pub use sample::{Content, Message, Sample, SampleId};
 pub use selection::{Decision, Selection, Selector};
-pub use template::{Rendered, Template};
+pub use template::Template;
 pub use tokenizer::TextTokenizer;

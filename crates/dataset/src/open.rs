@@ -10,11 +10,11 @@ use crate::error::DatasetError;
 use crate::format::Format;
 use crate::index::{Index, Indexer};
 use crate::params::ReadOptions;
-use crate::rows::Stamp;
+use crate::rows::{Handle, Stamp};
 #[cfg(feature = "parquet")]
 use crate::scan::{self, RowPlace};
 use crate::scan::{Layout, Scanner};
-use crate::schema;
+use crate::schema::{self, Schema};
 
 impl Dataset {
     /// Opens a file, checks every row and records where it lies.
@@ -29,10 +29,10 @@ impl Dataset {
         let (format, schema, array) = match detect(path, options)? {
             Detected::Tsv => {
                 let (index, header, hash) = index_tsv(path, options)?;
-                let backing = Backing::Tsv { path: path.to_owned(), header };
+                let backing = Backing::Tsv { file: Handle::open(path)?, header };
                 return Ok(Dataset::new(backing, Format::Tsv, options, index, hash, stamps));
             }
-            Detected::Parquet => return open_parquet(path, options, stamps),
+            Detected::Parquet(schema) => return open_parquet(path, schema, options, stamps),
             Detected::Json { format, schema, array } => (format, schema, array),
         };
         let layout = if array { Layout::Array } else { Layout::Lines };
@@ -43,7 +43,7 @@ impl Dataset {
             indexer
                 .add(place, schema::parse_json(&buffer, place.offset, schema, &options.fields))?;
         }
-        let backing = Backing::Json { path: path.to_owned(), schema, array };
+        let backing = Backing::Json { file: Handle::open(path)?, schema, array };
         let hash = scanner.finish()?.to_hex().to_string();
         Ok(Dataset::new(backing, format, options, indexer.finish()?, hash, stamps))
     }
@@ -103,8 +103,8 @@ impl Dataset {
         hasher.update(targets.finish()?.as_bytes());
         let hash = hasher.finalize().to_hex().to_string();
         let backing = Backing::Parallel {
-            source: source.to_owned(),
-            target: target.to_owned(),
+            source: Handle::open(source)?,
+            target: Handle::open(target)?,
             targets: places,
         };
         let index = indexer.finish()?;
@@ -137,10 +137,11 @@ fn index_tsv(
 #[cfg(feature = "parquet")]
 fn open_parquet(
     path: &Path,
+    schema: Option<Schema>,
     options: &ReadOptions,
     stamps: Vec<Stamp>,
 ) -> Result<Dataset, DatasetError> {
-    let file = ParquetFile::open(path, &options.fields)?;
+    let file = ParquetFile::open(path, schema, &options.fields)?;
     let mut indexer = Indexer::new(path, options.on_error);
     let mut index = 0;
     file.visit_all(|parsed| {
@@ -154,7 +155,12 @@ fn open_parquet(
 }
 
 #[cfg(not(feature = "parquet"))]
-fn open_parquet(path: &Path, _: &ReadOptions, _: Vec<Stamp>) -> Result<Dataset, DatasetError> {
+fn open_parquet(
+    path: &Path,
+    _: Option<Schema>,
+    _: &ReadOptions,
+    _: Vec<Stamp>,
+) -> Result<Dataset, DatasetError> {
     Err(DatasetError::FormatMismatch {
         file: path.to_owned(),
         reason: "this build cannot read Parquet; build with the feature `parquet`".to_owned(),

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SampleId;
+use crate::sample::SampleId;
 
-/// Why a sample has no score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Why a sample has no result.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Unscorable {
+pub enum Reason {
     /// There is no text to learn: the answer is missing, empty or whitespace.
     EmptyTarget,
     /// The length limit cuts away text to learn (how much is enough depends on [`Truncation`](crate::Truncation)).
@@ -19,16 +19,51 @@ pub enum Unscorable {
     TooFewTokens,
     /// The model gave a loss, gradient or score that is not a finite number.
     NonFinite,
+    /// The template cannot write it: a turn of a role that it does not know, roles in an order that it refuses, an answer
+    /// whose place in the text it does not tell. In the template's own words.
+    Refused(String),
+    /// The tokenizer cannot read its text, and what it says.
+    Untokenizable(String),
+    /// A conversation of more than one question and answer, where only one has a place.
+    SeveralTurns,
+    /// Nothing stands before its answer that the answer could be predicted from.
+    NoPrompt,
+    /// Its text is too long for the model or the limit given.
+    TooLong {
+        /// Tokens of the text, those of the text that it is read with included.
+        tokens: usize,
+        /// The most that are allowed.
+        limit: usize,
+        /// The longest text that it is read with, if it is read with one.
+        with: Option<SampleId>,
+    },
+    /// Something else, in words.
+    Other(String),
 }
 
-impl fmt::Display for Unscorable {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Unscorable::EmptyTarget => "the target is empty",
-            Unscorable::TargetTruncated => "the length limit cuts the target",
-            Unscorable::TooFewTokens => "no target token has a token before it",
-            Unscorable::NonFinite => "the result is not a finite number",
-        })
+        match self {
+            Reason::EmptyTarget => f.write_str("the target is empty"),
+            Reason::TargetTruncated => f.write_str("the length limit cuts the target"),
+            Reason::TooFewTokens => f.write_str("no target token has a token before it"),
+            Reason::NonFinite => f.write_str("the result is not a finite number"),
+            Reason::Refused(words) => write!(f, "the template cannot write it: {words}"),
+            Reason::Untokenizable(words) => {
+                write!(f, "the tokenizer cannot read its text: {words}")
+            }
+            Reason::SeveralTurns => {
+                f.write_str("the conversation is not one question and one answer")
+            }
+            Reason::NoPrompt => f.write_str("no token of a prompt stands before its answer"),
+            Reason::TooLong { tokens, limit, with: Some(other) } => {
+                write!(f, "{tokens} tokens with `{other}`, at most {limit} are read")
+            }
+            Reason::TooLong { tokens, limit, with: None } => {
+                write!(f, "{tokens} tokens, at most {limit} are read")
+            }
+            Reason::Other(words) => f.write_str(words),
+        }
     }
 }
 
@@ -44,7 +79,7 @@ pub enum Outcome<T> {
         /// Its 0-based row in the file.
         index: usize,
         /// The reason.
-        reason: Unscorable,
+        reason: Reason,
     },
 }
 
@@ -66,10 +101,10 @@ impl<T> Outcome<T> {
     }
 
     /// The reason, if there is no result.
-    pub fn reason(&self) -> Option<Unscorable> {
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
             Outcome::Scored(_) => None,
-            Outcome::Unscorable { reason, .. } => Some(*reason),
+            Outcome::Unscorable { reason, .. } => Some(reason),
         }
     }
 

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
+use crate::answers::Answers;
 use crate::error::DatasetError;
 use crate::format::Format;
-use crate::sample::Message;
 
 /// What happens at a row that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,34 +82,12 @@ pub struct ReadOptions {
 #[serde(rename_all = "snake_case")]
 pub enum Truncation {
     /// A sample that would lose even one target token is
-    /// [`Unscorable::TargetTruncated`](crate::Unscorable::TargetTruncated): half a target teaches a model to stop
+    /// [`Reason::TargetTruncated`](crate::Reason::TargetTruncated): half a target teaches a model to stop
     /// anywhere. A sample that loses only text after its last target is cut.
     #[default]
     RejectCut,
     /// A sample keeps the targets that fit and is marked `truncated`; only one that keeps none is unscorable.
     KeepPrefix,
-}
-
-/// Which answers of a conversation are targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answers {
-    /// All of them, as in training.
-    #[default]
-    All,
-    /// The last alone, for what is said of one answer; the earlier ones are part of its prompt. A conversation whose last
-    /// answer is blank, or cut away by the length limit, is unscorable: no earlier answer stands in for it.
-    Last,
-}
-
-impl Answers {
-    /// The turn from which on answers are targets.
-    pub(crate) fn first(self, turns: &[Message]) -> usize {
-        match self {
-            Answers::All => 0,
-            Answers::Last => turns.iter().rposition(Message::is_assistant).unwrap_or(turns.len()),
-        }
-    }
 }
 
 /// How samples become tokens.

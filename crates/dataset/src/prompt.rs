@@ -3,7 +3,7 @@
 use crate::encode::Encoder;
 use crate::error::DatasetError;
 use crate::sample::{Content, Message, Sample};
-use crate::template::{Surroundings, Template};
+use crate::template::{Surroundings, Template, conversation};
 
 impl Encoder {
     /// The text of a sample up to where its answer begins, the cue to answer included. An answer
@@ -12,7 +12,8 @@ impl Encoder {
     /// # Errors
     /// [`DatasetError::Render`] if the content does not fit the template.
     pub fn prompt_text(&self, sample: &Sample) -> Result<String, DatasetError> {
-        self.template().prompt(sample, self.surroundings())
+        let text = self.template().prompt(&sample.content, self.surroundings());
+        text.map_err(|reason| self.refusal(sample, reason))
     }
 
     /// The tokens of [`Encoder::prompt_text`], with the special tokens that begin a text.
@@ -41,46 +42,36 @@ impl Encoder {
 }
 
 impl Template {
-    fn prompt(&self, sample: &Sample, around: Surroundings<'_>) -> Result<String, DatasetError> {
-        let open = |content| Sample { content, ..sample.clone() };
-        let asked = open(unanswered(&sample.content));
-        match (self, &asked.content) {
+    fn prompt(&self, content: &Content, around: Surroundings<'_>) -> Result<String, String> {
+        let asked = unanswered(content);
+        match (self, &asked) {
             (Template::Vicuna, _) => {
-                let turns = self.turns(&asked, around)?;
-                let text = self.render(&open(Content::Chat { messages: turns }), around)?.text;
+                let messages = turns(&asked, around)?;
+                let text = self.render(&Content::Chat { messages }, around)?.text;
                 Ok(format!("{text} ASSISTANT:"))
             }
-            (Template::Chat, _) => {
-                let turns = self.turns(&asked, around)?;
-                let rendered = match around.chat {
-                    Some(template) => template.cue(&turns),
-                    None => Err("the tokenizer has no chat template".to_owned()),
-                };
-                rendered.map_err(|reason| self.render_error(sample, reason))
-            }
+            (Template::Chat, _) => match around.chat {
+                Some(template) => template.cue(&turns(&asked, around)?),
+                None => Err("the tokenizer has no chat template".to_owned()),
+            },
             // The other templates know pairs of one question and one answer: here an empty one.
             (_, Content::Chat { messages }) => {
                 let mut messages = messages.clone();
                 messages.push(Message::new("assistant", ""));
-                Ok(self.render(&open(Content::Chat { messages }), around)?.text)
+                Ok(self.render(&Content::Chat { messages }, around)?.text)
             }
             _ => Ok(self.render(&asked, around)?.text),
         }
     }
+}
 
-    /// The turns of a sample without an answer.
-    fn turns(
-        &self,
-        sample: &Sample,
-        around: Surroundings<'_>,
-    ) -> Result<Vec<Message>, DatasetError> {
-        let mut turns = crate::template::conversation(&sample.content, around.target_language)
-            .map_err(|reason| self.render_error(sample, reason))?;
-        if turns.last().is_some_and(|turn| turn.is_assistant() && turn.content.is_empty()) {
-            turns.pop();
-        }
-        Ok(turns)
+/// The turns of a content without an answer.
+fn turns(content: &Content, around: Surroundings<'_>) -> Result<Vec<Message>, String> {
+    let mut turns = conversation(content, around.target_language)?;
+    if turns.last().is_some_and(|turn| turn.is_assistant() && turn.content.is_empty()) {
+        turns.pop();
     }
+    Ok(turns)
 }
 
 /// The content with an empty answer; of a conversation, without it.

@@ -1,12 +1,15 @@
 //! Going back to rows of a file that was opened before.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{self, DatasetError};
 use crate::scan::RowPlace;
+
+/// The most that is read at once for rows that follow each other; a longer row is read whole.
+const READ_BYTES: u64 = 1 << 16;
 
 /// What tells a file apart from a later one of the same name.
 #[derive(Debug)]
@@ -35,35 +38,82 @@ impl Stamp {
     }
 }
 
-/// Reads rows by place; rows that follow each other cost no seek.
-pub(crate) struct RowReader {
-    reader: BufReader<File>,
+/// A file kept open, read at any place by any thread.
+#[derive(Debug)]
+pub(crate) struct Handle {
     path: PathBuf,
-    offset: u64,
-    row: Vec<u8>,
+    file: File,
+    /// Where a read moves the file's own position, one at a time.
+    #[cfg(not(unix))]
+    turn: std::sync::Mutex<()>,
 }
 
-impl RowReader {
+impl Handle {
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
-        Ok(RowReader {
-            reader: BufReader::new(File::open(path).map_err(error::io("open", path))?),
+        Ok(Handle {
             path: path.to_owned(),
-            offset: 0,
-            row: Vec::new(),
+            file: File::open(path).map_err(error::io("open", path))?,
+            #[cfg(not(unix))]
+            turn: std::sync::Mutex::new(()),
         })
     }
 
-    pub(crate) fn row(&mut self, place: RowPlace) -> Result<&[u8], DatasetError> {
-        let failed = error::io("read", &self.path);
-        let moved = if let Ok(step) = i64::try_from(place.offset.wrapping_sub(self.offset)) {
-            self.reader.seek_relative(step)
-        } else {
-            self.reader.seek(SeekFrom::Start(place.offset)).map(|_| ())
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (&self.file).seek(SeekFrom::Start(offset))?;
+        (&self.file).read_exact(buffer)
+    }
+}
+
+/// Reads rows of a file; rows that lie close together and are asked for one after the other come with one read.
+pub(crate) struct RowReader<'a> {
+    handle: &'a Handle,
+    /// Where the bytes held begin.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> RowReader<'a> {
+    pub(crate) fn new(handle: &'a Handle) -> Self {
+        RowReader { handle, start: 0, bytes: Vec::new() }
+    }
+
+    /// The bytes of the first of these places; the others are those that will be asked for next.
+    pub(crate) fn row(
+        &mut self,
+        mut places: impl Iterator<Item = RowPlace>,
+    ) -> Result<&[u8], DatasetError> {
+        let Some(place) = places.next() else {
+            return Ok(&[]);
         };
-        self.row.resize(place.len as usize, 0);
-        let read = moved.and_then(|()| self.reader.read_exact(&mut self.row));
-        read.map_err(failed)?;
-        self.offset = place.offset + place.len;
-        Ok(&self.row)
+        let end = place.offset + place.len;
+        let held = self.start..self.start + self.bytes.len() as u64;
+        if place.offset < held.start || end > held.end {
+            let limit = place.offset + READ_BYTES;
+            let ahead = places
+                .map(|next| (next.offset, next.offset + next.len))
+                .take_while(|&(first, last)| first >= place.offset && last <= limit)
+                .fold(end, |end, (_, last)| end.max(last));
+            self.start = place.offset;
+            self.bytes.resize((ahead - place.offset) as usize, 0);
+            let read = self.handle.read_exact_at(&mut self.bytes, place.offset);
+            if let Err(error) = read {
+                self.bytes.clear();
+                return Err(error::io("read", &self.handle.path)(error));
+            }
+        }
+        let from = (place.offset - self.start) as usize;
+        Ok(&self.bytes[from..from + place.len as usize])
     }
 }

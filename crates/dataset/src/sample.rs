@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::Answers;
-
 /// Hexadecimal digits of a content hash used as an id: 80 bits, so that two different rows of a
 /// million share one with a probability below 10⁻¹².
 const HASH_ID_DIGITS: usize = 20;
@@ -131,20 +129,18 @@ impl Content {
 
     /// Whether there is nothing to learn: no answer, or answers of whitespace only.
     pub fn target_is_blank(&self) -> bool {
-        self.is_blank(Answers::All)
+        self.answers_from(0).all(|text| text.trim().is_empty())
     }
 
-    /// The same, of some answers only.
-    pub(crate) fn is_blank(&self, answers: Answers) -> bool {
-        let blank = |text: &str| text.trim().is_empty();
-        match self {
-            Content::Instruction { output, .. } => blank(output),
-            Content::Translation { target, .. } => blank(target),
-            Content::Chat { messages } => messages[answers.first(messages)..]
-                .iter()
-                .filter(|message| message.is_assistant())
-                .all(|message| blank(&message.content)),
-        }
+    /// The texts to learn; of a conversation those from turn `first` on.
+    pub(crate) fn answers_from(&self, first: usize) -> impl Iterator<Item = &str> {
+        let (one, turns) = match self {
+            Content::Instruction { output, .. } => (Some(output), &[][..]),
+            Content::Translation { target, .. } => (Some(target), &[][..]),
+            Content::Chat { messages } => (None, messages.get(first..).unwrap_or_default()),
+        };
+        let turns = turns.iter().filter(|turn| turn.is_assistant()).map(|turn| &turn.content);
+        one.into_iter().chain(turns).map(String::as_str)
     }
 
     /// The text to learn; of a conversation the last answer, empty if there is none.
@@ -178,4 +174,47 @@ pub struct Sample {
     pub index: usize,
     /// Its text.
     pub content: Content,
+}
+
+impl Sample {
+    /// A question and its answer. Like all samples made here, it is row 0 and named by its content.
+    pub fn instruction(instruction: impl Into<String>, output: impl Into<String>) -> Self {
+        Self::with_input(instruction, "", output)
+    }
+
+    /// An instruction, the input it works on, and the answer.
+    pub fn with_input(
+        instruction: impl Into<String>,
+        input: impl Into<String>,
+        output: impl Into<String>,
+    ) -> Self {
+        Content::Instruction {
+            instruction: instruction.into(),
+            input: input.into(),
+            output: output.into(),
+        }
+        .into()
+    }
+
+    /// A text and its translation.
+    pub fn translation(source: impl Into<String>, target: impl Into<String>) -> Self {
+        Content::Translation { source: source.into(), target: target.into() }.into()
+    }
+
+    /// A conversation.
+    pub fn chat(messages: impl IntoIterator<Item = Message>) -> Self {
+        Content::Chat { messages: messages.into_iter().collect() }.into()
+    }
+
+    /// The same sample under this name.
+    #[must_use]
+    pub fn with_id(self, id: impl Into<SampleId>) -> Self {
+        Sample { id: id.into(), ..self }
+    }
+}
+
+impl From<Content> for Sample {
+    fn from(content: Content) -> Self {
+        Sample { id: content.hash_id(), index: 0, content }
+    }
 }

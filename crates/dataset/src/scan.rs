@@ -295,6 +295,11 @@ pub(crate) fn hash_file(path: &Path) -> Result<blake3::Hash, DatasetError> {
     Source::open(path)?.finish()
 }
 
+/// Whether the file begins with these bytes.
+pub(crate) fn begins_with(path: &Path, bytes: &[u8]) -> Result<bool, DatasetError> {
+    Ok(Source::open(path)?.fill()?.starts_with(bytes))
+}
+
 /// The first byte of a file that is neither a byte order mark nor whitespace.
 pub(crate) fn first_solid_byte(path: &Path) -> Result<Option<u8>, DatasetError> {
     Source::open(path)?.peek_solid()

@@ -1,10 +1,173 @@
-//! From one row to its content: which fields must be there, and of which type.
+//! From one row to its content: which fields must be there, and what they hold. JSON rows and Parquet columns are read by
+//! the same description.
 
 use serde_json::Value;
 
-use crate::format::Schema;
+use crate::format::Format;
 use crate::params::Fields;
 use crate::sample::{Content, Message, SampleId};
+
+/// How the fields of a row make up its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Schema {
+    Messages,
+    ShareGpt,
+    Alpaca,
+    Translation,
+    Text,
+}
+
+/// What a field is to the content of its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Messages,
+    Conversations,
+    Instruction,
+    Input,
+    Output,
+    Source,
+    Target,
+    Text,
+}
+
+/// What is found in a field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Holds {
+    Text,
+    Turns(Turns),
+}
+
+/// A list of turns: the keys of a turn, and the roles there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turns {
+    pub(crate) role: &'static str,
+    pub(crate) text: &'static str,
+    known: fn(&str) -> Option<&str>,
+}
+
+const MESSAGES: Turns = Turns { role: "role", text: "content", known: |role| Some(role) };
+const CONVERSATIONS: Turns = Turns { role: "from", text: "value", known: share_gpt_role };
+
+impl Part {
+    /// The name of the field.
+    pub(crate) fn name(self, names: &Fields) -> &str {
+        match self {
+            Part::Messages => &names.messages,
+            Part::Conversations => &names.conversations,
+            Part::Instruction => &names.instruction,
+            Part::Input => &names.input,
+            Part::Output => &names.output,
+            Part::Source => &names.source,
+            Part::Target => &names.target,
+            Part::Text => &names.text,
+        }
+    }
+
+    pub(crate) fn holds(self) -> Holds {
+        match self {
+            Part::Messages => Holds::Turns(MESSAGES),
+            Part::Conversations => Holds::Turns(CONVERSATIONS),
+            _ => Holds::Text,
+        }
+    }
+
+    /// Whether no row may lack it.
+    pub(crate) fn is_needed(self, names: &Fields) -> bool {
+        match self {
+            Part::Input => false,
+            Part::Output | Part::Target => !names.optional_answer,
+            _ => true,
+        }
+    }
+
+    fn text(self, row: &Value, names: &Fields) -> Result<String, Fault> {
+        let name = self.name(names);
+        if self.is_needed(names) { required(row, name) } else { optional(row, name) }
+    }
+}
+
+impl Schema {
+    /// In the order in which they are looked for. Conversations come first: rows that carry both a conversation and a
+    /// flattened copy of it are common, and the conversation says more.
+    pub(crate) const ALL: [Schema; 5] =
+        [Schema::Messages, Schema::ShareGpt, Schema::Alpaca, Schema::Translation, Schema::Text];
+
+    /// The fields that make up the content.
+    pub(crate) fn parts(self) -> &'static [Part] {
+        match self {
+            Schema::Messages => &[Part::Messages],
+            Schema::ShareGpt => &[Part::Conversations],
+            Schema::Alpaca => &[Part::Instruction, Part::Input, Part::Output],
+            Schema::Translation => &[Part::Source, Part::Target],
+            Schema::Text => &[Part::Text],
+        }
+    }
+
+    /// The names of the fields that every row must have.
+    pub(crate) fn needed(self, names: &Fields) -> Vec<&str> {
+        let needed = self.parts().iter().filter(|part| part.is_needed(names));
+        needed.map(|part| part.name(names)).collect()
+    }
+
+    /// The schema that a row with these fields must have, if any.
+    pub(crate) fn detect(row: &Value, names: &Fields) -> Option<Schema> {
+        Self::ALL.into_iter().find(|schema| schema.missing(row, names).is_empty())
+    }
+
+    /// The needed fields that this row does not have.
+    pub(crate) fn missing<'a>(self, row: &Value, names: &'a Fields) -> Vec<&'a str> {
+        let mut needed = self.needed(names);
+        needed.retain(|name| lookup(row, name).is_none());
+        needed
+    }
+
+    /// The schema that a format names, if it names one.
+    pub(crate) fn of(format: Format) -> Option<Schema> {
+        match format {
+            Format::AlpacaJson | Format::AlpacaJsonl => Some(Schema::Alpaca),
+            Format::Messages => Some(Schema::Messages),
+            Format::ShareGpt => Some(Schema::ShareGpt),
+            Format::TranslationJsonl => Some(Schema::Translation),
+            Format::TextJsonl => Some(Schema::Text),
+            Format::Tsv | Format::ParallelText | Format::Parquet => None,
+        }
+    }
+
+    /// The format of such rows as JSON.
+    pub(crate) fn json_format(self, array: bool) -> Format {
+        match self {
+            Schema::Alpaca if array => Format::AlpacaJson,
+            Schema::Alpaca => Format::AlpacaJsonl,
+            Schema::Messages => Format::Messages,
+            Schema::ShareGpt => Format::ShareGpt,
+            Schema::Translation => Format::TranslationJsonl,
+            Schema::Text => Format::TextJsonl,
+        }
+    }
+
+    fn content(self, row: &Value, names: &Fields) -> Result<Content, Fault> {
+        let text = |part: Part| part.text(row, names);
+        Ok(match self {
+            Schema::Messages => Content::Chat { messages: turns(row, &names.messages, MESSAGES)? },
+            Schema::ShareGpt => {
+                Content::Chat { messages: turns(row, &names.conversations, CONVERSATIONS)? }
+            }
+            Schema::Alpaca => Content::Instruction {
+                instruction: text(Part::Instruction)?,
+                input: text(Part::Input)?,
+                output: text(Part::Output)?,
+            },
+            Schema::Translation => {
+                Content::Translation { source: text(Part::Source)?, target: text(Part::Target)? }
+            }
+            Schema::Text => Content::Instruction {
+                instruction: String::new(),
+                input: String::new(),
+                output: text(Part::Text)?,
+            },
+        })
+    }
+}
 
 /// What is wrong with a row, before it is known where the row lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,33 +235,7 @@ pub(crate) fn parse_value(row: &Value, schema: Schema, fields: &Fields) -> Resul
         return Err(not_an_object(row));
     }
     let id = parse_id(row, &fields.id)?;
-    let answer = |field: &str| {
-        if fields.optional_answer { optional(row, field) } else { required(row, field) }
-    };
-    let content = match schema {
-        Schema::Alpaca => Content::Instruction {
-            instruction: required(row, &fields.instruction)?,
-            input: optional(row, &fields.input)?,
-            output: answer(&fields.output)?,
-        },
-        Schema::Translation => Content::Translation {
-            source: required(row, &fields.source)?,
-            target: answer(&fields.target)?,
-        },
-        Schema::Text => Content::Instruction {
-            instruction: String::new(),
-            input: String::new(),
-            output: required(row, &fields.text)?,
-        },
-        Schema::Messages => Content::Chat {
-            messages: turns(row, &fields.messages, "role", "content", |role| {
-                Some(role.to_owned())
-            })?,
-        },
-        Schema::ShareGpt => Content::Chat {
-            messages: turns(row, &fields.conversations, "from", "value", share_gpt_role)?,
-        },
-    };
+    let content = schema.content(row, fields)?;
     Ok((id, content))
 }
 
@@ -189,14 +326,8 @@ fn parse_id(row: &Value, field: &str) -> Result<Option<SampleId>, Fault> {
     }
 }
 
-/// A list of turns, whose role and text are in the fields `role_key` and `text_key`.
-fn turns(
-    row: &Value,
-    field: &str,
-    role_key: &str,
-    text_key: &str,
-    known_role: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Message>, Fault> {
+/// A list of turns.
+fn turns(row: &Value, field: &str, form: Turns) -> Result<Vec<Message>, Fault> {
     let list = match lookup(row, field) {
         Some(Value::Array(list)) if list.is_empty() => {
             return Err(Fault::field(field, "the list of turns is empty"));
@@ -222,24 +353,24 @@ fn turns(
                     format!("missing; this turn has {}", keys(turn)),
                 )),
             };
-            let role = part(role_key)?;
-            let role = known_role(role).ok_or_else(|| {
+            let role = part(form.role)?;
+            let role = (form.known)(role).ok_or_else(|| {
                 Fault::field(
-                    format!("{field}[{i}].{role_key}"),
+                    format!("{field}[{i}].{}", form.role),
                     format!("`{role}` is not known; expected human, gpt or system"),
                 )
             })?;
-            Ok(Message::new(role, part(text_key)?))
+            Ok(Message::new(role, part(form.text)?))
         })
         .collect()
 }
 
 /// `ShareGPT` calls the speakers `human` and `gpt`; files that already use the chat names are read too.
-fn share_gpt_role(from: &str) -> Option<String> {
+fn share_gpt_role(from: &str) -> Option<&str> {
     match from {
-        "human" | "user" => Some("user".to_owned()),
-        "gpt" | "assistant" => Some("assistant".to_owned()),
-        "system" => Some("system".to_owned()),
+        "human" | "user" => Some("user"),
+        "gpt" | "assistant" => Some("assistant"),
+        "system" => Some("system"),
         _ => None,
     }
 }

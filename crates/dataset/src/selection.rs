@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SampleId;
+use crate::sample::SampleId;
 
 /// What was decided about one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

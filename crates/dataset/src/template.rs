@@ -1,13 +1,12 @@
 //! Templates: how a sample becomes one text, and which parts of it are to be learned.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
+use crate::answers::Answers;
 use crate::chat::ChatTemplate;
 use crate::error::DatasetError;
-use crate::params::Answers;
-use crate::sample::{Content, Message, Sample};
+use crate::rendered::{Draft, Rendered};
+use crate::sample::{Content, Message};
 
 /// The shape that text takes around instruction and answer.
 ///
@@ -39,15 +38,6 @@ pub enum Template {
     },
     /// The tokenizer's own chat template.
     Chat,
-}
-
-/// A sample as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// Everything the model reads, but for tokens that the tokenizer adds.
-    pub text: String,
-    /// Byte ranges of `text` to be learned, in order.
-    pub targets: Vec<Range<usize>>,
 }
 
 /// What rendering needs to know besides the sample.
@@ -103,12 +93,12 @@ impl Template {
         }
     }
 
+    /// The text of a sample, or why it does not fit.
     pub(crate) fn render(
         &self,
-        sample: &Sample,
+        content: &Content,
         around: Surroundings<'_>,
-    ) -> Result<Rendered, DatasetError> {
-        let content = &sample.content;
+    ) -> Result<Rendered, String> {
         let language = around.target_language;
         match self {
             Template::Alpaca => single_turn(content, language).map(|turn| alpaca(&turn)),
@@ -122,43 +112,6 @@ impl Template {
                 None => Err("the tokenizer has no chat template".to_owned()),
             }),
         }
-        .map_err(|reason| self.render_error(sample, reason))
-    }
-
-    pub(crate) fn render_error(&self, sample: &Sample, reason: String) -> DatasetError {
-        DatasetError::Render {
-            id: sample.id.clone(),
-            index: sample.index,
-            template: self.name(),
-            reason,
-        }
-    }
-}
-
-/// A text under construction.
-#[derive(Default)]
-struct Draft {
-    text: String,
-    targets: Vec<Range<usize>>,
-}
-
-impl Draft {
-    fn given(mut self, text: &str) -> Self {
-        self.text.push_str(text);
-        self
-    }
-
-    fn learned(mut self, parts: &[&str]) -> Self {
-        let start = self.text.len();
-        for part in parts {
-            self.text.push_str(part);
-        }
-        self.targets.push(start..self.text.len());
-        self
-    }
-
-    fn done(self) -> Rendered {
-        Rendered { text: self.text, targets: self.targets }
     }
 }
 

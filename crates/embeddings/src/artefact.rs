@@ -31,7 +31,7 @@ pub struct Skipped {
     pub id: String,
     /// Its 0-based row in the data.
     pub index: usize,
-    /// Why, in one word of `snake_case`: `empty_target`, `target_truncated`, …
+    /// Why, in one word of `snake_case` (`empty_target`, `target_truncated`, …), or in words of its own.
     pub reason: String,
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis_artifact::{ParameterError, Progress};
-use tamis_dataset::{Encoded, Outcome, Unscorable, plan_batches};
+use tamis_dataset::{Encoded, Outcome, Reason, plan_batches};
 use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
 
@@ -200,7 +200,7 @@ impl GradientPass<'_> {
                 good.push(k as i64);
                 kept.push(info);
             } else {
-                let reason = Unscorable::NonFinite;
+                let reason = Reason::NonFinite;
                 skipped.push(Skipped { id: info.id, index: info.index, reason });
             }
         }

@@ -37,7 +37,7 @@ impl Samples for Pool<'_> {
     }
 
     fn read(&self, positions: Range<usize>) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
-        self.encoder.encode_all(&self.dataset.read(positions)?)
+        Ok(self.encoder.encode_all(&self.dataset.read_range(positions)?))
     }
 }
 
@@ -136,5 +136,5 @@ pub struct Skipped {
     /// Its row in the pool.
     pub index: usize,
     /// Why it has no row.
-    pub reason: tamis_dataset::Unscorable,
+    pub reason: tamis_dataset::Reason,
 }

@@ -5,7 +5,7 @@ use tamis_dataset::{DatasetError, SampleId};
 use tamis_model::ModelError;
 
 /// Why scoring or selecting could not go on. A sample that cannot be scored is no error: it gets a
-/// [`Reason`](crate::Reason).
+/// [`Reason`](tamis_dataset::Reason).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IfdError {

@@ -21,6 +21,6 @@ pub use params::{DEFAULT_REQUEST, DirectContext, Measures, Ratio, ScoreParams};
 pub use pass::{PassReport, read_scores};
 pub use preset::Preset;
 pub use reversed::reversed;
-pub use score::{Measure, Measured, Reason, SampleScores, Term, Terms};
+pub use score::{Measure, Measured, SampleScores, Term, Terms};
 pub use scorer::{Scorer, Work};
 pub use select::{Base, Bound, Candidate, Keep, Order, Quota, ScoreSelector, SelectParams, Take};

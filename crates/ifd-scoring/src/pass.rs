@@ -10,7 +10,7 @@ use crate::{IfdError, Ratio, SampleScores, Scorer, Terms, Work};
 /// What the store is called in its manifest.
 const KIND: &str = "ifd-terms";
 /// Version of the shard layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Scorer<'_> {
         let mut report = PassReport { samples: total, resumed, work: Work::default() };
         progress.start("scores", total as u64, resumed as u64);
         for number in todo {
-            let samples = dataset.read(range(number))?;
+            let samples = dataset.read_range(range(number))?;
             // Terms are run in the order of their lengths; samples are told off by their share.
             let (mut told, mut tokens) = (0, 0);
             let (scores, work) = self.watched(&samples, |batch| {

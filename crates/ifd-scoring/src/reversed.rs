@@ -1,9 +1,9 @@
 //! The reversed sample: guess the instruction from its answer.
 
-use tamis_dataset::{Content, Message, Sample, Unscorable};
+use tamis_dataset::{Content, Message, Reason, Sample};
 
+use crate::IfdError;
 use crate::params::PLACE;
-use crate::{IfdError, Reason};
 
 /// The sample that asks for the instruction of `sample`: `request`, with its answer in the place of
 /// `{response}`, has no input, and the answer to it is the instruction with its input in the next
@@ -39,7 +39,7 @@ pub fn reversed(
         },
     };
     if answer.trim().is_empty() {
-        return Ok(Err(Unscorable::EmptyTarget.into()));
+        return Ok(Err(Reason::EmptyTarget));
     }
     let asked = if input.is_empty() { instruction } else { format!("{instruction}\n{input}") };
     let content = Content::Instruction {

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tamis_dataset::{
-    Content, DatasetError, Encoded, Encoder, Outcome, Sample, Template, Unscorable,
-};
+use tamis_dataset::{Content, Encoded, Encoder, Outcome, Reason, Sample, Template};
 
 use crate::reversed::{exchange, reversed};
-use crate::{IfdError, Measured, Reason, ScoreParams, Term, Terms};
+use crate::{IfdError, Measured, ScoreParams, Term, Terms};
 
 /// Tokens of which those from `first` on are targets; there is at least one, and one before it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,27 +37,30 @@ pub(crate) struct Wanted {
 type Place = Measured<usize>;
 
 /// The terms of one target, by their rows.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     conditional: Place,
     direct: Place,
 }
 
 impl Places {
-    fn unscorable(wanted: Wanted, reason: Reason) -> Self {
-        let place = |asked| if asked { Place::Unscorable(reason) } else { Place::NotAsked };
+    fn unscorable(wanted: Wanted, reason: &Reason) -> Self {
+        let place = |asked| {
+            if asked { Place::Unscorable(reason.clone()) } else { Place::NotAsked }
+        };
         Self { conditional: place(wanted.conditional), direct: place(wanted.direct) }
     }
 
     /// The terms, given the mean loss of every row.
     pub(crate) fn terms(&self, rows: &[Arc<Row>], losses: &[f64]) -> Terms {
-        let term = |place: Place| match place.map(|row| (losses[row], rows[row].targets())) {
+        let term = |place: &Place| match place.clone().map(|row| (losses[row], rows[row].targets()))
+        {
             Measured::Value((loss, _)) if !loss.is_finite() => {
-                Measured::Unscorable(Unscorable::NonFinite.into())
+                Measured::Unscorable(Reason::NonFinite)
             }
             other => other.map(|(loss, targets)| Term { loss, targets }),
         };
-        Terms { conditional: term(self.conditional), direct: term(self.direct) }
+        Terms { conditional: term(&self.conditional), direct: term(&self.direct) }
     }
 }
 
@@ -92,7 +93,7 @@ impl Plan {
         let start = mask.iter().position(|&target| target).unwrap_or(end);
         let skipped = usize::from(context.is_empty());
         if start + skipped >= end || start + skipped == 0 {
-            return Places::unscorable(wanted, Unscorable::TooFewTokens.into());
+            return Places::unscorable(wanted, &Reason::TooFewTokens);
         }
         let mut places = Places::default();
         if wanted.conditional {
@@ -124,10 +125,10 @@ impl Planner<'_> {
         let mut plan = Plan::default();
         let answer = Wanted { conditional: measures.ppl || measures.ifd, direct: measures.ifd };
         let instruction = Wanted { conditional: measures.r_ifd, direct: measures.r_ifd };
-        let mut places = vec![[Places::default(); 2]; samples.len()];
+        let mut places = vec![<[Places; 2]>::default(); samples.len()];
         if answer.conditional {
             let askable = samples.iter().map(|sample| self.fitting(sample)).collect();
-            self.side(&mut plan, askable, answer, places.iter_mut().map(|p| &mut p[0]))?;
+            self.side(&mut plan, askable, answer, places.iter_mut().map(|p| &mut p[0]));
         }
         if instruction.conditional {
             let (request, language) =
@@ -136,7 +137,7 @@ impl Planner<'_> {
                 .iter()
                 .map(|sample| reversed(sample, request, language))
                 .collect::<Result<_, _>>()?;
-            self.side(&mut plan, askable, instruction, places.iter_mut().map(|p| &mut p[1]))?;
+            self.side(&mut plan, askable, instruction, places.iter_mut().map(|p| &mut p[1]));
         }
         Ok((plan, places))
     }
@@ -175,7 +176,7 @@ impl Planner<'_> {
         askable: Vec<Result<Sample, Reason>>,
         wanted: Wanted,
         places: impl Iterator<Item = &'p mut Places>,
-    ) -> Result<(), IfdError> {
+    ) {
         let (mut asked, mut refused) = (Vec::new(), Vec::with_capacity(askable.len()));
         for askable in askable {
             match askable {
@@ -186,37 +187,17 @@ impl Planner<'_> {
                 Err(reason) => refused.push(Some(reason)),
             }
         }
-        let mut outcomes = self.encoder.encode_each(&asked).into_iter();
+        let mut outcomes = self.encoder.encode_all(&asked).into_iter();
         for (place, refused) in places.zip(refused) {
-            *place = match (refused, if refused.is_some() { None } else { outcomes.next() }) {
+            *place = match (&refused, if refused.is_some() { None } else { outcomes.next() }) {
                 (Some(reason), _) => Places::unscorable(wanted, reason),
-                (None, Some(Ok(Outcome::Scored(encoded)))) => {
-                    plan.add(&encoded, self.context, wanted)
+                (None, Some(Outcome::Scored(encoded))) => plan.add(&encoded, self.context, wanted),
+                (None, Some(Outcome::Unscorable { reason, .. })) => {
+                    Places::unscorable(wanted, &reason)
                 }
-                (None, Some(Ok(Outcome::Unscorable { reason, .. }))) => {
-                    Places::unscorable(wanted, reason.into())
-                }
-                (None, Some(Err(error))) => Places::unscorable(wanted, self.own_fault(error)?),
                 // One outcome a sample asked.
-                (None, None) => Places::unscorable(wanted, Unscorable::TooFewTokens.into()),
+                (None, None) => Places::unscorable(wanted, &Reason::TooFewTokens),
             };
-        }
-        Ok(())
-    }
-
-    /// The reason that an error is to the one sample it is about: a pass of hours does not end at a
-    /// conversation with a turn too many. What is wrong with all of them stays an error.
-    fn own_fault(&self, error: DatasetError) -> Result<Reason, DatasetError> {
-        match error {
-            // It takes nothing but translations.
-            DatasetError::Render { .. }
-                if matches!(self.params.template, Template::Translation { .. }) =>
-            {
-                Err(error)
-            }
-            DatasetError::Render { .. } => Ok(Reason::DoesNotFitTemplate),
-            DatasetError::Tokenize { .. } => Ok(Reason::NotTokenized),
-            other => Err(other),
         }
     }
 }

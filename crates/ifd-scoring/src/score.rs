@@ -4,47 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
-use tamis_dataset::{SampleId, Unscorable};
+use tamis_dataset::{Reason, SampleId};
 
 use crate::Ratio;
 
-/// Why a sample lacks a score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// Its text cannot be scored, or the model's answer to it is no number.
-    Sample(Unscorable),
-    /// A conversation of more than one question and answer, where only one has a place.
-    SeveralTurns,
-    /// The template cannot write it: a turn of a role that it does not know, roles in an order that
-    /// it refuses, an answer whose place in the text it does not tell.
-    DoesNotFitTemplate,
-    /// The tokenizer cannot read its text.
-    NotTokenized,
-}
-
-impl From<Unscorable> for Reason {
-    fn from(reason: Unscorable) -> Self {
-        Self::Sample(reason)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sample(reason) => reason.fmt(f),
-            Self::SeveralTurns => {
-                f.write_str("the conversation is not one question and one answer")
-            }
-            Self::DoesNotFitTemplate => f.write_str("the template cannot write it"),
-            Self::NotTokenized => f.write_str("the tokenizer cannot read its text"),
-        }
-    }
-}
-
 /// A number, or why there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measured<T> {
     /// The number; always finite.
@@ -66,9 +31,9 @@ impl<T> Measured<T> {
     }
 
     /// Why there is none, if it was asked for.
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Unscorable(reason) => Some(*reason),
+            Self::Unscorable(reason) => Some(reason),
             Self::Value(_) | Self::NotAsked => None,
         }
     }
@@ -85,11 +50,7 @@ impl<T> Measured<T> {
 
 /// Something finite, or the reason that it is not.
 fn finite(value: f64) -> Measured<f64> {
-    if value.is_finite() {
-        Measured::Value(value)
-    } else {
-        Measured::Unscorable(Unscorable::NonFinite.into())
-    }
+    if value.is_finite() { Measured::Value(value) } else { Measured::Unscorable(Reason::NonFinite) }
 }
 
 /// The loss of some target tokens in one context.
@@ -102,7 +63,7 @@ pub struct Term {
 }
 
 /// The same target tokens in two contexts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// L(y|x): after the whole prompt.
     pub conditional: Measured<Term>,
@@ -113,24 +74,24 @@ pub struct Terms {
 impl Terms {
     /// exp(L(y|x) − L(y)), or L(y|x) / L(y).
     pub fn ratio(&self, ratio: Ratio) -> Measured<f64> {
-        match (self.conditional, self.direct) {
+        match (&self.conditional, &self.direct) {
             (Measured::Value(conditional), Measured::Value(direct)) => finite(match ratio {
                 Ratio::Perplexity => (conditional.loss - direct.loss).exp(),
                 Ratio::Loss => conditional.loss / direct.loss,
             }),
             (Measured::NotAsked, _) | (_, Measured::NotAsked) => Measured::NotAsked,
             (Measured::Unscorable(reason), _) | (_, Measured::Unscorable(reason)) => {
-                Measured::Unscorable(reason)
+                Measured::Unscorable(reason.clone())
             }
         }
     }
 }
 
 /// exp(L).
-fn perplexity(term: Measured<Term>) -> Measured<f64> {
+fn perplexity(term: &Measured<Term>) -> Measured<f64> {
     match term {
         Measured::Value(term) => finite(term.loss.exp()),
-        Measured::Unscorable(reason) => Measured::Unscorable(reason),
+        Measured::Unscorable(reason) => Measured::Unscorable(reason.clone()),
         Measured::NotAsked => Measured::NotAsked,
     }
 }
@@ -198,12 +159,12 @@ pub struct SampleScores {
 impl SampleScores {
     /// Perplexity of the answer after its instruction, exp(L(y|x)).
     pub fn ppl_cond(&self) -> Measured<f64> {
-        perplexity(self.answer.conditional)
+        perplexity(&self.answer.conditional)
     }
 
     /// Perplexity of the answer alone, exp(L(y)).
     pub fn ppl_direct(&self) -> Measured<f64> {
-        perplexity(self.answer.direct)
+        perplexity(&self.answer.direct)
     }
 
     /// Instruction-following difficulty. High but below 1: the instruction does not help the model

@@ -114,7 +114,7 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// What the model reports; a translation without a language to translate into, or content that
     /// is none where the template is for translations. A single sample that the template or the
-    /// tokenizer cannot cope with is no error but has a [`Reason`](crate::Reason).
+    /// tokenizer cannot cope with is no error but has a [`Reason`](tamis_dataset::Reason).
     pub fn score(&self, samples: &[Sample]) -> Result<Vec<SampleScores>, IfdError> {
         Ok(self.score_counted(samples)?.0)
     }

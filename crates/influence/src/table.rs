@@ -1,6 +1,6 @@
 //! The score matrix: candidates × seeds, with everything joined by id.
 
-use tamis_dataset::{SampleId, Unscorable};
+use tamis_dataset::{Reason, SampleId};
 use tamis_gradients::{RowInfo, RowShard, RowStore, Skipped};
 use tch::{Kind, Tensor};
 
@@ -117,7 +117,7 @@ impl ScoreTable {
                 if scores.iter().all(|s| s.is_finite()) {
                     table.candidates.push(Candidate { info, scores });
                 } else {
-                    let reason = Unscorable::NonFinite;
+                    let reason = Reason::NonFinite;
                     table.skipped.push(Skipped { id: info.id, index: info.index, reason });
                 }
             }

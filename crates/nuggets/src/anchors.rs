@@ -1,14 +1,14 @@
 //! The anchors as the model reads them: whole for their own scores, and in batches behind a stem.
 
-use tamis_dataset::{Encoded, Encoder, Sample};
+use tamis_dataset::{Encoded, Encoder, Reason, Sample};
 use tamis_model::Batch;
 use tch::{Device, Tensor};
 
+use crate::NuggetsError;
 use crate::batches::tight_batches;
+use crate::encode::encode;
 use crate::opening::Opening;
-use crate::scorer::encode;
 use crate::stems::{Text, stems};
-use crate::{NuggetsError, Reason};
 
 /// Anchors behind one stem.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Anchors {
         device: Device,
     ) -> Result<Self, NuggetsError> {
         let mut whole = Vec::with_capacity(samples.len());
-        for (sample, outcome) in samples.iter().zip(encode(encoder, samples)?) {
+        for (sample, outcome) in samples.iter().zip(encode(encoder, samples)) {
             let refuse = |reason| NuggetsError::Anchor {
                 id: sample.id.clone(),
                 index: sample.index,
@@ -50,7 +50,7 @@ impl Anchors {
             let encoded = outcome.map_err(refuse)?;
             if encoded.len() > limit {
                 let tokens = encoded.len();
-                return Err(refuse(Reason::TooLong { tokens, limit, anchor: None }));
+                return Err(refuse(Reason::TooLong { tokens, limit, with: None }));
             }
             if first_target(&encoded) <= opening.length(&encoded.ids) {
                 return Err(refuse(Reason::NoPrompt));

@@ -2,10 +2,8 @@
 
 use tamis_artifact::{ArtifactError, ParameterError};
 use tamis_clustering::ClusteringError;
-use tamis_dataset::{DatasetError, SampleId};
+use tamis_dataset::{DatasetError, Reason, SampleId};
 use tamis_model::ModelError;
-
-use crate::Reason;
 
 /// Why scoring or selecting could not go on. A candidate that cannot be scored is no error: it gets
 /// a [`Reason`].

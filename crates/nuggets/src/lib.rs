@@ -2,6 +2,7 @@
 
 mod anchors;
 mod batches;
+mod encode;
 mod error;
 mod estimate;
 mod opening;
@@ -18,6 +19,6 @@ pub use estimate::Estimate;
 pub use params::GoldenParams;
 pub use pass::{PassReport, read_scores};
 pub use representatives::representatives;
-pub use rule::{GoldenRule, OwnPair, Ties};
+pub use rule::{GoldenRule, Ties};
 pub use scorer::{GoldenScorer, Work};
-pub use scores::{Anchor, Candidate, Golden, GoldenScores, Reason};
+pub use scores::{Anchor, Candidate, Golden, GoldenScores, OwnPair};

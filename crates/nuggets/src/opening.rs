@@ -1,6 +1,6 @@
 //! What begins every text, and so must not begin the anchor once an example stands before it.
 
-use tamis_dataset::{Content, Encoder, Message, Outcome, Sample, Template};
+use tamis_dataset::{Content, Encoder, Message, Sample, Template};
 
 use crate::NuggetsError;
 
@@ -47,9 +47,8 @@ fn before_the_first_turn(encoder: &Encoder) -> Option<Vec<u32>> {
         let turns = ["user", "assistant"].repeat(exchanges);
         let messages = turns.into_iter().map(|role| Message::new(role, PROBE)).collect();
         let sample = Sample { id: "".into(), index: 0, content: Content::Chat { messages } };
-        let outcome = encoder.encode_each(std::slice::from_ref(&sample)).pop();
         // A template that refuses these turns has no opening that could be told apart.
-        outcome.and_then(Result::ok).and_then(Outcome::scored).map(|encoded| encoded.ids)
+        encoder.encode(&sample).scored().map(|encoded| encoded.ids)
     };
     let (Some(once), Some(twice)) = (encode(1), encode(2)) else { return None };
     let exchange = twice.strip_prefix(once.as_slice());

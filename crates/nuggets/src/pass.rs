@@ -11,7 +11,7 @@ use crate::{Anchor, Candidate, GoldenScorer, GoldenScores, NuggetsError, Work};
 /// What the store is called in its manifest.
 const KIND: &str = "golden-rises";
 /// Version of the shard layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The anchors and their scores without an example.
 const ANCHORS: &str = "anchors.jsonl";
 
@@ -76,7 +76,7 @@ impl GoldenScorer<'_> {
             store.write(ANCHORS, &to_bytes(&self.anchors()?, ANCHORS)?)?;
         }
         for number in todo {
-            let samples = pool.read(range(number))?;
+            let samples = pool.read_range(range(number))?;
             let advance = |done| progress.advance(done as u64);
             let (candidates, work) = self.score_counted(&samples, advance)?;
             report.work.candidates += work.candidates;

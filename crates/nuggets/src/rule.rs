@@ -4,18 +4,8 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 use tamis_dataset::{Decision, Selection, Selector};
 
-use crate::{Candidate, Golden, GoldenScores, NuggetsError};
-
-/// Whether a candidate is also measured by an anchor of the same text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OwnPair {
-    /// No: an answer that stands word for word in the example only has to be copied.
-    #[default]
-    LeftOut,
-    /// Yes, as in the published code.
-    Counted,
-}
+use crate::NuggetsError;
+use crate::scores::{Candidate, Golden, GoldenScores, OwnPair};
 
 /// Who goes first of candidates with one golden score, of which there are only as many as anchors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

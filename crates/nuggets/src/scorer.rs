@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::ParameterError;
-use tamis_dataset::{
-    DatasetError, Encoded, Encoder, Outcome, Sample, Template, TextTokenizer, Unscorable,
-    plan_batches,
-};
+use tamis_dataset::{Encoded, Encoder, Reason, Sample, TextTokenizer, plan_batches};
 use tamis_model::{Batch, CausalLm, KvCache, NoTap, log_probs_after, target_log_probs};
 use tch::{Kind, Tensor};
 
 use crate::anchors::Anchors;
+use crate::encode::encode;
 use crate::opening::Opening;
-use crate::{Anchor, Candidate, GoldenParams, NuggetsError, Reason};
+use crate::{Anchor, Candidate, GoldenParams, NuggetsError};
 
 /// What was run through the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -147,7 +145,7 @@ impl<'a> GoldenScorer<'a> {
         }
         if let Some(bad) = means.iter().position(|mean| !mean.is_finite()) {
             let (id, index) = (whole[bad].id.clone(), whole[bad].index);
-            return Err(NuggetsError::Anchor { id, index, reason: Unscorable::NonFinite.into() });
+            return Err(NuggetsError::Anchor { id, index, reason: Reason::NonFinite });
         }
         Ok(self.zero_shot.get_or_init(|| means))
     }
@@ -161,7 +159,7 @@ impl<'a> GoldenScorer<'a> {
     /// Rises of candidates in memory, in their order.
     ///
     /// # Errors
-    /// What the model reports, or content that is none where the template is for translations. A
+    /// What the model reports. A
     /// single candidate that cannot be scored is no error but has a [`Reason`].
     pub fn score(&self, samples: &[Sample]) -> Result<Vec<Candidate>, NuggetsError> {
         Ok(self.score_counted(samples, |_| {})?.0)
@@ -176,7 +174,7 @@ impl<'a> GoldenScorer<'a> {
         samples: &[Sample],
         mut advance: impl FnMut(usize),
     ) -> Result<(Vec<Candidate>, Work), NuggetsError> {
-        let examples = self.examples(samples)?;
+        let examples = self.examples(samples);
         let usable: Vec<(usize, &[u32])> = examples
             .iter()
             .enumerate()
@@ -205,7 +203,7 @@ impl<'a> GoldenScorer<'a> {
                     one_shot.iter().zip(zero_shot).map(|(one, zero)| one - zero).collect();
                 let finite = rises.iter().all(|rise| rise.is_finite());
                 candidates[usable[member].0].rises =
-                    if finite { Ok(rises) } else { Err(Unscorable::NonFinite.into()) };
+                    if finite { Ok(rises) } else { Err(Reason::NonFinite) };
                 work.candidates += 1;
                 work.tokens += texts[row].len() + self.anchors.tokens();
                 work.targets += self.anchors.targets();
@@ -216,10 +214,7 @@ impl<'a> GoldenScorer<'a> {
     }
 
     /// The tokens that stand before the anchors, separator included, or why a sample cannot.
-    pub(crate) fn examples(
-        &self,
-        samples: &[Sample],
-    ) -> Result<Vec<Result<Vec<u32>, Reason>>, NuggetsError> {
+    pub(crate) fn examples(&self, samples: &[Sample]) -> Vec<Result<Vec<u32>, Reason>> {
         let (longest, behind) = self.anchors.longest();
         let limit = self.params.max_length;
         let example = |outcome: Result<Encoded, Reason>| {
@@ -227,11 +222,11 @@ impl<'a> GoldenScorer<'a> {
             ids.extend(&self.separator);
             let tokens = ids.len() + behind;
             if tokens > limit {
-                return Err(Reason::TooLong { tokens, limit, anchor: Some(longest.id.clone()) });
+                return Err(Reason::TooLong { tokens, limit, with: Some(longest.id.clone()) });
             }
             Ok(ids)
         };
-        Ok(encode(&self.encoder, samples)?.into_iter().map(example).collect())
+        encode(&self.encoder, samples).into_iter().map(example).collect()
     }
 
     /// Anchors that are the same text.
@@ -292,22 +287,4 @@ fn write_means(
         rest = others;
     }
     Ok(())
-}
-
-/// Tokens of samples, or the reason that one has none. What is wrong with all of them stays an error.
-pub(crate) fn encode(
-    encoder: &Encoder,
-    samples: &[Sample],
-) -> Result<Vec<Result<Encoded, Reason>>, NuggetsError> {
-    let translations = matches!(encoder.template(), Template::Translation { .. });
-    let of = |outcome| match outcome {
-        Ok(Outcome::Scored(encoded)) => Ok(Ok(encoded)),
-        Ok(Outcome::Unscorable { reason, .. }) => Ok(Err(reason.into())),
-        // This template takes nothing but translations.
-        Err(error @ DatasetError::Render { .. }) if translations => Err(error.into()),
-        Err(DatasetError::Render { .. }) => Ok(Err(Reason::DoesNotFitTemplate)),
-        Err(DatasetError::Tokenize { .. }) => Ok(Err(Reason::NotTokenized)),
-        Err(error) => Err(error.into()),
-    };
-    encoder.encode_each(samples).into_iter().map(of).collect()
 }

@@ -1,58 +1,9 @@
 //! Golden scores, and the rises that they are made of.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{SampleId, Unscorable};
+use tamis_dataset::{Reason, SampleId};
 
-use crate::{NuggetsError, OwnPair};
-
-/// Why a row has no score.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// Its text cannot be used, or what the model makes of it is no number.
-    Sample(Unscorable),
-    /// The template cannot write it.
-    DoesNotFitTemplate,
-    /// The tokenizer cannot read its text.
-    NotTokenized,
-    /// Nothing stands before its answer that the answer could be predicted from (anchors only).
-    NoPrompt,
-    /// Its text is too long for the model or the limit given.
-    TooLong {
-        /// Tokens of the text: of an anchor its own, of a candidate those with the longest anchor.
-        tokens: usize,
-        /// The most that are allowed.
-        limit: usize,
-        /// The anchor with which a candidate is too long.
-        anchor: Option<SampleId>,
-    },
-}
-
-impl From<Unscorable> for Reason {
-    fn from(reason: Unscorable) -> Self {
-        Self::Sample(reason)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sample(reason) => reason.fmt(f),
-            Self::DoesNotFitTemplate => f.write_str("the template cannot write it"),
-            Self::NotTokenized => f.write_str("the tokenizer cannot read its text"),
-            Self::NoPrompt => f.write_str("no token of a prompt stands before its answer"),
-            Self::TooLong { tokens, limit, anchor: Some(anchor) } => {
-                write!(f, "{tokens} tokens with anchor `{anchor}`, at most {limit} are read")
-            }
-            Self::TooLong { tokens, limit, anchor: None } => {
-                write!(f, "{tokens} tokens, at most {limit} are read")
-            }
-        }
-    }
-}
+use crate::NuggetsError;
 
 /// What candidates are measured by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +33,17 @@ pub struct Candidate {
     /// Anchors, by their number, whose text is that of the candidate itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own: Vec<usize>,
+}
+
+/// Whether a candidate is also measured by an anchor of the same text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnPair {
+    /// No: an answer that stands word for word in the example only has to be copied.
+    #[default]
+    LeftOut,
+    /// Yes, as in the published code.
+    Counted,
 }
 
 /// The score of a candidate.

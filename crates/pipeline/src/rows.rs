@@ -68,12 +68,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// What reading reports.
     pub fn read(&self, places: Range<usize>) -> Result<Vec<Sample>, PipelineError> {
-        let mut samples = Vec::with_capacity(places.len());
-        // Neighbours are read together.
-        for run in self.positions[places].chunk_by(|a, b| a + 1 == *b) {
-            samples.extend(self.dataset.read(run[0]..run[0] + run.len())?);
-        }
-        Ok(samples)
+        Ok(self.dataset.read(&self.positions[places])?)
     }
 
     /// The positions of the rows with these ids, in the order of the ids.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Decision, SampleId, Unscorable};
+use tamis_dataset::{Decision, Reason as NoScore, SampleId};
 
 use crate::{Measure, NoReply, NotARow, Row, Unreadable, Usage};
 
@@ -29,7 +29,7 @@ pub struct History {
     /// Reversed IFD as it is now, likewise.
     pub r_ifd: Option<f64>,
     /// Why a score of the record as it is now could not be had, if the rule or a decision asked for one.
-    pub unscorable: Option<Unscorable>,
+    pub unscorable: Option<NoScore>,
 }
 
 /// A record as it came.
@@ -87,7 +87,7 @@ pub enum Verdict {
         /// Which of the two; the one before if both.
         which: Side,
         /// Why.
-        why: Unscorable,
+        why: NoScore,
     },
     /// There is no proposal in the reply.
     Unreadable {

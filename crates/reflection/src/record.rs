@@ -1,7 +1,7 @@
 //! One record on its way: proposals heard, scores known, scores still needed.
 
 use tamis_artifact::Random;
-use tamis_dataset::{Sample, SampleId, Unscorable};
+use tamis_dataset::{Reason, Sample, SampleId};
 
 use crate::history::{History, Original, Side, Step, Verdict};
 use crate::reply::{read_answer, read_pair};
@@ -28,7 +28,7 @@ pub(crate) enum Version {
     BetterAnswer,
 }
 
-type Score = Result<f64, Unscorable>;
+type Score = Result<f64, Reason>;
 
 /// A record that is not finished.
 #[derive(Debug)]
@@ -122,10 +122,11 @@ impl Record {
             None if keep == Keep::Random => verdict(self.coin(stage, seed)),
             None => verdict(keep == Keep::Always),
             Some(measure) => {
-                let known = |side| self.score(measure, side).unwrap_or(Err(Unscorable::NonFinite));
+                let known = |side| self.score(measure, side).unwrap_or(Err(Reason::NonFinite));
                 let (old, new) = (known(before), known(after));
                 let step = self.step_mut(stage);
-                (step.measure, step.before, step.after) = (Some(measure), old.ok(), new.ok());
+                (step.measure, step.before, step.after) =
+                    (Some(measure), old.clone().ok(), new.clone().ok());
                 match (old, new) {
                     (Err(why), _) => Verdict::Unscorable { which: Side::Before, why },
                     (_, Err(why)) => Verdict::Unscorable { which: Side::After, why },
@@ -174,7 +175,7 @@ impl Record {
     pub(crate) fn finish(self) -> History {
         let last = |measure| self.score(measure, self.current);
         let (ifd, r_ifd) = (last(Measure::Ifd), last(Measure::ReversedIfd));
-        let unscorable = [r_ifd, ifd].into_iter().flatten().find_map(Result::err);
+        let unscorable = [&r_ifd, &ifd].into_iter().flatten().find_map(|score| score.clone().err());
         let row = self.row().cloned();
         History {
             id: self.id,
@@ -198,7 +199,7 @@ impl Record {
 
     fn score(&self, measure: Measure, version: Version) -> Option<Score> {
         let wanted = |(m, v, _): &&(Measure, Version, Score)| (*m, *v) == (measure, version);
-        self.scores.iter().find(wanted).map(|(_, _, score)| *score)
+        self.scores.iter().find(wanted).map(|(_, _, score)| score.clone())
     }
 
     fn is_changed(&self) -> bool {

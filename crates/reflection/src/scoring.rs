@@ -1,7 +1,7 @@
 //! Asking the student for the scores that records need.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::Unscorable;
+use tamis_dataset::Reason;
 
 use crate::record::{Record, Version};
 use crate::{Measure, ReflectionError, Student};
@@ -78,6 +78,6 @@ where
 
 /// A score that can be compared. All three are exponentials of a loss: one that is 0, infinite or not
 /// a number comes from a loss that is no finite number, and 0 would be the best reversed IFD there is.
-fn number(score: f64) -> Result<f64, Unscorable> {
-    if score.is_finite() && score > 0.0 { Ok(score) } else { Err(Unscorable::NonFinite) }
+fn number(score: f64) -> Result<f64, Reason> {
+    if score.is_finite() && score > 0.0 { Ok(score) } else { Err(Reason::NonFinite) }
 }

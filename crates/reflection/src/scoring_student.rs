@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tamis_dataset::{Sample, TextTokenizer, Unscorable};
-use tamis_ifd_scoring::{Measured, Measures, Reason, ScoreParams, Scorer};
+use tamis_dataset::{Reason, Sample, TextTokenizer};
+use tamis_ifd_scoring::{Measured, Measures, ScoreParams, Scorer};
 use tamis_model::CausalLm;
 
 use crate::{Measure, Student};
@@ -77,7 +77,7 @@ impl Student for ScoringStudent<'_> {
         &mut self,
         measure: Measure,
         samples: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>> {
         let scorer = match measure {
             Measure::Ifd => &self.ifd,
             Measure::ReversedIfd => &self.reversed,
@@ -93,11 +93,8 @@ impl Student for ScoringStudent<'_> {
             })
             .map(|score| match score {
                 Measured::Value(value) => Ok(Ok(value)),
-                Measured::Unscorable(Reason::Sample(reason)) => Ok(Err(reason)),
-                other => {
-                    Err(format!("a record of one question and answer has no score: {other:?}")
-                        .into())
-                }
+                Measured::Unscorable(reason) => Ok(Err(reason)),
+                Measured::NotAsked => Err(format!("{measure:?} was not asked for").into()),
             })
             .collect()
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tamis_dataset::{Sample, Unscorable};
+use tamis_dataset::{Reason, Sample};
 
 /// What the student is asked about a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,5 +42,5 @@ pub trait Student {
         &mut self,
         measure: Measure,
         samples: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>>;
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>>;
 }

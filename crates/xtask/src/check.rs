@@ -2,7 +2,7 @@
 //! profile so that the LibTorch bindings are compiled once.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::workspace::Workspace;
-use crate::{libtorch, process, summary, test};
+use crate::workspace::{Workspace, collect_sources};
+use crate::{circles, libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
 const WITHOUT_LIBTORCH: [&str; 11] = [
@@ -46,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut checks: Vec<(&str, Check)> = vec![
         ("format", format),
         ("length of files", lengths),
+        ("no circles between files", circles::check),
         ("no test that is never run", forgotten_tests),
         ("no LibTorch below the model", without_libtorch),
         ("licences and advisories", dependencies),
@@ -99,20 +100,6 @@ fn lengths(workspace: &Workspace) -> Result<()> {
         }
     }
     println!("{} files", sources.len());
-    Ok(())
-}
-
-fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder)
-        .with_context(|| format!("cannot read the folder {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_sources(&path, sources)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push(path);
-        }
-    }
     Ok(())
 }
 

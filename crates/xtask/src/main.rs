@@ -10,6 +10,7 @@
 //! checkout, so that several checkouts share it.
 
 mod check;
+mod circles;
 mod demo;
 mod libtorch;
 mod machine;

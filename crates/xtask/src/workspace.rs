@@ -42,6 +42,21 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
+/// Adds the source files of a folder and those below it.
+pub(crate) fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect_sources(&path, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(path);
+        }
+    }
+    Ok(())
+}
+
 /// Held while this program writes into the cache or into `.libtorch`; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {

@@ -77,13 +77,8 @@ impl Pool {
     /// Data that cannot be read any more.
     pub fn texts(&self, positions: &[usize]) -> Result<Option<Vec<Texts>>> {
         let Some(data) = &self.data else { return Ok(None) };
-        let mut all = Vec::with_capacity(positions.len());
-        for &position in positions {
-            let row = data.read(position..position + 1)?;
-            let row = row.into_iter().next().context("a row of the data is gone")?;
-            all.push(Texts::of(row.content));
-        }
-        Ok(Some(all))
+        let rows = data.read(positions)?;
+        Ok(Some(rows.into_iter().map(|row| Texts::of(row.content)).collect()))
     }
 }
 

@@ -132,7 +132,7 @@ fn of_data(path: &Path, flags: &Flags, pool: &Pool) -> Result<Vec<(String, usize
     let data = open_rows(path, flags.format, false, false)?;
     let mut found = Vec::with_capacity(data.len());
     for first in (0..data.len()).step_by(CHUNK) {
-        for sample in data.read(first..(first + CHUNK).min(data.len()))? {
+        for sample in data.read_range(first..(first + CHUNK).min(data.len()))? {
             let Some(position) = pool.of_id(sample.id.as_str()) else {
                 bail!("{}, row {}: the pool has no row {}", path.display(), sample.index, sample.id)
             };

@@ -45,8 +45,8 @@ impl<'a> Candidates<'a> {
             left_out: Vec::new(),
         };
         for first in (0..dataset.len()).step_by(CHUNK) {
-            let rows = dataset.read(first..(first + CHUNK).min(dataset.len()))?;
-            for (place, outcome) in (first..).zip(encoder.encode_all(&rows)?) {
+            let rows = dataset.read_range(first..(first + CHUNK).min(dataset.len()))?;
+            for (place, outcome) in (first..).zip(encoder.encode_all(&rows)) {
                 match outcome {
                     Outcome::Scored(sample) => {
                         all.ids.push(sample.id.clone());

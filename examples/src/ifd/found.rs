@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 use tamis::dataset::{Dataset, Selection};
-use tamis::ifd_scoring::{Candidate, Measure, Measured, Reason, SampleScores, Term};
+use tamis::ifd_scoring::{Candidate, Measure, Measured, SampleScores, Term};
 use tamis::report::{
     Align, Lengths, Report, RunRecord, Score, SelectionReport, Table, Tile, best_and_worst,
     format_number,
@@ -82,8 +82,8 @@ impl Found<'_> {
             group: candidate.group.clone(),
             selected: decision.selected,
             reason: decision.reason.clone(),
-            ifd_reason: ifd_reason(sample).as_ref().map(Reason::to_string),
-            r_ifd_reason: sample.r_ifd().reason().as_ref().map(Reason::to_string),
+            ifd_reason: ifd_reason(sample),
+            r_ifd_reason: sample.r_ifd().reason().map(ToString::to_string),
         })
         .collect()
     }
@@ -217,9 +217,9 @@ impl Found<'_> {
 }
 
 /// Why the answer lacks a score that was asked for.
-fn ifd_reason(sample: &SampleScores) -> Option<Reason> {
+fn ifd_reason(sample: &SampleScores) -> Option<String> {
     let scores = [sample.ifd(), sample.ppl_cond(), sample.ppl_direct()];
-    scores.iter().find_map(Measured::reason)
+    scores.iter().find_map(|score| score.reason().map(ToString::to_string))
 }
 
 /// exp(L).

@@ -34,7 +34,7 @@ pub fn anchors(
 ) -> Result<Vec<Sample>> {
     if let Some(path) = &flags.anchors {
         let given = open_rows(path, None, false, false)?;
-        return Ok(given.read(0..given.len())?);
+        return Ok(given.read_range(0..given.len())?);
     }
     let mut timer = StageTimer::start("anchors");
     let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
@@ -55,7 +55,7 @@ pub fn anchors(
     if store.artifact().is_complete() {
         timer.rows(pool.len() as u64).resumed(true);
     } else {
-        let few = pool.read(0..pool.len().min(PROBE))?;
+        let few = pool.read_range(0..pool.len().min(PROBE))?;
         eprintln!("anchors: {}", embedder.estimate(&few, pool.len())?);
         let report = embedder.run(pool, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
@@ -78,7 +78,7 @@ pub fn anchors(
         representatives(view, &kmeans)?.into_iter().map(|row| indices[row]).collect();
     let mut anchors = Vec::with_capacity(k);
     for first in (0..pool.len()).step_by(CHUNK) {
-        let samples = pool.read(first..(first + CHUNK).min(pool.len()))?;
+        let samples = pool.read_range(first..(first + CHUNK).min(pool.len()))?;
         anchors.extend(samples.into_iter().filter(|s| drawn.binary_search(&s.index).is_ok()));
     }
     eprintln!("anchors: {k} of {rows} rows of the pool, one from each cluster");

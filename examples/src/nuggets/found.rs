@@ -126,7 +126,7 @@ impl Found<'_> {
         let (high, low) = best_and_worst(&both.collect::<Vec<_>>(), SHOWN);
         let mut lengths = Vec::with_capacity(lines.len());
         for first in (0..self.pool.len()).step_by(CHUNK) {
-            let rows = self.pool.read(first..(first + CHUNK).min(self.pool.len()))?;
+            let rows = self.pool.read_range(first..(first + CHUNK).min(self.pool.len()))?;
             lengths.extend(rows.iter().map(|row| characters(&row.content)));
         }
         let chosen = lines.iter().filter(|line| line.selected).count();
@@ -211,7 +211,7 @@ fn kind_of_reason(line: &Line) -> String {
         Some(_) if line.selected => "chosen by golden score".to_owned(),
         Some(_) if line.reason.contains("below") => "golden score below the threshold".to_owned(),
         Some(_) => "golden score beyond the budget".to_owned(),
-        None if line.reason.contains(" tokens with anchor ") => {
+        None if line.reason.contains(" tokens with `") => {
             "no golden score: too long before an anchor".to_owned()
         }
         None => line.reason.clone(),

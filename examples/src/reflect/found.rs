@@ -108,7 +108,7 @@ impl Found<'_> {
                 rows.push(sample(place, row));
             } else {
                 text.push_str(serde_json::from_str::<&RawValue>(line)?.get());
-                rows.extend(self.pool.read(place..place + 1)?);
+                rows.extend(self.pool.read(&[place])?);
             }
             text.push('\n');
         }

@@ -74,7 +74,7 @@ pub fn by_words(
 ) -> Result<TargetScores> {
     let mut bm25 = flags.bm25().check(targets)?;
     for rows in chunks(pool.len()) {
-        for Sample { id, index, content } in pool.read(rows)? {
+        for Sample { id, index, content } in pool.read_range(rows)? {
             bm25.add(id, index, &content);
         }
     }
@@ -89,7 +89,7 @@ pub fn by_chance(flags: &Flags, pool: &Dataset) -> Result<TargetScores> {
     let mut numbers = Random::keyed(flags.seed, "retrieve random", "");
     let mut candidates = Vec::with_capacity(pool.len());
     for rows in chunks(pool.len()) {
-        for Sample { id, index, .. } in pool.read(rows)? {
+        for Sample { id, index, .. } in pool.read_range(rows)? {
             candidates.push(Scored { id, index, scores: vec![numbers.fraction() as f32] });
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
-use tamis::dataset::{Dataset, Sample, Unscorable};
+use tamis::dataset::{Dataset, Reason, Sample};
 use tamis::embeddings::{Embeddings, Skipped};
 
 use crate::text::characters;
@@ -206,7 +206,7 @@ fn candidate(sample: &Sample, row: Result<usize, String>) -> Candidate {
 /// All samples, some at a time.
 fn each(data: &Dataset, mut show: impl FnMut(&Sample) -> Result<()>) -> Result<()> {
     for first in (0..data.len()).step_by(CHUNK) {
-        data.read(first..(first + CHUNK).min(data.len()))?.iter().try_for_each(&mut show)?;
+        data.read_range(first..(first + CHUNK).min(data.len()))?.iter().try_for_each(&mut show)?;
     }
     Ok(())
 }
@@ -214,6 +214,6 @@ fn each(data: &Dataset, mut show: impl FnMut(&Sample) -> Result<()>) -> Result<(
 /// A reason in words, where it is one that is known.
 fn reason(skipped: &Skipped) -> String {
     let word = Value::from(skipped.reason.as_str());
-    serde_json::from_value::<Unscorable>(word)
+    serde_json::from_value::<Reason>(word)
         .map_or_else(|_| skipped.reason.clone(), |reason| reason.to_string())
 }

@@ -76,7 +76,7 @@ impl Texts {
     pub fn read(data: &Dataset, count: Option<usize>, encoder: &Encoder) -> Result<Self> {
         let count = count.unwrap_or(data.len()).min(data.len());
         let (mut prompts, mut references) = (Vec::new(), Vec::new());
-        for sample in data.read(0..count)? {
+        for sample in data.read_range(0..count)? {
             prompts.push(encoder.prompt(&sample)?);
             references.push(match &sample.content {
                 Content::Translation { target, .. } => one_line(target),

@@ -92,7 +92,7 @@ impl TargetFlags {
     pub fn read(&self) -> Result<Vec<(Target, Sample)>> {
         let mut all = Vec::new();
         for (task, data) in self.open()? {
-            for sample in data.read(0..data.len())? {
+            for sample in data.read_range(0..data.len())? {
                 all.push((Target::new(task.clone(), sample.id.as_str()), sample));
             }
         }

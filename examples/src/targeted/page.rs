@@ -86,7 +86,7 @@ impl Found<'_> {
     fn lengths(&self) -> Result<Vec<usize>> {
         let mut lengths = Vec::with_capacity(self.pool.len());
         for first in (0..self.pool.len()).step_by(CHUNK) {
-            let samples = self.pool.read(first..(first + CHUNK).min(self.pool.len()))?;
+            let samples = self.pool.read_range(first..(first + CHUNK).min(self.pool.len()))?;
             lengths.extend(samples.iter().map(|sample| characters(&sample.content)));
         }
         Ok(lengths)

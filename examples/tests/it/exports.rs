@@ -68,7 +68,7 @@ fn chosen_rows_and_scores_are_there_in_every_form_asked_for() {
     // The chosen rows, in their order, with their ids.
     let open = |name: &str| {
         let data = Dataset::open(out.join(name), &ReadOptions::default()).unwrap();
-        data.read(0..data.len()).unwrap()
+        data.read_range(0..data.len()).unwrap()
     };
     let selected = open("selected.jsonl");
     for name in ["selected.alpaca.json", "selected.sharegpt.json"] {

@@ -90,7 +90,7 @@ fn vectors(rows: &[(String, String, String)]) -> Vec<Option<Vec<f64>>> {
             output: answer.clone(),
         };
         let sample = Sample { id: id.as_str().into(), index, content };
-        let Outcome::Scored(encoded) = encoder.encode(&sample).unwrap() else { return None };
+        let Outcome::Scored(encoded) = encoder.encode(&sample) else { return None };
         let ids: Vec<i64> = encoded.ids.iter().map(|&id| i64::from(id)).collect();
         let ids = tch::Tensor::from_slice(&ids).unsqueeze(0);
         let hidden = tch::no_grad(|| model.hidden(&ids, &mut NoTap).unwrap()).squeeze_dim(0);

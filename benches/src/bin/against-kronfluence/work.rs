@@ -155,8 +155,8 @@ fn pairs(file: &str, model: &Path, first: usize, count: usize) -> Vec<Encoded> {
     let template = Template::Translation { target_language: "English".to_owned() };
     let encoder =
         Encoder::new(tokenizer, template, EncodeOptions::default()).expect("translation template");
-    let rows = dataset.read(first..first + count).expect("rows");
-    let encoded = encoder.encode_all(&rows).expect("tokens");
+    let rows = dataset.read_range(first..first + count).expect("rows");
+    let encoded = encoder.encode_all(&rows);
     let usable = encoded.into_iter().map(|outcome| match outcome {
         Outcome::Scored(sample) => sample,
         Outcome::Unscorable { id, reason, .. } => panic!("{id}: {reason}"),

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::Deserialize;
 use tamis_dataset::{
-    Content, EncodeOptions, Encoder, Message, Outcome, Sample, Template, TextTokenizer, Unscorable,
+    Content, EncodeOptions, Encoder, Message, Outcome, Reason, Sample, Template, TextTokenizer,
 };
 
 use crate::support::{Folder, encoder, fixture, learned, sample, scored, talk};
@@ -30,6 +30,14 @@ fn with_template(source: &str) -> Result<Encoder, tamis_dataset::DatasetError> {
 
 fn turns(messages: &[Message]) -> Sample {
     sample(Content::Chat { messages: messages.to_vec() })
+}
+
+/// The template's own words.
+fn refusal(encoder: &Encoder, content: Content) -> String {
+    match encoder.encode(&sample(content)) {
+        Outcome::Unscorable { reason: Reason::Refused(words), .. } => words,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
 }
 
 #[test]
@@ -91,8 +99,8 @@ fn blank_answers_are_not_learned() {
     let turns = [("user", "a"), ("assistant", " "), ("user", "b"), ("assistant", "ok")];
     assert_eq!(learned(&encoder, &scored(&encoder, talk(&turns))), "ok");
     for turns in [&turns[..2], &turns[..1]] {
-        let outcome = encoder.encode(&sample(talk(turns))).unwrap();
-        assert_eq!(outcome.reason(), Some(Unscorable::EmptyTarget));
+        let outcome = encoder.encode(&sample(talk(turns)));
+        assert_eq!(outcome.reason(), Some(&Reason::EmptyTarget));
     }
 }
 
@@ -102,42 +110,61 @@ fn templates_that_rewrite_the_past_are_refused() {
     let forgetful = "{% for m in messages %}[{{ m.role }}]{{ m.content if loop.last or m.role == 'user' else '…' }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
     let encoder = with_template(forgetful).unwrap();
     let one = talk(&[("user", "a"), ("assistant", "b")]);
-    assert!(matches!(encoder.encode(&sample(one)).unwrap(), Outcome::Scored(_)));
+    assert!(matches!(encoder.encode(&sample(one)), Outcome::Scored(_)));
     let two = talk(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]);
-    let message = encoder.encode(&sample(two)).unwrap_err().to_string();
-    assert!(
-        message.contains("turn 2 (assistant)") && message.contains("`the-sample`"),
-        "{message}"
-    );
+    let message = refusal(&encoder, two);
+    assert!(message.contains("turn 2 (assistant)"), "{message}");
 
     // The cue differs from what the answer's turn begins with.
     let thinking = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}";
     let encoder = with_template(thinking).unwrap();
-    let message = encoder
-        .encode(&sample(talk(&[("user", "a"), ("assistant", "b")])))
-        .unwrap_err()
-        .to_string();
+    let message = refusal(&encoder, talk(&[("user", "a"), ("assistant", "b")]));
     assert!(message.contains("before turn 2 (assistant)"), "{message}");
 
     let mute = "{% for m in messages %}{{ m.content if m.role == 'user' }}{% endfor %}";
     let encoder = with_template(mute).unwrap();
-    let message = encoder
-        .encode(&sample(talk(&[("user", "a"), ("assistant", "b")])))
-        .unwrap_err()
-        .to_string();
+    let message = refusal(&encoder, talk(&[("user", "a"), ("assistant", "b")]));
     assert!(message.contains("writes nothing for turn 2"), "{message}");
+}
+
+/// Many published templates raise for a system message: a pool that has some is encoded all the same.
+#[test]
+fn rows_that_a_template_refuses_are_outcomes() {
+    let source = "{% for m in messages %}{% if m.role == 'system' %}\
+        {{ raise_exception('System role not supported') }}{% endif %}\
+        [{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+    let encoder = with_template(source).unwrap();
+    let samples: Vec<Sample> = (0..20)
+        .map(|index| {
+            let turns = [("system", "s"), ("user", "a"), ("assistant", "b")];
+            let content = if index % 3 == 1 { talk(&turns) } else { talk(&turns[1..]) };
+            Sample { id: format!("r{index}").into(), index, content }
+        })
+        .collect();
+    for (sample, outcome) in samples.iter().zip(encoder.encode_all(&samples)) {
+        if sample.index % 3 == 1 {
+            let Outcome::Unscorable { id, index, reason: Reason::Refused(words) } = outcome else {
+                panic!("row {}: {outcome:?}", sample.index);
+            };
+            assert_eq!((id, index), (sample.id.clone(), sample.index));
+            assert!(words.contains("System role not supported"), "{words}");
+        } else {
+            let encoded = outcome.scored().unwrap();
+            assert_eq!(encoder.tokenizer().decode(&encoded.ids).unwrap(), "[user]a[assistant]b");
+        }
+    }
 }
 
 #[test]
 fn template_errors_are_passed_on() {
     let raising = with_template("{{ raise_exception('no ' + messages[0].role) }}").unwrap();
-    let message = raising.encode(&sample(talk(&[("assistant", "b")]))).unwrap_err().to_string();
+    let message = refusal(&raising, talk(&[("assistant", "b")]));
     assert!(message.contains("no assistant"), "{message}");
 
     let message = with_template("{% if %}").unwrap_err().to_string();
     assert!(message.contains("chat_template.jinja"), "{message}");
     let odd = with_template("{{ strftime_now('%Q') }}").unwrap();
-    let message = odd.encode(&sample(talk(&[("assistant", "b")]))).unwrap_err().to_string();
+    let message = refusal(&odd, talk(&[("assistant", "b")]));
     assert!(message.contains("%Q"), "{message}");
 }
 

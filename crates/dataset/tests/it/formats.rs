@@ -181,10 +181,10 @@ fn rows_are_read_in_any_part() {
         .collect();
     let data = Folder::new_open("a.jsonl", lines);
     let whole = all(&data);
-    assert_eq!(data.read(10..20).unwrap(), whole[10..20]);
-    assert_eq!(data.read(0..0).unwrap(), []);
+    assert_eq!(data.read_range(10..20).unwrap(), whole[10..20]);
+    assert_eq!(data.read_range(0..0).unwrap(), []);
     assert!(matches!(
-        data.read(49..51),
+        data.read_range(49..51),
         Err(DatasetError::OutOfRange { position: 50, len: 50, .. })
     ));
 }
@@ -261,7 +261,7 @@ fn memory_of_a_million_rows() {
         let data = Dataset::open(&path, &ReadOptions::default()).unwrap();
         let grown = peak_kib() - before;
         assert_eq!(data.len(), 1_000_000);
-        assert_eq!(data.read(999_999..1_000_000).unwrap()[0].index, 999_999);
+        assert_eq!(data.read_range(999_999..1_000_000).unwrap()[0].index, 999_999);
         println!("{name}: peak memory grew by {grown} KiB");
         assert!(grown < 160 << 10, "opening {name} took {grown} KiB");
     }

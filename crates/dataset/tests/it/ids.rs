@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use tamis_dataset::{DatasetError, SampleId};
+use tamis_dataset::{DatasetError, Message, Sample, SampleId};
 
 use crate::support::{Folder, all, ids, instruction, pair, talk};
 
@@ -42,7 +42,7 @@ fn copies_without_an_id_are_numbered() {
     let z = pair("x", "z").hash_id().to_string();
     assert_eq!(ids(&data), [x.to_string(), format!("{x}#2"), z, format!("{x}#3")]);
     // Reading a part gives the same names as reading the whole.
-    assert_eq!(data.read(3..4).unwrap()[0].id, all(&data)[3].id);
+    assert_eq!(data.read_range(3..4).unwrap()[0].id, all(&data)[3].id);
 }
 
 #[test]
@@ -119,5 +119,20 @@ proptest! {
         let again = ids(&folder.open("b.jsonl", &text).unwrap());
         prop_assert_eq!(&first, &again);
         prop_assert_eq!(first.iter().collect::<HashSet<_>>().len(), texts.len());
+    }
+}
+
+#[test]
+fn samples_made_by_hand_are_named_by_their_content() {
+    let turns = [Message::new("user", "a"), Message::new("assistant", "b")];
+    for (made, content) in [
+        (Sample::instruction("a", "b"), instruction("a", "", "b")),
+        (Sample::with_input("a", "i", "b"), instruction("a", "i", "b")),
+        (Sample::translation("a", "b"), pair("a", "b")),
+        (Sample::chat(turns), talk(&[("user", "a"), ("assistant", "b")])),
+    ] {
+        assert_eq!((made.index, &made.id), (0, &content.hash_id()));
+        assert_eq!(made.content, content);
+        assert_eq!(made.with_id("x"), Sample { id: "x".into(), index: 0, content });
     }
 }

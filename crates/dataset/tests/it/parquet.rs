@@ -138,7 +138,7 @@ fn chosen_rows_with_all_their_columns() {
     let few = open(&files[0]).unwrap();
     let expected: Vec<String> = picks[..4].iter().map(|&i| names[i].clone()).collect();
     assert_eq!(ids(&few), expected);
-    assert_eq!(data.read(2998..3000).unwrap()[1].content, pair("quelle 1499", "source 1499"));
+    assert_eq!(data.read_range(2998..3000).unwrap()[1].content, pair("quelle 1499", "source 1499"));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn skipping_keeps_row_numbers() {
     let text = format!("oops\n{GOOD}{{}}\n{{\"instruction\": \"x\", \"output\": \"y\"}}\n");
     let data = Folder::new();
     let data = data.open_skipping("a.jsonl", text).unwrap();
-    let rows = data.read(0..2).unwrap();
+    let rows = data.read_range(0..2).unwrap();
     assert_eq!((rows[0].index, rows[1].index), (1, 3));
     let lines: Vec<u64> = data.rejects().iter().map(|reject| reject.line).collect();
     assert_eq!(lines, [1, 3]);
@@ -178,7 +178,7 @@ fn missing_files_and_files_that_change() {
     let data = folder.open("a.jsonl", GOOD).unwrap();
     folder.file("a.jsonl", GOOD.repeat(2));
     for error in [
-        data.read(0..1).map(|_| ()).unwrap_err(),
+        data.read_range(0..1).map(|_| ()).unwrap_err(),
         data.write_rows(&[0], folder.path(), "out").map(|_| ()).unwrap_err(),
     ] {
         assert!(matches!(error, DatasetError::Changed { .. }), "{error}");

@@ -51,7 +51,7 @@ pub(crate) fn skipping() -> ReadOptions {
 }
 
 pub(crate) fn all(data: &Dataset) -> Vec<Sample> {
-    data.read(0..data.len()).unwrap()
+    data.read_range(0..data.len()).unwrap()
 }
 
 pub(crate) fn ids(data: &Dataset) -> Vec<String> {
@@ -91,7 +91,7 @@ pub(crate) fn english() -> Template {
 }
 
 pub(crate) fn scored(encoder: &Encoder, content: Content) -> Encoded {
-    match encoder.encode(&sample(content)).unwrap() {
+    match encoder.encode(&sample(content)) {
         Outcome::Scored(encoded) => encoded,
         Outcome::Unscorable { reason, .. } => panic!("expected tokens, found: {reason}"),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::ParameterError;
-use tamis_dataset::{Encoded, Encoder, Outcome, Sample, SampleId, Unscorable, plan_batches};
+use tamis_dataset::{Encoded, Encoder, Outcome, Reason, Sample, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, mean_pooled_hidden};
 use tch::{Device, Kind};
 
@@ -84,9 +84,9 @@ impl<'a> Embedder<'a> {
     /// The embedding of every sample, in their order, or why it has none.
     ///
     /// # Errors
-    /// What the model reports, or content that does not fit the template at all.
+    /// What the model reports.
     pub fn embed(&self, samples: &[Sample]) -> Result<Vec<Outcome<Embedding>>, EmbeddingsError> {
-        let encoded = self.encoder.encode_all(samples)?;
+        let encoded = self.encoder.encode_all(samples);
         self.embed_encoded(&encoded, |_| {})
     }
 
@@ -113,8 +113,8 @@ impl<'a> Embedder<'a> {
         let outcomes = encoded.iter().zip(rows).map(|(outcome, row)| {
             let (id, index, reason) = match outcome {
                 // Every sample with tokens is in a batch: what has no finite row has others.
-                Outcome::Scored(sample) => (&sample.id, sample.index, Unscorable::NonFinite),
-                Outcome::Unscorable { id, index, reason } => (id, *index, *reason),
+                Outcome::Scored(sample) => (&sample.id, sample.index, Reason::NonFinite),
+                Outcome::Unscorable { id, index, reason } => (id, *index, reason.clone()),
             };
             let id = id.clone();
             match row.filter(|values| values.iter().all(|x| x.is_finite())) {

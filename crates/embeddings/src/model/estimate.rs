@@ -30,7 +30,7 @@ impl Embedder<'_> {
     /// # Errors
     /// Content that does not fit the template.
     pub fn estimate(&self, few: &[Sample], samples: usize) -> Result<Estimate, EmbeddingsError> {
-        let encoded = self.encoder.encode_all(few)?;
+        let encoded = self.encoder.encode_all(few);
         let read: usize = encoded.iter().filter_map(Outcome::as_scored).map(Encoded::len).sum();
         let tokens = samples as f64 * read as f64 / few.len().max(1) as f64;
         let shape = self.model.shape();

@@ -64,7 +64,7 @@ impl Embedder<'_> {
         let mut report = PassReport { samples: total, resumed, ..PassReport::default() };
         progress.start("embeddings", total as u64, resumed as u64);
         for number in todo {
-            let encoded = self.encoder.encode_all(&dataset.read(range(number))?)?;
+            let encoded = self.encoder.encode_all(&dataset.read_range(range(number))?);
             let all: usize = encoded.iter().filter_map(Outcome::as_scored).map(Encoded::len).sum();
             // Batches go by length; samples are told off by their share of the tokens.
             let (mut told, mut tokens) = (0, 0);
@@ -96,8 +96,11 @@ impl Embedder<'_> {
                     shard.rows.extend(values);
                 }
                 Outcome::Unscorable { id, index, reason } => {
-                    // Every reason is one word.
-                    let reason = json!(reason).as_str().unwrap_or_default().to_owned();
+                    // One word, unless the reason has words of its own.
+                    let reason = match json!(reason) {
+                        Value::String(word) => word,
+                        _ => reason.to_string(),
+                    };
                     shard.skipped.push(Skipped { id: id.to_string(), index, reason });
                 }
             }

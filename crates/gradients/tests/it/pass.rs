@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, json};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{DatasetError, Encoded, Outcome, SampleId, Unscorable};
+use tamis_dataset::{DatasetError, Encoded, Outcome, Reason, SampleId};
 use tamis_gradients::{
     Drawn, Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType,
     Samples, Sink,
@@ -85,7 +85,7 @@ impl Samples for Mixed {
     fn read(&self, positions: Range<usize>) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
         let outcome = |sample: &Encoded| {
             if sample.index % 3 == 1 {
-                let reason = Unscorable::EmptyTarget;
+                let reason = Reason::EmptyTarget;
                 Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason }
             } else {
                 Outcome::Scored(sample.clone())
@@ -126,7 +126,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
         assert!(relative_error(&shard.rows, &alone.rows) < 1e-5);
     }
     assert_eq!(ids, [0, 2, 3, 5, 6, 8, 9]);
-    assert_eq!(skipped, [1, 4, 7].map(|i| (i, Unscorable::EmptyTarget)));
+    assert_eq!(skipped, [1, 4, 7].map(|i| (i, Reason::EmptyTarget)));
     drop(store);
 
     let mut store = open().unwrap();
@@ -184,7 +184,7 @@ fn a_sample_with_a_gradient_that_is_not_finite_is_named_and_left_out() {
     assert_eq!(shard.infos.iter().map(|i| i.index).collect::<Vec<_>>(), [0, 2]);
     assert_eq!(shard.skipped.len(), 1);
     assert_eq!(shard.skipped[0].id, SampleId::from("s1"));
-    assert_eq!(shard.skipped[0].reason, Unscorable::NonFinite);
+    assert_eq!(shard.skipped[0].reason, Reason::NonFinite);
     assert!(bool::try_from(shard.rows.isfinite().all()).unwrap());
 }
 

@@ -56,7 +56,7 @@ impl Bound {
 
     /// Why it drops the candidate, if it does.
     pub(crate) fn fault(&self, candidate: &Candidate) -> Option<String> {
-        let Measured::Value(score) = candidate.score(self.measure) else {
+        let &Measured::Value(score) = candidate.score(self.measure) else {
             return unscored(candidate, self.measure);
         };
         let kept = match self.keep {

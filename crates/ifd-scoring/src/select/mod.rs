@@ -36,8 +36,8 @@ impl Candidate {
     }
 
     /// A score.
-    pub fn score(&self, measure: Measure) -> Measured<f64> {
-        self.scores[measure as usize]
+    pub fn score(&self, measure: Measure) -> &Measured<f64> {
+        &self.scores[measure as usize]
     }
 }
 
@@ -111,7 +111,7 @@ impl ScoreSelector {
         let mut bounds: Vec<Measure> = self.params.bounds.iter().map(|b| b.measure).collect();
         bounds.push(rank);
         for measure in bounds {
-            let asked = |c: &Candidate| c.score(measure) != Measured::NotAsked;
+            let asked = |c: &Candidate| *c.score(measure) != Measured::NotAsked;
             if !candidates.is_empty() && !candidates.iter().any(asked) {
                 return Err(IfdError::NotMeasured { measure: measure.name() });
             }
@@ -121,7 +121,7 @@ impl ScoreSelector {
             let fault = self.params.bounds.iter().find_map(|bound| bound.fault(candidate));
             let fault = fault.or_else(|| bound::unscored(candidate, rank));
             match (fault, candidate.score(rank)) {
-                (None, Measured::Value(score)) => ranked.push((position, score)),
+                (None, &Measured::Value(score)) => ranked.push((position, score)),
                 (fault, _) => {
                     reasons.insert(position, fault.unwrap_or_default());
                 }
@@ -179,7 +179,7 @@ impl Selector for ScoreSelector {
 fn check_scores(candidates: &[Candidate]) -> Result<(), IfdError> {
     for candidate in candidates {
         for measure in Measure::ALL {
-            if let Measured::Value(value) = candidate.score(measure)
+            if let &Measured::Value(value) = candidate.score(measure)
                 && !value.is_finite()
             {
                 let (id, index) = (candidate.id.clone(), candidate.index);

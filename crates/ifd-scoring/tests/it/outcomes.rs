@@ -1,9 +1,7 @@
 //! Samples that cannot be scored: each ends in a reason, none in a number.
 
-use tamis_dataset::{Content, Sample, Template, Truncation, Unscorable};
-use tamis_ifd_scoring::{
-    IfdError, Measured, Measures, Preset, Reason, SampleScores, ScoreParams, Scorer,
-};
+use tamis_dataset::{Content, Reason, Sample, Template, Truncation};
+use tamis_ifd_scoring::{IfdError, Measured, Measures, Preset, SampleScores, ScoreParams, Scorer};
 use tamis_model::DType;
 
 use crate::common::{chat, model, sample, short, tokenizer, value};
@@ -17,8 +15,8 @@ fn score(name: &str, params: ScoreParams, samples: &[Sample]) -> Vec<SampleScore
     Scorer::new(model.as_ref(), tokenizer(name), params).unwrap().score(samples).unwrap()
 }
 
-fn reason(reason: Unscorable) -> Measured<f64> {
-    Measured::Unscorable(Reason::Sample(reason))
+fn reason(reason: Reason) -> Measured<f64> {
+    Measured::Unscorable(reason)
 }
 
 #[test]
@@ -32,12 +30,12 @@ fn texts_without_a_target() {
     for preset in Preset::ALL {
         let scores = score("begins", all(preset), &samples);
         for blank in &scores[..2] {
-            assert_eq!(blank.ifd(), reason(Unscorable::EmptyTarget));
-            assert_eq!(blank.ppl_cond(), reason(Unscorable::EmptyTarget));
-            assert_eq!(blank.r_ifd(), reason(Unscorable::EmptyTarget));
+            assert_eq!(blank.ifd(), reason(Reason::EmptyTarget));
+            assert_eq!(blank.ppl_cond(), reason(Reason::EmptyTarget));
+            assert_eq!(blank.r_ifd(), reason(Reason::EmptyTarget));
         }
         // Without an instruction there is nothing to guess, but the answer has its perplexity.
-        assert_eq!(scores[2].r_ifd(), reason(Unscorable::EmptyTarget));
+        assert_eq!(scores[2].r_ifd(), reason(Reason::EmptyTarget));
         assert!(value(scores[2].ifd()) > 0.0);
         assert!(value(scores[3].r_ifd()) > 0.0);
     }
@@ -47,8 +45,8 @@ fn texts_without_a_target() {
 fn a_lone_token_has_a_context_only_after_a_beginning() {
     let samples = [sample(0, "Give a letter.", "", "x")];
     let scores = score("plain", all(Preset::Superfiltering), &samples);
-    assert_eq!(scores[0].ifd(), reason(Unscorable::TooFewTokens));
-    assert_eq!(scores[0].ppl_cond(), reason(Unscorable::TooFewTokens));
+    assert_eq!(scores[0].ifd(), reason(Reason::TooFewTokens));
+    assert_eq!(scores[0].ppl_cond(), reason(Reason::TooFewTokens));
     // After the cue to answer it has one.
     let scores = score("plain", all(Preset::Cherry), &samples);
     assert_eq!(scores[0].answer.direct.value().unwrap().targets, 1);
@@ -60,7 +58,7 @@ fn a_lone_token_has_a_context_only_after_a_beginning() {
 fn the_length_limit() {
     let long = "many words ".repeat(100);
     let samples = [sample(0, "Short.", "", &long), sample(1, &long, "", "Short.")];
-    let cut = reason(Unscorable::TargetTruncated);
+    let cut = reason(Reason::TargetTruncated);
     let keep = |truncation| {
         let params = ScoreParams { truncation, max_length: 60, ..Preset::Superfiltering.scoring() };
         score("begins", params, &samples)
@@ -114,8 +112,8 @@ fn the_last_answer_is_scored_or_none() {
         chat(2, &turns("Bye.", " \n")),
         chat(3, &turns("Bye.", &long)),
     ];
-    let cut = reason(Unscorable::TargetTruncated);
-    let blank = reason(Unscorable::EmptyTarget);
+    let cut = reason(Reason::TargetTruncated);
+    let blank = reason(Reason::EmptyTarget);
     // This preset keeps what fits of a text: of the first, the earlier answer would.
     let scores = score("begins", all(Preset::Reflection), &samples);
     for (scores, expected) in scores.iter().zip([cut, blank, blank]) {
@@ -158,6 +156,6 @@ fn a_model_that_answers_with_no_number() {
     let params = ScoreParams { template: Template::None, ..short(ScoreParams::default()) };
     let scorer = Scorer::new(model.as_ref(), words, params).unwrap();
     let scores = scorer.score(&samples).unwrap();
-    assert_eq!(scores[0].ifd(), reason(Unscorable::NonFinite));
+    assert_eq!(scores[0].ifd(), reason(Reason::NonFinite));
     assert!(value(scores[1].ifd()).is_finite());
 }

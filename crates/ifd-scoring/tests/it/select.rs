@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tamis_dataset::{Selection, Selector, Unscorable};
+use tamis_dataset::{Reason, Selection, Selector};
 use tamis_ifd_scoring::{
-    Base, Bound, Candidate, IfdError, Measure, Measured, Order, Quota, Reason, SelectParams, Take,
+    Base, Bound, Candidate, IfdError, Measure, Measured, Order, Quota, SelectParams, Take,
 };
 
 fn candidate(index: usize, ifd: Measured<f64>) -> Candidate {
@@ -55,7 +55,7 @@ fn bounds_are_strict_or_not() {
 #[test]
 fn counts_and_shares_of_a_stated_base() {
     let mut pool = of(&[0.5, 1.5, 0.3, 0.9, 2.0, 0.7, 0.1, 1.2, 0.6]);
-    pool.push(candidate(9, Measured::Unscorable(Reason::Sample(Unscorable::EmptyTarget))));
+    pool.push(candidate(9, Measured::Unscorable(Reason::EmptyTarget)));
     let take = |take| choose(&pool, SelectParams { take, ..below_one() });
     assert_eq!(take(Take::Count(0)), [0usize; 0]);
     assert_eq!(take(Take::Count(2)), [3, 5]);
@@ -78,7 +78,7 @@ fn counts_and_shares_of_a_stated_base() {
 #[test]
 fn every_decision_has_its_reason() {
     let mut pool = of(&[0.5, 1.5, 0.9]);
-    pool.push(candidate(3, Measured::Unscorable(Reason::Sample(Unscorable::EmptyTarget))));
+    pool.push(candidate(3, Measured::Unscorable(Reason::EmptyTarget)));
     let params = SelectParams { take: Take::Count(1), ..below_one() };
     let selection = params.check().unwrap().choose(&pool).unwrap();
     let reasons: Vec<&str> = selection.decisions.iter().map(|d| d.reason.as_str()).collect();

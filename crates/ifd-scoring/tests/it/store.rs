@@ -67,7 +67,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     assert_eq!((report.samples, report.resumed), (20, 0));
     assert_eq!((told.total, told.before, told.now), (20, 0, 20));
     let stored = read_scores(&store, Ratio::Perplexity).unwrap();
-    let held = scorer.score(&dataset.read(0..20).unwrap()).unwrap();
+    let held = scorer.score(&dataset.read_range(0..20).unwrap()).unwrap();
     assert_close(&stored, &held, 2e-6);
     for (stored, held) in stored.iter().zip(&held) {
         assert_eq!(stored.ifd().reason(), held.ifd().reason());

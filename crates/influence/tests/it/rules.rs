@@ -1,6 +1,6 @@
 //! Rules on made-up score tables.
 
-use tamis_dataset::{SampleId, Selector, Unscorable};
+use tamis_dataset::{Reason, SampleId, Selector};
 use tamis_gradients::{RowInfo, Skipped};
 use tamis_influence::{Candidate, InfluenceError, Rule, ScoreTable};
 
@@ -81,11 +81,7 @@ fn auto_relaxes_in_its_order_and_says_so() {
 #[test]
 fn a_rule_alone_is_a_selector() {
     let mut t = example();
-    t.skipped.push(Skipped {
-        id: SampleId::from("empty"),
-        index: 6,
-        reason: Unscorable::EmptyTarget,
-    });
+    t.skipped.push(Skipped { id: SampleId::from("empty"), index: 6, reason: Reason::EmptyTarget });
     let chosen = Rule::Share { at_least: 0.5 }.select(&t, 2).unwrap();
     // Of rows 0, 1, 2 and 4 the normalised means 0.2 and 0.5 are the highest.
     assert_eq!(chosen.selected().map(|d| d.index).collect::<Vec<_>>(), [1, 2]);

@@ -77,7 +77,7 @@ pub(crate) fn encoded(
         ..EncodeOptions::default()
     };
     let encoder = Encoder::new(tokenizer, template, options).unwrap();
-    let outcomes = encoder.encode_all(samples).unwrap();
+    let outcomes = encoder.encode_all(samples);
     outcomes.into_iter().map(|outcome| Outcome::scored(outcome).unwrap()).collect()
 }
 

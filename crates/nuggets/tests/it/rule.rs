@@ -1,7 +1,7 @@
 //! The choice, from rises made by hand.
 
 use tamis_dataset::{Selection, Selector};
-use tamis_nuggets::{Anchor, Candidate, GoldenRule, GoldenScores, OwnPair, Reason, Ties};
+use tamis_nuggets::{Anchor, Candidate, GoldenRule, GoldenScores, OwnPair, Ties};
 
 fn scores() -> GoldenScores {
     let anchor =
@@ -16,7 +16,7 @@ fn scores() -> GoldenScores {
         candidate(0, [0.1, 0.1, -0.2, 0.0], &[]), // 0.5: no rise is no rise
         candidate(1, [0.1, 0.2, 0.3, -9.0], &[]), // 0.75
         candidate(2, [0.1, 0.2, 0.3, 0.4], &[]),  // 1
-        Candidate { rises: Err(Reason::NotTokenized), ..candidate(3, [0.0; 4], &[]) },
+        Candidate { rises: Err(Reason::NoPrompt), ..candidate(3, [0.0; 4], &[]) },
         candidate(4, [-0.1, 0.2, 0.3, 0.4], &[]), // 0.75, more on average
         candidate(5, [5.0, -0.1, -0.1, 0.1], &[0]), // 0.5 with itself, 1/3 without
     ];

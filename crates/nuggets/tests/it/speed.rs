@@ -51,7 +51,7 @@ fn side_by_side() {
     let words = || TextTokenizer::from_dir(&folder).unwrap();
     let model = load(&folder, &LoadOptions::default()).unwrap();
 
-    let rows = data.read(0..data.len().min(600)).unwrap();
+    let rows = data.read_range(0..data.len().min(600)).unwrap();
     let lengths = encoded(words(), template.clone(), &rows);
     let longest = number("TOKENS", 200);
     let rows: Vec<Sample> = rows

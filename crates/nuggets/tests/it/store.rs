@@ -71,7 +71,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     assert_eq!((report.samples, report.resumed), (14, 0));
     assert_eq!((told.total, told.before, told.now), (14, 0, 14));
     let stored = read_scores(&store).unwrap();
-    let held = usual.score(&dataset.read(0..14).unwrap()).unwrap();
+    let held = usual.score(&dataset.read_range(0..14).unwrap()).unwrap();
     assert!(apart(stored.candidates(), &held) <= 1e-5);
     assert_eq!(stored.anchors(), usual.anchors().unwrap());
     let scored = held.iter().filter(|candidate| candidate.rises.is_ok()).count();

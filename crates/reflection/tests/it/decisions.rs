@@ -1,7 +1,7 @@
 //! Every branch of the published method, what it costs, and what is written down.
 
 use serde_json::json;
-use tamis_dataset::{Content, Message, Sample, SampleId, Unscorable};
+use tamis_dataset::{Content, Message, Reason as NoScore, Sample, SampleId};
 use tamis_reflection::{
     NoReply, NotARow, Original, Outcome, Passes, Reason, ReflectionParams, Row, Rule, Side,
     Unreadable, Verdict,
@@ -113,14 +113,14 @@ fn bounds_of_the_published_rule() {
     assert_eq!((outcome.reason, cost), (Reason::IfdTooHigh, passes(1, 2)));
     let (outcome, cost) = with("i! r0.9 x");
     assert_eq!((outcome.reason, cost), (Reason::Unscorable, passes(1, 2)));
-    assert_eq!(outcome.history.unscorable, Some(Unscorable::TooFewTokens));
+    assert_eq!(outcome.history.unscorable, Some(NoScore::TooFewTokens));
     let (outcome, cost) = with("i0.999 r0.999 x");
     assert_eq!((outcome.reason, cost), (Reason::Selected, passes(1, 2)));
 }
 
 #[test]
 fn what_cannot_be_scored_is_not_replaced() {
-    let why = Unscorable::TooFewTokens;
+    let why = NoScore::TooFewTokens;
     let (outcome, _) =
         one("i! r0.5", |teacher| teacher.says(Instruction, "a", pair("#a new", "i0.9 r0.1")));
     let verdict = outcome.history.instruction_reflection.verdict.clone();
@@ -138,7 +138,7 @@ fn what_cannot_be_scored_is_not_replaced() {
         let (outcome, _) = one("i0.5 r0.5", |teacher| {
             teacher.says(Response, "a", better(&format!("i0.5 r{score}")))
         });
-        let why = Unscorable::NonFinite;
+        let why = NoScore::NonFinite;
         let verdict = outcome.history.response_reflection.verdict;
         assert_eq!(verdict, Verdict::Unscorable { which: Side::After, why }, "{score}");
         assert_eq!(outcome.reason, Reason::ResponseNotReplaced);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tamis_dataset::{Sample, Unscorable};
+use tamis_dataset::{Reason, Sample};
 use tamis_reflection::teacher::{Cached, OpenAiParams, OpenAiTeacher};
 use tamis_reflection::{Measure, Reflected, ReflectionError, ReflectionParams, Student, Teacher};
 
@@ -84,7 +84,7 @@ impl Student for Absent<'_> {
         &mut self,
         _: Measure,
         _: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>> {
         while self.0.count() <= 8 {
             thread::sleep(Duration::from_millis(1));
         }

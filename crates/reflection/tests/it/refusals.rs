@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Sample, Unscorable};
+use tamis_dataset::{Reason, Sample};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
     ChatRequest, Decoding, Keep, Measure, Prompts, ReflectionError, ReflectionParams, Rule,
@@ -144,7 +144,7 @@ impl Student for Forgetful {
         &mut self,
         _: Measure,
         samples: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>> {
         Ok(vec![Ok(0.5); samples.len() - 1])
     }
 }

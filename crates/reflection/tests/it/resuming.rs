@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tamis_artifact::{Ledger, Manifest, NoProgress, Progress};
-use tamis_dataset::{Sample, Unscorable};
+use tamis_dataset::{Reason, Sample};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
     ChatRequest, Counts, History, Measure, Outcome, Prompts, ReflectionError, ReflectionParams,
@@ -245,7 +245,7 @@ impl Student for Waiting<'_> {
         &mut self,
         measure: Measure,
         samples: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>> {
         while samples[0].id.as_str() == "n0" && measure == Measure::Ifd && self.0.batches == 0 {
             if self.1.recv_timeout(Duration::from_secs(60))?.contains("#n1 ") {
                 break;

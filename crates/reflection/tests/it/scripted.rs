@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Content, Sample, SampleId, Unscorable};
+use tamis_dataset::{Content, Reason, Sample, SampleId};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
     ChatRequest, Finish, Measure, NoReply, Prompts, Reflected, ReflectionError, ReflectionParams,
@@ -166,7 +166,7 @@ impl Student for Reader<'_> {
         &mut self,
         measure: Measure,
         samples: &[Sample],
-    ) -> Result<Vec<Result<f64, Unscorable>>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Vec<Result<f64, Reason>>, Box<dyn Error + Send + Sync>> {
         self.fuse.burn()?;
         self.batches += 1;
         let letter = match measure {
@@ -179,7 +179,7 @@ impl Student for Reader<'_> {
             let word = output.split_whitespace().find_map(|word| word.strip_prefix(letter));
             match word {
                 None => panic!("{output} says nothing about {measure:?}"),
-                Some("!") => Err(Unscorable::TooFewTokens),
+                Some("!") => Err(Reason::TooFewTokens),
                 Some(number) => Ok(number.parse().unwrap()),
             }
         };

@@ -24,7 +24,7 @@ fn encoded(path: &Path) -> Vec<Encoded> {
     let template = Template::parse("translation", Some("English")).unwrap();
     let tokenizer = TextTokenizer::from_dir(model()).unwrap();
     let encoder = Encoder::new(tokenizer, template, options).unwrap();
-    let outcomes = encoder.encode_all(&rows.read(0..rows.len()).unwrap()).unwrap();
+    let outcomes = encoder.encode_all(&rows.read_range(0..rows.len()).unwrap());
     outcomes
         .into_iter()
         .map(|outcome| match outcome {

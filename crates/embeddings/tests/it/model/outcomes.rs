@@ -1,6 +1,6 @@
 //! Samples that cannot be embedded, and settings that cannot be honoured.
 
-use tamis_dataset::{EncodeOptions, Encoder, Outcome, Truncation, Unscorable};
+use tamis_dataset::{EncodeOptions, Encoder, Outcome, Reason, Truncation};
 use tamis_embeddings::{EmbedParams, Embedder};
 use tamis_model::{DType, Pool};
 
@@ -17,8 +17,8 @@ fn reasons_instead_of_rows() {
         sample(3, &long, "Yes."),
     ];
     for (truncation, expected) in [
-        (Truncation::RejectCut, [None, Some(Unscorable::EmptyTarget), CUT, CUT]),
-        (Truncation::KeepPrefix, [None, Some(Unscorable::EmptyTarget), None, CUT]),
+        (Truncation::RejectCut, [None, Some(Reason::EmptyTarget), CUT, CUT]),
+        (Truncation::KeepPrefix, [None, Some(Reason::EmptyTarget), None, CUT]),
     ] {
         let options = EncodeOptions { max_length: 40, truncation, ..EncodeOptions::default() };
         let encoder = encoder_with("begins", options);
@@ -36,7 +36,7 @@ fn reasons_instead_of_rows() {
     assert!(embed_nothing());
 }
 
-const CUT: Option<Unscorable> = Some(Unscorable::TargetTruncated);
+const CUT: Option<Reason> = Some(Reason::TargetTruncated);
 
 /// No samples are no error.
 fn embed_nothing() -> bool {
@@ -49,7 +49,7 @@ fn embed_nothing() -> bool {
 fn numbers_that_are_not_finite_are_a_reason() {
     let (model, encoder) = (model("begins", DType::F32), encoder("begins"));
     let samples = [sample(0, "Name a colour.", "Blue."), sample(1, "Say it.", "天")];
-    let tokens = |n: usize| encoder.encode(&samples[n]).unwrap().scored().unwrap().ids;
+    let tokens = |n: usize| encoder.encode(&samples[n]).scored().unwrap().ids;
     let poisoned = *tokens(1).iter().find(|id| !tokens(0).contains(id)).unwrap();
     let embedding = model.parameters().get("model.embed_tokens.weight").unwrap();
     let _ = tch::no_grad(|| embedding.get(i64::from(poisoned)).fill_(f64::NAN));
@@ -57,7 +57,7 @@ fn numbers_that_are_not_finite_are_a_reason() {
     let outcomes =
         Embedder::new(model.as_ref(), &encoder, &params).unwrap().embed(&samples).unwrap();
     assert!(outcomes[0].as_scored().is_some());
-    assert_eq!(outcomes[1].reason(), Some(Unscorable::NonFinite));
+    assert_eq!(outcomes[1].reason(), Some(&Reason::NonFinite));
 }
 
 #[test]
