@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tamis_model::{LayerId, LayerInfo};
+use tamis_model::{LayerId, LayerInfo, row_major};
 use tch::{Device, Kind, Tensor};
 
 use crate::seeded::{Entries, random_matrix};
@@ -223,6 +223,7 @@ impl Projection {
                     expected: "matrices as wide as the layer's output and input (with its bias)",
                 });
             }
+            let (left, right) = (row_major(&left)?, row_major(&right)?);
             let form = Form::TwoSided { left, right };
             placed.insert(layer.id, Placed { form, offset, width: p * q });
             offset += p * q;

@@ -24,6 +24,7 @@ mod pattern;
 mod pool;
 mod raw;
 mod rope;
+mod row_major;
 mod save;
 mod tap;
 
@@ -40,4 +41,5 @@ pub use options::{Attention, DType, DeviceSpec, LoadOptions};
 pub use parameters::Parameters;
 pub use pattern::LayerPattern;
 pub use pool::{Pool, mean_pooled_hidden};
+pub use row_major::row_major;
 pub use tap::{LayerId, LayerInfo, NoTap, Tap};

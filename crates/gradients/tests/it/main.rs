@@ -6,6 +6,7 @@ mod common;
 mod exact;
 mod flat;
 mod kill;
+mod layouts;
 mod packed;
 mod pass;
 mod projection;

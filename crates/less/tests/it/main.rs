@@ -5,5 +5,6 @@ mod adapted;
 mod common;
 mod exact;
 mod kill;
+mod layouts;
 mod refused;
 mod scores;
