@@ -98,7 +98,8 @@ impl AdamW {
             if !matches!(kind, Kind::Float | Kind::Double) {
                 return Err(FinetuneError::Kind { name, kind });
             }
-            let zeros = || parameter.f_detach()?.f_zeros_like();
+            // Not `zeros_like`: moments lie as those that a checkpoint gives back.
+            let zeros = || Tensor::f_zeros(parameter.size(), (kind, parameter.device()));
             let decays = params.decay == Decay::All || parameter.dim() > 1;
             moments.push(Moments { name, first: zeros()?, second: zeros()?, decays });
         }

@@ -1,5 +1,6 @@
 //! Weights while they are being trained.
 
+use tamis_model::row_major;
 use tch::{COptimizer, Kind, Tensor, no_grad};
 
 use crate::FinetuneError;
@@ -46,7 +47,7 @@ impl Unfrozen {
         }
         let half = |tensor: &Tensor| tensor.f_kind().is_ok_and(|kind| kind == Kind::BFloat16);
         if new.tensors.iter().any(half) {
-            let copy = |tensor: &Tensor| tensor.f_detach()?.f_to_kind(Kind::Float);
+            let copy = |tensor: &Tensor| row_major(&tensor.f_detach()?.f_to_kind(Kind::Float)?);
             let weights = new.tensors.iter().map(copy).collect::<Result<Vec<_>, _>>()?;
             let sums = weights.iter().map(|_| None).collect();
             new.masters = Some(Masters { weights, sums });

@@ -38,10 +38,26 @@ pub enum GradientError {
         name: String,
     },
     /// A reducer of another crate could not do its part.
-    #[error("{reason}")]
+    #[error("a layer's gradients could not be reduced: {source}")]
     Reducer {
         /// What it reports.
-        reason: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The manifest of a store lacks what its rows cannot be read without.
+    #[error(
+        "{}: field `{field}` of its manifest is {found}, expected {expected}; the rows cannot be read, \
+         delete the folder and run the pass again",
+        dir.display()
+    )]
+    Manifest {
+        /// The folder.
+        dir: std::path::PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
     },
     /// A value does not fit the type the rows are stored in.
     #[error(
@@ -62,4 +78,12 @@ pub enum GradientError {
         /// Row of the pool.
         index: usize,
     },
+}
+
+impl GradientError {
+    /// What a [`Reducer`](crate::Reducer) returns where something of its own has failed; the error
+    /// stays its source.
+    pub fn reducer(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Reducer { source: source.into() }
+    }
 }

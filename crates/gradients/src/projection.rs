@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
-use tamis_model::{LayerId, LayerInfo};
+use tamis_model::{LayerId, LayerInfo, row_major};
 use tch::{Device, Kind, Tensor};
 
 use crate::seeded::{Entries, random_matrix};
@@ -216,6 +216,7 @@ impl Projection {
                 let expected = "matrices as wide as the layer's output and input (with its bias)";
                 return Err(ParameterError::new("projection", found, expected).into());
             }
+            let (left, right) = (row_major(&left)?, row_major(&right)?);
             let form = Form::TwoSided { left, right };
             placed.insert(layer.id, Placed { form, offset, width: p * q });
             offset += p * q;

@@ -12,6 +12,8 @@ use crate::{GradientError, PackedShard, RowShard, RowType};
 
 /// Version of the shard layout in [`RowShard`].
 const FORMAT: u32 = 1;
+/// The field of the manifest that says how rows are stored.
+const ROW_TYPE: &str = "row_type";
 
 /// A folder of row shards: projected gradients, or scores.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl RowStore {
         mut fields: Map<String, Value>,
         dtype: RowType,
     ) -> Result<Self, GradientError> {
-        fields.insert("row_type".to_owned(), Value::from(dtype.to_string()));
+        fields.insert(ROW_TYPE.to_owned(), Value::from(dtype.to_string()));
         let manifest = Manifest { kind: kind.to_owned(), format: FORMAT, fields };
         Ok(Self { store: Store::create_or_resume(dir, &manifest)?, dtype })
     }
@@ -41,11 +43,18 @@ impl RowStore {
     /// Opens an existing store for reading.
     ///
     /// # Errors
-    /// No store there, or one that is damaged.
+    /// No store there, one that is damaged, or one whose manifest does not say how rows are stored
+    /// (`row_type`).
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, GradientError> {
         let store = Store::open(dir)?;
-        let dtype = store.manifest().fields.get("row_type").and_then(Value::as_str);
-        let dtype = dtype.unwrap_or("f32").parse()?;
+        let field = store.manifest().fields.get(ROW_TYPE);
+        let dtype = field.and_then(Value::as_str).and_then(|name| name.parse().ok());
+        let dtype = dtype.ok_or_else(|| GradientError::Manifest {
+            dir: store.dir().to_owned(),
+            field: ROW_TYPE,
+            found: field.map_or_else(|| "missing".to_owned(), Value::to_string),
+            expected: RowType::NAMES,
+        })?;
         Ok(Self { store, dtype })
     }
 
@@ -99,7 +108,8 @@ impl RowStore {
         read_shard(&self.store.read(&name)?, self.dtype, &name)
     }
 
-    /// The rows of the samples at `indices` of the pool, in that order: (indices, width) in f32.
+    /// The rows of the samples at `indices` of the pool: (indices, width) in f32, one for each index in
+    /// the order given, also where an index is repeated. Holds these rows and one shard at a time.
     ///
     /// # Errors
     /// A sample without a row, or a shard that is missing or damaged.
@@ -107,23 +117,41 @@ impl RowStore {
         if indices.is_empty() {
             return Ok(Tensor::f_zeros([0, 0], (Kind::Float, tch::Device::Cpu))?);
         }
-        let mut wanted: HashMap<usize, usize> =
-            indices.iter().enumerate().map(|(at, &index)| (index, at)).collect();
-        let mut parts: Vec<(usize, Tensor)> = Vec::with_capacity(indices.len());
+        let mut wanted: HashMap<usize, Vec<i64>> = HashMap::new();
+        for (place, &index) in (0..).zip(indices) {
+            wanted.entry(index).or_default().push(place);
+        }
+        let mut gathered = None;
         for shard in self.shards() {
             let shard = shard?;
-            for (row, info) in shard.infos.iter().enumerate() {
-                if let Some(at) = wanted.remove(&info.index) {
-                    parts.push((at, shard.rows.f_get(row as i64)?.f_to_kind(Kind::Float)?));
+            let (mut from, mut to) = (Vec::new(), Vec::new());
+            for (row, info) in (0i64..).zip(&shard.infos) {
+                for place in wanted.remove(&info.index).into_iter().flatten() {
+                    from.push(row);
+                    to.push(place);
                 }
             }
+            if from.is_empty() {
+                continue;
+            }
+            // Copies: views would keep every shard in memory.
+            let rows = shard.rows.f_index_select(0, &Tensor::f_from_slice(&from)?)?;
+            let rows = rows.f_to_kind(Kind::Float)?;
+            let mut all = match gathered.take() {
+                Some(all) => all,
+                None => {
+                    let size = [indices.len() as i64, rows.size()[1]];
+                    Tensor::f_zeros(size, (Kind::Float, rows.device()))?
+                }
+            };
+            let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&to)?, &rows)?;
+            gathered = Some(all);
         }
-        if let Some(&index) = wanted.keys().min() {
-            return Err(GradientError::NoRow { index });
+        let missing = wanted.keys().min().copied();
+        match (missing, gathered) {
+            (None, Some(gathered)) => Ok(gathered),
+            (missing, _) => Err(GradientError::NoRow { index: missing.unwrap_or(indices[0]) }),
         }
-        parts.sort_by_key(|(at, _)| *at);
-        let rows: Vec<Tensor> = parts.into_iter().map(|(_, row)| row).collect();
-        Ok(Tensor::f_stack(&rows, 0)?)
     }
 
     /// Every shard in pool order, read one at a time.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{Entries, GradientError, GradientPass, LayerTrace, Reducer, random_matrix};
 use tamis_kfac::Curvature;
-use tamis_model::{LayerId, LayerInfo};
+use tamis_model::{LayerId, LayerInfo, row_major};
 use tch::{Kind, Tensor};
 
 use crate::InfluenceError;
@@ -86,7 +86,7 @@ impl LowRankSeeds {
         })?;
         let mut layers = HashMap::new();
         for (id, (left, right, rank)) in parts {
-            let flat = |t: Tensor| t.f_permute([1i64, 0, 2])?.f_flatten(1, -1)?.f_contiguous();
+            let flat = |t: Tensor| row_major(&t.f_permute([1i64, 0, 2])?.f_flatten(1, -1)?);
             layers.insert(id, Thin { left: flat(left)?, right: flat(right)?, rank });
         }
         let kept = if all > 0.0 { 1.0 - lost / all } else { 1.0 };

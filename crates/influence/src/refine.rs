@@ -166,7 +166,7 @@ impl<'a> Refinement<'a> {
         progress.finish();
         let ids = gradients.ids().to_vec();
         let (relative, gains) = paths.into_iter().map(|path| (path.residuals, path.gains)).unzip();
-        let seeds = Seeds::from_solved(ids.clone(), gradients.layers().to_vec(), solved);
+        let seeds = Seeds::from_solved(ids.clone(), gradients.layers().to_vec(), solved)?;
         Ok((seeds, Residuals { ids, relative, gains }))
     }
 

@@ -8,7 +8,7 @@ use tamis_gradients::{
     gradient_size, trace_batch,
 };
 use tamis_kfac::Curvature;
-use tamis_model::{Batch, LayerId, LayerInfo};
+use tamis_model::{Batch, LayerId, LayerInfo, row_major};
 use tch::{Device, Kind, Tensor};
 
 use crate::InfluenceError;
@@ -58,17 +58,23 @@ impl Seeds {
             Ok(())
         })?;
         let ids = samples.iter().map(|s| s.id.clone()).collect();
-        Ok(Self::from_solved(ids, pass.layers.to_vec(), solved))
+        Self::from_solved(ids, pass.layers.to_vec(), solved)
     }
 
     /// Seeds from gradients that are solved already, (seeds, out, in (+1)) for each layer: refined ones,
-    /// say.
+    /// say. However they lie in memory, they are kept [row by row](row_major), so that scores do not
+    /// depend on where they come from.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
     pub fn from_solved(
         ids: Vec<SampleId>,
         layers: Vec<LayerInfo>,
         solved: HashMap<LayerId, Tensor>,
-    ) -> Self {
-        Self { ids, layers, solved, contraction: Contraction::default() }
+    ) -> Result<Self, InfluenceError> {
+        let solved = solved.into_iter().map(|(id, own)| Ok((id, row_major(&own)?)));
+        let solved = solved.collect::<Result<_, InfluenceError>>()?;
+        Ok(Self { ids, layers, solved, contraction: Contraction::default() })
     }
 
     /// All seeds as one, whose scores are the means over them: `H⁻¹ (1/T) Σ_t ∇L(t)`. Takes the memory
@@ -107,7 +113,7 @@ impl Seeds {
             }
         }
         let ids = vec![SampleId::from(format!("mean of {} seeds", samples.len()))];
-        Ok(Self::from_solved(ids, pass.layers.to_vec(), solved))
+        Self::from_solved(ids, pass.layers.to_vec(), solved)
     }
 
     /// Takes scores in another way than the cheapest; they differ in rounding only.
@@ -269,7 +275,7 @@ impl Reducer for Seeds {
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
         let solved = self.solved(trace.info())?;
         let scores = contract::scores(trace, solved, self.contraction);
-        let scores = scores.map_err(|e| GradientError::Reducer { reason: e.to_string() })?;
+        let scores = scores.map_err(GradientError::reducer)?;
         let _ = rows.f_add_(&scores.f_to_kind(rows.kind())?)?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tamis_gradients::{Projection, gradient_columns};
-use tamis_model::LayerInfo;
+use tamis_model::{LayerInfo, row_major};
 use tch::{Kind, Tensor};
 
 use crate::{Factors, KfacError, Sums};
@@ -14,7 +14,7 @@ use crate::{Factors, KfacError, Sums};
 pub struct Eigen {
     /// (n,).
     pub values: Tensor,
-    /// (n, n).
+    /// (n, n), row by row in memory, as they are read from a store: see [`row_major`].
     pub vectors: Tensor,
 }
 
@@ -25,7 +25,9 @@ impl Eigen {
         // Products of f32 blocks are symmetric only up to rounding.
         let symmetric = mean.f_add(&mean.f_transpose(0, 1)?)?.f_div_scalar(2.0)?;
         let (values, vectors) = symmetric.f_linalg_eigh("L")?;
-        Ok(Self { values: values.f_clamp_min(0.0)?, vectors: vectors.f_to_kind(kind)? })
+        // LibTorch gives them column by column.
+        let vectors = row_major(&vectors.f_to_kind(kind)?)?;
+        Ok(Self { values: values.f_clamp_min(0.0)?, vectors })
     }
 
     pub(crate) fn shallow_clone(&self) -> Self {
@@ -40,7 +42,7 @@ impl Eigen {
     fn leading(&self, count: i64) -> Result<Tensor, KfacError> {
         let all = self.vectors.size()[1];
         let count = count.min(all);
-        Ok(self.vectors.f_narrow(1, all - count, count)?.f_transpose(0, 1)?.f_contiguous()?)
+        Ok(row_major(&self.vectors.f_narrow(1, all - count, count)?.f_transpose(0, 1)?)?)
     }
 }
 

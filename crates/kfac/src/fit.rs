@@ -64,8 +64,7 @@ pub struct FactorFit<'a> {
 /// What a fit left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FitReport {
-    /// Samples with values that are not finite, left out on request ([`NonFinite::Skip`]), of those
-    /// computed now.
+    /// Samples with values that are not finite, left out on request ([`NonFinite::Skip`]).
     pub skipped: Vec<SampleId>,
 }
 
@@ -202,7 +201,7 @@ impl FactorFit<'_> {
         Ok(())
     }
 
-    /// Fits sums part by part into `store`.
+    /// Fits sums part by part into `store`; the report is of all parts, also of those that were there.
     pub(crate) fn run_parts<S: Sums>(
         &self,
         samples: &dyn Samples,
@@ -217,7 +216,6 @@ impl FactorFit<'_> {
         let done: usize =
             (0..parts).filter(|&n| store.has(n)).map(|n| (total - n * size).min(size)).sum();
         progress.start(stage, total as u64, done as u64);
-        let mut report = FitReport::default();
         for part in (0..parts).filter(|&n| !store.has(n)).collect::<Vec<_>>() {
             let range = part * size..((part + 1) * size).min(total);
             let wanted = range.len();
@@ -230,15 +228,16 @@ impl FactorFit<'_> {
                 })
                 .collect();
             progress.advance((wanted - usable.len()) as u64);
-            let mut sums = zeros()?;
+            let (mut sums, mut report) = (zeros()?, FitReport::default());
             self.add(&usable, &mut sums, &mut report, progress)?;
-            store.write(part, &sums)?;
+            store.write(part, &sums, &report.skipped)?;
         }
         store.finish()?;
         progress.finish();
-        let merged = store.merged(self.layers, self.model.shape().device)?;
+        // Those of parts that an earlier run has left out are named as well.
+        let (merged, skipped) = store.merged_parts(self.layers, self.model.shape().device)?;
         let merged = merged.filter(|sums| sums.count() > 0.0);
-        Ok((merged.ok_or(KfacError::NoTokens { samples: total })?, report))
+        Ok((merged.ok_or(KfacError::NoTokens { samples: total })?, FitReport { skipped }))
     }
 }
 

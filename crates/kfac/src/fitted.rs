@@ -212,7 +212,8 @@ impl Fitted {
         &self.basis
     }
 
-    /// Samples that were left out on request, of those computed now.
+    /// Samples that were left out on request ([`NonFinite::Skip`](crate::NonFinite::Skip)), in this run or in one that it
+    /// goes on from.
     pub fn left_out(&self) -> &[SampleId] {
         &self.skipped
     }

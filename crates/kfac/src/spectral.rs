@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tamis_model::{LayerId, LayerInfo};
+use tamis_model::{LayerId, LayerInfo, row_major};
 use tch::{Kind, Tensor};
 
 use crate::eigen::{LayerBasis, wide};
@@ -136,7 +136,9 @@ impl Spectral {
             let whole = self.solver(layer)?;
             let (rows, width) = whole.inverse.size2()?;
             let (p, q) = (rows.min(out as i64), width.min(columns as i64));
+            // A copy: a view would keep all of them alive.
             let inverse = whole.inverse.f_narrow(0, rows - p, p)?.f_narrow(1, width - q, q)?;
+            let inverse = row_major(&inverse)?;
             let spectrum = whole.spectrum.clone();
             part.layers.insert(layer.id, Solver { rotation: None, inverse, spectrum });
             smaller.push(LayerInfo {

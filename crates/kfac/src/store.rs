@@ -3,8 +3,10 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamis_artifact::{Manifest, Store};
+use tamis_dataset::SampleId;
 use tamis_model::LayerInfo;
 use tch::Device;
 
@@ -13,7 +15,15 @@ use crate::tensors::{decode, encode};
 use crate::{KfacError, SecondMoments};
 
 /// Version of the shard layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// What a part says beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct PartHeader {
+    sums: Header,
+    /// Samples of the part that its sums leave out on request.
+    left_out: Vec<SampleId>,
+}
 
 /// A folder of sums, one shard a part of the pool.
 #[derive(Debug)]
@@ -75,15 +85,21 @@ impl<S: Sums> SumStore<S> {
     }
 
     /// Writes part `number` as safetensors (covariances: `<layer>.a`, only for the first layer that
-    /// reads an input, and `<layer>.s`; second moments: `<layer>`), and in the metadata the count and
-    /// which layers share inputs.
+    /// reads an input, and `<layer>.s`; second moments: `<layer>`), and in the metadata the count, which
+    /// layers share inputs, and which samples of the part the sums leave out.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write(&mut self, number: usize, sums: &S) -> Result<(), KfacError> {
+    pub fn write(
+        &mut self,
+        number: usize,
+        sums: &S,
+        left_out: &[SampleId],
+    ) -> Result<(), KfacError> {
         let name = part_name(number);
         let stored = sums.store()?;
-        Ok(self.store.write(&name, &encode(&name, &stored.header, &stored.tensors)?)?)
+        let header = PartHeader { sums: stored.header, left_out: left_out.to_vec() };
+        Ok(self.store.write(&name, &encode(&name, &header, &stored.tensors)?)?)
     }
 
     /// Part `number`, for `layers`.
@@ -96,15 +112,25 @@ impl<S: Sums> SumStore<S> {
         layers: &[LayerInfo],
         device: Device,
     ) -> Result<S, KfacError> {
+        Ok(self.part(number, layers, device)?.0)
+    }
+
+    /// Part `number`, and which of its samples were left out.
+    fn part(
+        &self,
+        number: usize,
+        layers: &[LayerInfo],
+        device: Device,
+    ) -> Result<(S, Vec<SampleId>), KfacError> {
         let name = part_name(number);
         let bytes = self.store.read(&name)?;
         let file = decode(&name, &bytes)?;
-        let header: Header = file.header()?;
+        let PartHeader { sums: header, left_out } = file.header()?;
         if header.shared_inputs.len() != layers.len() {
             let found = header.shared_inputs.len();
             return Err(file.error(&format!("{found} layers, not {}", layers.len())));
         }
-        S::restore(layers, header, |key| file.tensor(key, device))
+        Ok((S::restore(layers, header, |key| file.tensor(key, device))?, left_out))
     }
 
     /// The sum of all parts; `None` if there is none.
@@ -112,15 +138,25 @@ impl<S: Sums> SumStore<S> {
     /// # Errors
     /// A part that is missing, damaged or of other layers.
     pub fn merged(&self, layers: &[LayerInfo], device: Device) -> Result<Option<S>, KfacError> {
-        let mut total: Option<S> = None;
+        Ok(self.merged_parts(layers, device)?.0)
+    }
+
+    /// The sum of all parts, and which samples were left out, in the order of the parts.
+    pub(crate) fn merged_parts(
+        &self,
+        layers: &[LayerInfo],
+        device: Device,
+    ) -> Result<(Option<S>, Vec<SampleId>), KfacError> {
+        let (mut total, mut left_out): (Option<S>, Vec<SampleId>) = (None, Vec::new());
         for part in 0..self.store.shards().count() {
-            let sums = self.read(part, layers, device)?;
+            let (sums, ids) = self.part(part, layers, device)?;
+            left_out.extend(ids);
             match total.as_mut() {
                 None => total = Some(sums),
                 Some(total) => total.merge(&sums)?,
             }
         }
-        Ok(total)
+        Ok((total, left_out))
     }
 }
 

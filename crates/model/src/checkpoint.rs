@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::{DType, ModelError, mapped};
+use crate::{DType, ModelError, mapped, row_major};
 
 /// The single file of an unsharded checkpoint.
 pub(crate) const SINGLE: &str = "model.safetensors";
@@ -146,7 +146,7 @@ impl Checkpoint {
         let bytes = &self.files[stored.file][stored.bytes.clone()];
         let mut tensor = Tensor::f_from_data_size(bytes, &expected, kind)?;
         if transposed {
-            tensor = tensor.f_transpose(0, 1)?.f_contiguous()?;
+            tensor = row_major(&tensor.f_transpose(0, 1)?)?;
         }
         let tensor = tensor.f_to_kind(dtype.kind())?;
         check_finite(name, &tensor, dtype)?;

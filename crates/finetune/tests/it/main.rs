@@ -5,6 +5,7 @@
 mod adamw;
 mod common;
 mod damage;
+mod layouts;
 mod lora;
 mod masters;
 mod parity;

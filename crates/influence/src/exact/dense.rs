@@ -119,7 +119,7 @@ impl Dense {
             solved.insert(layer.id, own.f_to_device(like.device())?.f_to_kind(like.kind())?);
             at += size;
         }
-        Ok(Seeds::from_solved(gradients.ids().to_vec(), self.layers.clone(), solved))
+        Seeds::from_solved(gradients.ids().to_vec(), self.layers.clone(), solved)
     }
 
     fn factored(&self, damping: &[f64]) -> Result<Cholesky<f64, Dyn>, InfluenceError> {

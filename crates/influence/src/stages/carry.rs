@@ -88,7 +88,7 @@ impl Seeds {
                 solved.insert(layer.id, tensor.shallow_clone());
             }
         }
-        Ok(Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved))
+        Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved)
     }
 
     /// The seeds on more layers of the same model: zero on those that they do not have.
@@ -111,7 +111,7 @@ impl Seeds {
             };
             solved.insert(layer.id, tensor);
         }
-        Ok(Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved))
+        Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved)
     }
 
     /// The seeds on some of their layers.
@@ -126,7 +126,7 @@ impl Seeds {
                 solved.insert(layer.id, own.shallow_clone());
             }
         }
-        Ok(Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved))
+        Self::from_solved(self.ids().to_vec(), layers.to_vec(), solved)
     }
 
     /// A copy that shares no memory with these.
@@ -155,7 +155,7 @@ impl Seeds {
                 solved.insert(layer.id, change(layer, own)?);
             }
         }
-        Ok(Self::from_solved(self.ids().to_vec(), self.layers().to_vec(), solved))
+        Self::from_solved(self.ids().to_vec(), self.layers().to_vec(), solved)
     }
 
     fn form(&self) -> (Kind, Device) {

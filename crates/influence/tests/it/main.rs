@@ -5,6 +5,7 @@
 mod common;
 mod exact;
 mod gauss_newton;
+mod layouts;
 mod leave_one_out;
 mod pipeline;
 mod refine;

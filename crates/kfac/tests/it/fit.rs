@@ -89,7 +89,7 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
 
     // An interrupted run: the first part only.
     let mut store = open(&fit).unwrap();
-    store.write(0, &fit.sum(&data[..4], &mut NoProgress).unwrap()).unwrap();
+    store.write(0, &fit.sum(&data[..4], &mut NoProgress).unwrap(), &[]).unwrap();
     drop(store);
     let mut store = open(&fit).unwrap();
     assert!(store.has(0) && !store.has(1));

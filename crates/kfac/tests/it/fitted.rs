@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
 use tamis_dataset::Encoded;
 use tamis_gradients::{LayerTrace, Projection, ProjectionSpec, Reducer};
-use tamis_kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted, KfacError};
+use tamis_kfac::{
+    Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted, KfacError, NonFinite,
+};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::{Device, Kind, Tensor};
 
@@ -119,6 +121,46 @@ fn a_fit_goes_on_where_it_was_stopped_to_the_same_bytes() {
     let kfac = kfac.unwrap();
     assert!(kfac.spectral(Damping::Absolute(1e-3)).unwrap().is_some());
     assert_ne!(kfac.name(), resumed.name());
+}
+
+/// A sample that is left out on request is named by the run that computes its part and by every run
+/// that takes the part from the disk, whole or in the middle.
+#[test]
+fn a_resumed_fit_knows_which_samples_were_left_out() {
+    let (model, layers) = named("llama");
+    let mut data = samples(model.as_ref(), 10);
+    let token = model.shape().vocab_size as u32 - 1;
+    for sample in &mut data {
+        sample.ids.iter_mut().for_each(|id| *id = (*id).min(token - 1));
+    }
+    let bad = [1, 7];
+    for n in bad {
+        data[n].ids[1] = token;
+    }
+    let expected = bad.map(|n| data[n].id.clone());
+    let embedding = model.parameters().get("model.embed_tokens.weight").unwrap();
+    let _ = embedding.get(i64::from(token)).fill_(f64::NAN);
+    let own = fit(model.as_ref(), &layers, 4);
+    let params = FitParams { non_finite: NonFinite::Skip, ..own.params };
+    let own = CurvatureFit { params, ..own };
+    for kind in [CurvatureKind::Kfac, CurvatureKind::Diagonal, CurvatureKind::Ekfac] {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let first = run(&own, kind, &data, &at("straight"));
+        assert!(!first.resumed());
+        assert_eq!(first.left_out(), expected, "{kind}");
+        let again = run(&own, kind, &data, &at("straight"));
+        assert!(again.resumed());
+        assert_eq!(again.left_out(), expected, "{kind}");
+        // Stopped after the part of the first bad sample, before that of the second.
+        let stop = std::panic::AssertUnwindSafe(|| {
+            own.run(kind, &data, &at("stopped"), &fields("a"), &mut StopAfter(5))
+        });
+        assert!(std::panic::catch_unwind(stop).is_err());
+        let resumed = run(&own, kind, &data, &at("stopped"));
+        assert_eq!(resumed.left_out(), expected, "{kind}");
+        assert_eq!(files(&at("straight")), files(&at("stopped")), "{kind}");
+    }
 }
 
 #[test]

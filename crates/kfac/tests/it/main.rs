@@ -7,3 +7,4 @@ mod exact;
 mod factors;
 mod fit;
 mod fitted;
+mod layouts;

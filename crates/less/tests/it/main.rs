@@ -5,5 +5,7 @@ mod adapted;
 mod common;
 mod exact;
 mod kill;
+mod layouts;
+mod norms;
 mod refused;
 mod scores;

@@ -4,6 +4,7 @@
 mod errors;
 mod generation;
 mod invariance;
+mod layouts;
 mod loss;
 mod options;
 mod parity;

@@ -172,7 +172,7 @@ pub(super) fn seeds(layers: &[LayerInfo], vectors: &[DVector<f64>]) -> Seeds {
         (layer.id, Tensor::from_slice(&own).view([-1, layer.out_features, columns]))
     });
     let parts = parts.collect();
-    Seeds::from_solved(ids, layers.to_vec(), parts)
+    Seeds::from_solved(ids, layers.to_vec(), parts).unwrap()
 }
 
 /// And back.
