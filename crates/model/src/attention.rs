@@ -1,8 +1,8 @@
 //! Causal self-attention, over right-padded batches or over a cache of earlier tokens.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use crate::{Attention, Context, KvCache, ModelError};
+use crate::{Attention, Context, KvCache, ModelError, mask::triangle};
 
 /// Attention of every position to itself and those before it, in block `number`.
 ///
@@ -62,9 +62,4 @@ fn textbook(
     }
     let weights = scores.f_softmax(-1, accumulate)?.f_to_kind(kind)?;
     Ok(weights.f_matmul(&v)?)
-}
-
-/// True on and below the diagonal: what a position sees.
-pub(crate) fn triangle(time: i64, device: Device) -> Result<Tensor, ModelError> {
-    Ok(Tensor::f_ones([time, time], (Kind::Bool, device))?.f_tril(0)?)
 }

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::{ModelError, attention::triangle};
+use crate::{ModelError, mask::triangle};
 
 /// Keys and values of every block for the tokens read so far; see
 /// [`CausalLm::extend`](crate::CausalLm::extend).

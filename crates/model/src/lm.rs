@@ -1,8 +1,8 @@
 //! What every causal language model here can do.
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
-use crate::{Context, KvCache, LayerInfo, ModelError, Parameters, Tap};
+use crate::{Context, KvCache, LayerInfo, ModelError, ModelShape, Parameters, Tap};
 
 /// A causal language model whose linear layers can be tapped.
 ///
@@ -99,20 +99,4 @@ pub trait CausalLm: Send {
     /// # Errors
     /// What LibTorch reports.
     fn logits(&self, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError>;
-}
-
-/// Sizes of a model, and where and in what its weights are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelShape {
-    /// Rows of the embedding.
-    pub vocab_size: usize,
-    /// Width of the hidden states.
-    pub hidden_size: usize,
-    /// Longest input: learned positions, those that a rotary model says it was made for, or the
-    /// sliding window if that is shorter. Longer inputs are refused.
-    pub max_positions: usize,
-    /// Where the weights lie.
-    pub device: Device,
-    /// What the weights are kept in.
-    pub kind: Kind,
 }

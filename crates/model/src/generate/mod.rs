@@ -6,8 +6,10 @@
 
 mod beam;
 mod forward;
+mod generator;
 mod params;
 mod sample;
 mod walk;
 
-pub use params::{Finish, GenerateParams, Generated, Generator, Strategy};
+pub use generator::Generator;
+pub use params::{Finish, GenerateParams, Generated, Strategy};
