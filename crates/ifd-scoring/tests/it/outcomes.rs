@@ -64,11 +64,11 @@ fn the_length_limit() {
         score("begins", params, &samples)
     };
     let rejected = keep(Truncation::RejectCut);
-    assert_eq!([rejected[0].ifd(), rejected[1].ifd()], [cut.clone(), cut]);
+    assert_eq!([rejected[0].ifd(), rejected[1].ifd()], [cut.clone(), cut.clone()]);
     let kept = keep(Truncation::KeepPrefix);
-    let terms = kept[0].answer;
+    let terms = kept[0].answer.clone();
     let targets = |term: Measured<tamis_ifd_scoring::Term>| term.value().unwrap().targets;
-    assert!(targets(terms.conditional) < 60);
+    assert!(targets(terms.conditional.clone()) < 60);
     assert_eq!(targets(terms.conditional), targets(terms.direct));
     // Nothing of its answer is left.
     assert_eq!(kept[1].ifd(), cut);
@@ -88,7 +88,7 @@ fn conversations() {
     let bare = score("begins", all(Preset::Superfiltering), &samples);
     assert_eq!(
         [bare[1].ifd(), bare[1].r_ifd(), bare[2].ifd()],
-        [several.clone(), several.clone(), several]
+        [several.clone(), several.clone(), several.clone()]
     );
     let single =
         score("begins", all(Preset::Superfiltering), &[sample(0, "Name a colour.", "", "Blue.")]);
@@ -122,7 +122,7 @@ fn the_last_answer_is_scored_or_none() {
     for (scores, expected) in scores.iter().zip([cut, blank, blank]) {
         assert_eq!(
             [scores.ifd(), scores.ppl_cond(), scores.ppl_direct()],
-            [expected.clone(), expected.clone(), expected]
+            [expected.clone(), expected.clone(), expected.clone()]
         );
     }
     // Of the last answer a part fits, and it is that part.
