@@ -119,7 +119,7 @@ fn the_last_answer_is_scored_or_none() {
     let blank = reason(Reason::EmptyTarget);
     // This preset keeps what fits of a text: of the first, the earlier answer would.
     let scores = score("begins", all(Preset::Reflection), &samples);
-    for (scores, expected) in scores.iter().zip([cut, blank, blank]) {
+    for (scores, expected) in scores.iter().zip([cut, blank.clone(), blank]) {
         assert_eq!(
             [scores.ifd(), scores.ppl_cond(), scores.ppl_direct()],
             [expected.clone(), expected.clone(), expected.clone()]
