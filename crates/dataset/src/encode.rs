@@ -10,8 +10,8 @@ use crate::answers::Answers;
 use crate::error::DatasetError;
 use crate::outcome::{Outcome, Reason};
 use crate::params::{EncodeOptions, Truncation};
-use crate::sample::{Sample, SampleId};
 use crate::rendered::Rendered;
+use crate::sample::{Sample, SampleId};
 use crate::template::{Surroundings, Template};
 use crate::tokenizer::TextTokenizer;
 

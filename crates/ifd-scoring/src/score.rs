@@ -23,9 +23,12 @@ pub enum Measured<T> {
 
 impl<T> Measured<T> {
     /// The number, if there is one.
-    pub fn value(self) -> Option<T> {
+    pub fn value(&self) -> Option<T>
+    where
+        T: Copy,
+    {
         match self {
-            Self::Value(value) => Some(value),
+            Self::Value(value) => Some(*value),
             Self::Unscorable(_) | Self::NotAsked => None,
         }
     }

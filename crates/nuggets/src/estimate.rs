@@ -43,7 +43,7 @@ impl GoldenScorer<'_> {
     /// # Errors
     /// As [`GoldenScorer::score`], but for the model.
     pub fn estimate(&self, few: &[Sample], candidates: usize) -> Result<Estimate, NuggetsError> {
-        let examples = self.examples(few)?;
+        let examples = self.examples(few);
         let lengths = examples.iter().filter_map(|example| Some(example.as_ref().ok()?.len()));
         let (usable, read) = lengths.fold((0, 0), |(count, sum), tokens| (count + 1, sum + tokens));
         let scale = candidates as f64 / few.len().max(1) as f64;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tamis::dataset::{Content, Dataset};
 use tamis::embeddings::Embeddings;
 

@@ -76,8 +76,8 @@ impl Found<'_> {
             ppl_direct: sample.ppl_direct().value(),
             ifd: sample.ifd().value(),
             r_ifd: sample.r_ifd().value(),
-            r_ppl_cond: perplexity(sample.instruction.conditional),
-            r_ppl_direct: perplexity(sample.instruction.direct),
+            r_ppl_cond: perplexity(&sample.instruction.conditional),
+            r_ppl_direct: perplexity(&sample.instruction.direct),
             targets: sample.answer.conditional.value().map(|term| term.targets),
             group: candidate.group.clone(),
             selected: decision.selected,
@@ -223,7 +223,7 @@ fn ifd_reason(sample: &SampleScores) -> Option<String> {
 }
 
 /// exp(L).
-fn perplexity(term: Measured<Term>) -> Option<f64> {
+fn perplexity(term: &Measured<Term>) -> Option<f64> {
     term.value().map(|term| term.loss.exp()).filter(|ppl| ppl.is_finite())
 }
 

@@ -120,7 +120,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     for shard in store.shards() {
         let shard = shard.unwrap();
         ids.extend(shard.infos.iter().map(|i| i.index));
-        skipped.extend(shard.skipped.iter().map(|s| (s.index, s.reason)));
+        skipped.extend(shard.skipped.iter().map(|s| (s.index, s.reason.clone())));
         let members: Vec<Encoded> = shard.infos.iter().map(|i| pool.0[i.index].clone()).collect();
         let alone = pass.rows_of(&members, &projection).unwrap();
         assert!(relative_error(&shard.rows, &alone.rows) < 1e-5);

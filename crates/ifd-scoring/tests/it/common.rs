@@ -61,9 +61,9 @@ pub(crate) fn pool(count: usize) -> Vec<Sample> {
 
 /// Every number of a sample: losses of the four terms.
 pub(crate) fn losses(scores: &SampleScores) -> Vec<Option<f64>> {
-    [scores.answer, scores.instruction]
+    [scores.answer.clone(), scores.instruction.clone()]
         .iter()
-        .flat_map(|terms| [terms.conditional, terms.direct])
+        .flat_map(|terms| [terms.conditional.clone(), terms.direct.clone()])
         .map(|term| term.value().map(|term| term.loss))
         .collect()
 }

@@ -64,11 +64,11 @@ fn the_length_limit() {
         score("begins", params, &samples)
     };
     let rejected = keep(Truncation::RejectCut);
-    assert_eq!([rejected[0].ifd(), rejected[1].ifd()], [cut, cut]);
+    assert_eq!([rejected[0].ifd(), rejected[1].ifd()], [cut.clone(), cut.clone()]);
     let kept = keep(Truncation::KeepPrefix);
-    let terms = kept[0].answer;
+    let terms = kept[0].answer.clone();
     let targets = |term: Measured<tamis_ifd_scoring::Term>| term.value().unwrap().targets;
-    assert!(targets(terms.conditional) < 60);
+    assert!(targets(terms.conditional.clone()) < 60);
     assert_eq!(targets(terms.conditional), targets(terms.direct));
     // Nothing of its answer is left.
     assert_eq!(kept[1].ifd(), cut);
@@ -86,7 +86,10 @@ fn conversations() {
     ];
     let several = Measured::Unscorable(Reason::SeveralTurns);
     let bare = score("begins", all(Preset::Superfiltering), &samples);
-    assert_eq!([bare[1].ifd(), bare[1].r_ifd(), bare[2].ifd()], [several; 3]);
+    assert_eq!(
+        [bare[1].ifd(), bare[1].r_ifd(), bare[2].ifd()],
+        [several.clone(), several.clone(), several.clone()]
+    );
     let single =
         score("begins", all(Preset::Superfiltering), &[sample(0, "Name a colour.", "", "Blue.")]);
     assert_eq!(bare[0], single[0]);
@@ -116,8 +119,11 @@ fn the_last_answer_is_scored_or_none() {
     let blank = reason(Reason::EmptyTarget);
     // This preset keeps what fits of a text: of the first, the earlier answer would.
     let scores = score("begins", all(Preset::Reflection), &samples);
-    for (scores, expected) in scores.iter().zip([cut, blank, blank]) {
-        assert_eq!([scores.ifd(), scores.ppl_cond(), scores.ppl_direct()], [expected; 3]);
+    for (scores, expected) in scores.iter().zip([cut, blank.clone(), blank]) {
+        assert_eq!(
+            [scores.ifd(), scores.ppl_cond(), scores.ppl_direct()],
+            [expected.clone(), expected.clone(), expected.clone()]
+        );
     }
     // Of the last answer a part fits, and it is that part.
     let first = score("begins", all(Preset::Reflection), &[sample(0, "x", "", "Hello.")]);

@@ -68,8 +68,8 @@ fn every_preset_agrees_with_the_loop() {
             for case in published.cases.iter().filter(of) {
                 let what = format!("{name}, {preset}, sample {}", case.sample);
                 let found = &scores[case.sample];
-                agree(found.answer, case.answer, &what);
-                agree(found.instruction, case.instruction, &format!("{what}, reversed"));
+                agree(found.answer.clone(), case.answer, &what);
+                agree(found.instruction.clone(), case.instruction, &format!("{what}, reversed"));
                 compared += 1;
                 if let Some((a, b, _)) = case.answer {
                     let ifd = match preset {

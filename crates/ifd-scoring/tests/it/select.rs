@@ -13,7 +13,7 @@ fn candidate(index: usize, ifd: Measured<f64>) -> Candidate {
     Candidate {
         id: format!("c{index}").into(),
         index,
-        scores: [none, none, ifd, none],
+        scores: [none.clone(), none.clone(), ifd, none],
         group: None,
     }
 }

@@ -75,7 +75,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     }
     // Any ratio can be made of the same terms.
     let ratio = read_scores(&store, Ratio::Loss).unwrap();
-    let terms = ratio[0].answer;
+    let terms = ratio[0].answer.clone();
     let quotient = terms.conditional.value().unwrap().loss / terms.direct.value().unwrap().loss;
     assert_eq!(ratio[0].ifd().value().unwrap(), quotient);
     drop(store);

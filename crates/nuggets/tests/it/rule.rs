@@ -1,6 +1,6 @@
 //! The choice, from rises made by hand.
 
-use tamis_dataset::{Selection, Selector};
+use tamis_dataset::{Reason, Selection, Selector};
 use tamis_nuggets::{Anchor, Candidate, GoldenRule, GoldenScores, OwnPair, Ties};
 
 fn scores() -> GoldenScores {

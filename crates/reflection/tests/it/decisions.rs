@@ -124,7 +124,7 @@ fn what_cannot_be_scored_is_not_replaced() {
     let (outcome, _) =
         one("i! r0.5", |teacher| teacher.says(Instruction, "a", pair("#a new", "i0.9 r0.1")));
     let verdict = outcome.history.instruction_reflection.verdict.clone();
-    assert_eq!(verdict, Verdict::Unscorable { which: Side::Before, why });
+    assert_eq!(verdict, Verdict::Unscorable { which: Side::Before, why: why.clone() });
     assert_eq!(outcome.history.last, Some(row("#a ask", "i! r0.5")));
 
     let (outcome, _) =
