@@ -20,7 +20,6 @@ use rand_distr::{Distribution, StandardNormal};
 /// let rows = Random::keyed(7, "rows to look at", "").sample(100, 10);
 /// assert!(rows.is_sorted());
 /// ```
-#[derive(Clone)]
 pub struct Random(ChaCha8Rng);
 
 impl Random {
