@@ -15,7 +15,8 @@ const BLOCK: i64 = 1 << 20;
 /// (seed, "rademacher", name): a function of these four alone, from which any row can be had without those before it.
 #[derive(Debug)]
 pub(crate) struct DenseSigns {
-    random: Random,
+    seed: u64,
+    name: String,
     dim: i64,
     /// The eight entries that each byte stands for, (256, 8), scaled to variance 1 / dim. So a device
     /// is sent a bit an entry.
@@ -34,7 +35,8 @@ impl DenseSigns {
         let bytes: Vec<f64> = (0..256 * 8).map(bit).collect();
         let bytes = Tensor::f_from_slice(&bytes)?.f_view([256, 8])?;
         Ok(Self {
-            random: Random::keyed(seed, "rademacher", name),
+            seed,
+            name: name.to_owned(),
             dim: dim as i64,
             bytes: bytes.f_to_kind(kind)?.f_to_device(device)?,
         })
@@ -47,7 +49,7 @@ impl DenseSigns {
     /// Rows `first..first + count` of the matrix, (count, dim).
     pub(crate) fn rows(&self, first: i64, count: i64) -> Result<Tensor, GradientError> {
         let words = (self.dim as u128).div_ceil(32);
-        let mut random = self.random.clone();
+        let mut random = Random::keyed(self.seed, "rademacher", &self.name);
         random.seek(first as u128 * words);
         let mut bits = vec![0u8; 4 * words as usize * count as usize];
         random.fill(&mut bits);

