@@ -1,9 +1,8 @@
 //! From a sample to token ids and the mask of those to learn.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::DatasetError;
@@ -185,7 +184,7 @@ impl Encoder {
         }))
     }
 
-    /// Encodes many samples on all cores; the outcomes come in the order of the samples.
+    /// Encodes many samples on the threads of rayon's pool; the outcomes come in the order of the samples.
     ///
     /// # Errors
     /// The first error in that order, as [`Encoder::encode`].
@@ -196,22 +195,7 @@ impl Encoder {
     /// The same, with an error for each sample that has one: for callers to whom one sample that does not fit is no
     /// reason to give up the others.
     pub fn encode_each(&self, samples: &[Sample]) -> Vec<Result<Outcome<Encoded>, DatasetError>> {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = samples.len().div_ceil(threads).max(1);
-        thread::scope(|scope| {
-            let workers: Vec<_> = samples
-                .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().map(|s| self.encode(s)).collect::<Vec<_>>()))
-                .collect();
-            let mut outcomes = Vec::with_capacity(samples.len());
-            for worker in workers {
-                match worker.join() {
-                    Ok(part) => outcomes.extend(part),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            outcomes
-        })
+        samples.par_iter().map(|sample| self.encode(sample)).collect()
     }
 
     /// Ids and mask of the whole text, end-of-sequence token included.

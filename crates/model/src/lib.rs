@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapter;
 mod attention;
 mod batch;
 mod cache;
@@ -13,6 +14,7 @@ mod dtype;
 mod error;
 mod generate;
 mod gpt2;
+mod identity;
 mod input;
 mod layers;
 mod lm;
@@ -20,6 +22,7 @@ mod load;
 mod loss;
 mod mapped;
 mod mask;
+mod model;
 mod options;
 mod parameters;
 mod pattern;
@@ -29,20 +32,24 @@ mod rope;
 mod save;
 mod shape;
 mod tap;
+mod threads;
 
+pub use adapter::{Adapter, Chain, adapted_fingerprint};
 pub use batch::Batch;
 pub use cache::KvCache;
 pub use context::Context;
-pub use device::{Threads, configure_threads, load_cuda};
+pub use device::load_cuda;
 pub use dtype::DType;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateParams, Generated, Generator, Strategy};
 pub use lm::CausalLm;
 pub use load::load;
 pub use loss::{Reduction, log_probs_after, per_sample_loss, target_log_probs};
+pub use model::Model;
 pub use options::{Attention, DeviceSpec, LoadOptions};
 pub use parameters::Parameters;
 pub use pattern::LayerPattern;
 pub use pool::{Pool, mean_pooled_hidden};
 pub use shape::ModelShape;
 pub use tap::{LayerId, LayerInfo, NoTap, Tap};
+pub use threads::{Threads, configure_threads};

@@ -29,7 +29,7 @@ fn child() {
     let dataset = Dataset::open(file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
 }

@@ -5,6 +5,7 @@ mod errors;
 mod generation;
 mod invariance;
 mod loss;
+mod model;
 mod options;
 mod parity;
 mod saving;

@@ -29,7 +29,7 @@ fn child() {
     let model = model("llama", DType::F32);
     let scorer =
         GoldenScorer::new(model.as_ref(), tokenizer("llama"), params(), &anchors()).unwrap();
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
 }
