@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tamis_artifact::{NoProgress, Store};
 use tamis_dataset::{Content, Dataset, ReadOptions, Sample, Template, TextTokenizer};
 use tamis_ifd_scoring::{

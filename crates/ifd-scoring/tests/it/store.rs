@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tamis_artifact::{NoProgress, Progress, Store};
 use tamis_dataset::{Content, Dataset, ReadOptions};
 use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};

@@ -197,7 +197,7 @@ fn a_folder_opens_as_a_whole() {
     }
     let bare = open(dir.path());
     let ids = Tensor::from_slice(&[0i64, 17]).view([1, 2]);
-    bare.hidden(&ids, &mut NoTap).unwrap();
+    let _ = bare.hidden(&ids, &mut NoTap).unwrap();
     let error = bare.tokenizer().unwrap_err().to_string();
     assert!(error.contains("tokenizer.json"), "{error}");
     fs::write(dir.path().join("tokenizer.json"), "{").unwrap();

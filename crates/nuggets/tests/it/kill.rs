@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Map;
 use tamis_artifact::{NoProgress, Store};
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_model::DType;

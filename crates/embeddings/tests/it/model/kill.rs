@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_embeddings::{Embedder, EmbeddingStore, Embeddings};
