@@ -10,11 +10,10 @@
 //! rows. You should see a table with a column for each, and one of the rows they share; `--json`
 //! prints the same as one JSON object.
 
-use std::io::Write;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use tamis_examples::compare::{Flags, Found, Pool, Set};
+use tamis_examples::say;
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -24,5 +23,5 @@ fn main() -> Result<()> {
     let sets = sets.collect::<Result<Vec<_>>>()?;
     let found = Found::measure(&pool, &sets, &statistics)?;
     let text = if flags.json { found.json()? } else { found.tables() };
-    std::io::stdout().write_all(text.as_bytes()).context("printing the result")
+    say(text)
 }

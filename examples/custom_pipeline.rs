@@ -13,15 +13,14 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::artifact::hash_file;
-use tamis::dataset::{Sample, TextTokenizer};
+use tamis::dataset::Sample;
 use tamis::gradients::{Drawn, Pool, read_all};
 use tamis::ifd_scoring::{self, Measure, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
-use tamis::model::LayerPattern;
+use tamis::model::{CausalLm, LayerPattern};
 use tamis::pipeline::{BoxError, Rows, Score, ScoreStage, Scorer, Sieve, Take};
-use tamis_examples::{Bars, ModelFlags, TextFlags};
+use tamis_examples::{Bars, ModelFlags, TextFlags, note, say};
 
 /// Sifts a pool by words, IFD and influence, and spreads the budget over what is left
 #[derive(Parser)]
@@ -61,7 +60,6 @@ fn main() -> Result<()> {
     let (out, bars) = (&flags.out, &mut Bars::default());
     let (pool, seeds) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.seeds)?);
     let (model, encoder) = (flags.model.load()?, flags.text.encoder(&flags.model)?);
-    let config = hash_file(flags.model.model.join("config.json"))?;
 
     // 1. Words: answers that say something.
     let rows = Rows::all(&pool);
@@ -69,22 +67,22 @@ fn main() -> Result<()> {
     let rows = rows.keep(&scores.sift(&[Sieve::AtLeast(3.0)])?)?;
 
     // 2. IFD: the half that there is most to learn from.
-    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
-    let ifd = ifd_scoring::Scorer::new(&*model, tokenizer, ScoreParams::like(&encoder))?;
-    let stage = ScoreStage::new(out.join("2-ifd")).with("config", &config)?;
+    let ifd =
+        ifd_scoring::Scorer::new(&model, model.tokenizer()?.clone(), ScoreParams::like(&encoder))?;
+    let stage = ScoreStage::new(out.join("2-ifd"));
     let scores = stage.run(&ifd.by(Measure::Ifd)?, &rows, bars)?;
     let rows = rows.keep(&scores.sift(&[Sieve::Below(1.0), Sieve::Highest(Take::Share(0.5))])?)?;
-    println!("{} of {} rows pass the sieves", rows.len(), pool.len());
+    note!("{} of {} rows pass the sieves", rows.len(), pool.len());
 
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.
     let (seeds, unusable) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
     ensure!(unusable.is_empty(), "seeds that cannot be used: {unusable:?}");
     let mut made_from = rows.description();
-    made_from.extend([("encoder".into(), encoder.description()), ("config".into(), json!(config))]);
+    made_from.insert("encoder".into(), encoder.description());
     let (all, dir) = (Pool { dataset: &pool, encoder: &encoder }, out.join("3-influence"));
     let (left, layers) = (Drawn::at(&all, rows.positions()), LayerPattern::default());
     let layers = layers.select(model.layers())?;
-    let stage = InfluenceStage::new(&*model, &layers);
+    let stage = InfluenceStage::new(&model, &layers);
     let influence = stage.run(&left, &seeds, &made_from, &dir, bars)?;
     let helpful = Rule::Normalised.apply(&influence.table, flags.budget, 3 * flags.budget)?;
 
@@ -95,6 +93,5 @@ fn main() -> Result<()> {
     let picks: Vec<usize> = picks.into_iter().map(|pick| helpful.positions[pick]).collect();
     let chosen = rows.find(&influence.ids_at(&picks))?;
     let files = pool.write_rows(&chosen, out, "selected")?;
-    println!("{} rows chosen: {}", chosen.len(), files[0].display());
-    Ok(())
+    say(format_args!("{} rows chosen: {}\n", chosen.len(), files[0].display()))
 }

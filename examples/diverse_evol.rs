@@ -21,11 +21,13 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use tamis::diverse_evol::Pool;
-use tamis::model::{DeviceSpec, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::diverse_evol::{AnyTrainer, Candidates, Flags, Found, ModelViewer, Telling};
 use tamis_examples::finetune::read;
-use tamis_examples::{check_lengths, refuse_inside, refuse_overwriting, write_outputs};
+use tamis_examples::{
+    check_lengths, refuse_inside, refuse_overwriting, say_results, write_outputs,
+};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 5] =
@@ -33,7 +35,7 @@ const WRITTEN: [&str; 5] =
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let evol = flags.evolution().check()?;
     let mut record = RunRecord::start("diverse_evol", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags.parameters()?)?;
@@ -58,10 +60,10 @@ fn main() -> Result<()> {
     let base = flags.model.load()?;
     let longest = base.shape().max_positions;
     check_lengths(&pool.samples, held_out.map_or(&[], |(rows, _)| rows), longest)?;
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(base.shape().device).to_string());
-    let mut trainer = AnyTrainer::new(&flags, &pool, base.as_ref())?;
-    let mut viewer = ModelViewer::new(&flags, &pool, held_out, base.as_ref())?;
+    let mut trainer = AnyTrainer::new(&flags, &pool, &base)?;
+    let mut viewer = ModelViewer::new(&flags, &pool, held_out, &base)?;
     drop(base); // One model at a time.
 
     // The rounds.
@@ -86,11 +88,8 @@ fn main() -> Result<()> {
     let page = |record: &RunRecord| found.page(record);
     let (lines, exports) = (found.lines(), flags.exports.like(&flags.text)?);
     let written = write_outputs(&flags.out, &dataset, &chosen, &lines, &exports, record, page)?;
-    println!("{}", found.summary());
-    for file in [rounds].iter().chain(&written) {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = [vec![rounds], written].concat();
+    say_results(found.summary(), &files)
 }
 
 /// Names the content of a file.

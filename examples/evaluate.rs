@@ -10,12 +10,11 @@
 //! that comes with other lengths is not yet a gain in quality), and the signatures that make the scores
 //! comparable with those of others. `--json` prints the same as one JSON object.
 
-use std::io::Write;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use tamis::metrics::{BleuParams, ChrfParams, TerParams};
 use tamis_examples::evaluate::{Flags, Found, Input, Significance, measure, measure_scores};
+use tamis_examples::say;
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -50,5 +49,5 @@ fn main() -> Result<()> {
         found.write_sentences(path)?;
     }
     let text = if flags.json { found.json()? } else { found.tables() };
-    std::io::stdout().write_all(text.as_bytes()).context("printing the result")
+    say(text)
 }

@@ -22,11 +22,13 @@ use tamis::finetune::{Checkpoints, Job, Lora, MetricsFile, TrainReport};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::finetune::{Flags, page, read};
-use tamis_examples::{Bars, begin_results, end_results, refuse_inside, refuse_overwriting};
+use tamis_examples::{
+    Bars, begin_results, end_results, refuse_inside, refuse_overwriting, say_results,
+};
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("finetune", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
@@ -45,11 +47,11 @@ fn main() -> Result<()> {
         None => None,
     };
     let mut model = flags.model.load()?;
-    let mut lora = flags.adapter().map(|params| Lora::new(params, model.as_ref())).transpose()?;
-    let trained = trained(lora.as_ref(), model.as_ref());
-    eprintln!("{trained}; {} steps", trainer.steps(train.samples.len()));
+    let mut lora = flags.adapter().map(|params| Lora::new(params, &model)).transpose()?;
+    let trained = trained(lora.as_ref(), &model);
+    tamis_examples::note!("{trained}; {} steps", trainer.steps(train.samples.len()));
     record.notes.push(trained.clone());
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // Training, from the newest checkpoint on if there is one.
@@ -58,7 +60,7 @@ fn main() -> Result<()> {
     let mut watching = (Bars::training("train"), MetricsFile::new(flags.out.join("metrics.jsonl")));
     let held_out = valid.as_ref().map(|part| (part.samples.as_slice(), flags.evaluation()));
     let job = Job {
-        model: model.as_mut(),
+        model: &mut model,
         lora: lora.as_mut(),
         data: &train.samples,
         validation: held_out,
@@ -75,22 +77,18 @@ fn main() -> Result<()> {
     begin_results(&flags.out)?;
     match &lora {
         Some(lora) if flags.merge => {
-            lora.merge(model.as_mut())?;
-            model.parameters().save_pretrained(&flags.model.model, &place)?;
+            lora.merge(&mut model)?;
+            model.save_pretrained(&place)?;
         }
-        Some(lora) => lora.save_pretrained(model.as_ref(), &flags.model.model, &place)?,
-        None => model.parameters().save_pretrained(&flags.model.model, &place)?,
+        Some(lora) => lora.save_pretrained(&model, &flags.model.model, &place)?,
+        None => model.save_pretrained(&place)?,
     }
     remove_other_kind(&place, lora.is_some() && !flags.merge)?;
     count(&report, &mut record);
     let files = vec![place, flags.out.join("metrics.jsonl")];
     let files =
         end_results(&flags.out, files, record, |record| Ok(page(&report, &trained, record)))?;
-    say(&report);
-    for path in files {
-        println!("{}", path.display());
-    }
-    Ok(())
+    say_results(losses(&report).trim_end(), &files)
 }
 
 /// Removes what an earlier command with or without `--merge` left in `place`: with an adapter beside
@@ -125,17 +123,19 @@ fn count(report: &TrainReport, record: &mut RunRecord) {
     }
 }
 
-/// Prints the losses at both ends.
-fn say(report: &TrainReport) {
+/// The losses at both ends, a line each.
+fn losses(report: &TrainReport) -> String {
+    let mut lines = String::new();
     if let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) {
         let (first, last) = (first.loss, last.loss);
-        println!("training loss: {first:.4} in the first epoch, {last:.4} in the last");
+        lines += &format!("training loss: {first:.4} in the first epoch, {last:.4} in the last\n");
     }
     let best = report.evaluations.iter().rev().find(|record| record.best);
     if let (Some(first), Some(best)) = (report.evaluations.first(), best) {
         let (before, after, step) = (first.loss, best.loss, best.step);
-        println!("held-out loss: {before:.4} before, {after:.4} after step {step}");
+        lines += &format!("held-out loss: {before:.4} before, {after:.4} after step {step}\n");
     }
+    lines
 }
 
 /// What is trained, in words.

@@ -20,7 +20,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
-use tamis::artifact::{hash_bytes, hash_file};
+use tamis::artifact::hash_bytes;
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::Encoded;
 use tamis::gradients::{
@@ -29,10 +29,10 @@ use tamis::gradients::{
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
-use tamis::model::{CausalLm, DeviceSpec, LayerInfo, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, LayerInfo, Model, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::gdig::{Flags, Found, stored_rows, unit_rows};
-use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, write_outputs};
+use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 5] =
@@ -40,7 +40,7 @@ const WRITTEN: [&str; 5] =
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("gdig", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
@@ -76,27 +76,23 @@ fn main() -> Result<()> {
     );
     let layers = flags.layers.select(model.layers())?;
     let params = flags.passing().check()?;
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // 1. The model must know the pool before its gradients say anything.
     let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
-    // What a model computes depends on its configuration as well as its weights.
-    let config = flags.model.model.join("config.json");
-    inputs.insert("config".to_owned(), json!(hash_file(&config)?));
+    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
     inputs.insert("pool".to_owned(), json!(pool.content_hash()));
     inputs.insert("format".to_owned(), json!(pool.format().to_string()));
     inputs.insert("encoder".to_owned(), encoder.description());
     let (model, losses) = adapted(&flags, model, &samples, inputs.clone(), &mut record)?;
-    let model = model.as_ref();
-    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
+    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
 
     // 2. Curvature, fitted on the pool.
-    let fitted = fitted(&flags, model, &layers, &samples, &inputs, &mut record)?;
+    let fitted = fitted(&flags, &model, &layers, &samples, &inputs, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
-    let pass = GradientPass { model, layers: &layers, params };
+    let pass = GradientPass { model: &model, layers: &layers, params };
     let named = json!({ "fitted": fitted.name(), "damping": flags.damping });
     inputs.insert("curvature".to_owned(), named);
     let seed_format = seed_rows.format().to_string();
@@ -116,7 +112,7 @@ fn main() -> Result<()> {
     let k = flags.clusters.map_or((count as f64).sqrt() as usize, NonZeroUsize::get);
     if k > count {
         let note = format!("{k} clusters asked for, but only {count} rows are helpful");
-        eprintln!("{note}");
+        tamis_examples::note!("{note}");
         record.notes.push(note);
     }
     let k = k.clamp(1, count);
@@ -133,8 +129,10 @@ fn main() -> Result<()> {
 
     // 6. What was decided, and why.
     let (scored, used) = (table.candidates.len(), &helpful.used);
-    println!("{scored} rows scored, {count} helpful, {k} clusters, {} chosen", drawn.len());
-    println!("rule: {used}");
+    let said = format!(
+        "{scored} rows scored, {count} helpful, {k} clusters, {} chosen\nrule: {used}",
+        drawn.len()
+    );
     let found = Found {
         pool: &pool,
         table: &table,
@@ -149,22 +147,22 @@ fn main() -> Result<()> {
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     let page = |record: &RunRecord| found.page(&lines, record);
     let exports = flags.exports.like(&flags.text)?;
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)? {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)?;
+    say_results(said, &files)
 }
 
 /// Step 1: the adapted model, and the loss of every step on the way.
 fn adapted(
     flags: &Flags,
-    model: Box<dyn CausalLm>,
+    model: Model,
     samples: &Pool<'_>,
     inputs: Map<String, Value>,
     record: &mut RunRecord,
-) -> Result<(Box<dyn CausalLm>, Vec<f64>)> {
+) -> Result<(Model, Vec<f64>)> {
     if flags.adapted {
-        eprintln!("adapt: skipped, the model is said to be fine-tuned on this pool already");
+        tamis_examples::note!(
+            "adapt: skipped, the model is said to be fine-tuned on this pool already"
+        );
         record.notes.push("adaptation skipped on request (--adapted)".to_owned());
         return Ok((model, Vec::new()));
     }
@@ -191,7 +189,10 @@ fn fitted(
     let layers_at_once = flags.curvature_layers.map(NonZeroUsize::get);
     let fit = CurvatureFit { model, layers, params: flags.fitting(), layers_at_once };
     let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
-    eprintln!("curvature: {kind} of {} layers, about {bytes} of memory at the most", layers.len());
+    tamis_examples::note!(
+        "curvature: {kind} of {} layers, about {bytes} of memory at the most",
+        layers.len()
+    );
     let mut fields = inputs.clone();
     fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
     let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
@@ -259,9 +260,12 @@ fn scored(
     let fresh = flags.fresh(whole);
     let (spec, dtype) = (&flags.projection, flags.row_type);
     let needs = Estimate::new(pass.model, layers, &pass.params, spec, dtype, samples.len());
-    eprintln!("gradients: {} layers, {needs}", layers.len());
+    tamis_examples::note!("gradients: {} layers, {needs}", layers.len());
     let how = if fresh { "whole" } else { "projected" };
-    eprintln!("scores: from {how} gradients; whole ones of the seeds take {}", Bytes(whole));
+    tamis_examples::note!(
+        "scores: from {how} gradients; whole ones of the seeds take {}",
+        Bytes(whole)
+    );
     record.notes.push(format!("{} layers; scores from {how} gradients", layers.len()));
 
     let projection = projection(flags, pass.model, layers, fitted)?;
@@ -285,7 +289,7 @@ fn scored(
         let mut scores = RowStore::create_or_resume(folder, "scores", of_scores, RowType::F32)?;
         if gradients.artifact().is_complete() && scores.artifact().is_complete() {
             let all = samples.len();
-            eprintln!("gradients: all {all} samples were done before");
+            tamis_examples::note!("gradients: all {all} samples were done before");
             report = PassReport { samples: all, resumed: all, ..PassReport::default() };
         } else {
             let curvature = damped(flags, fitted.spectral(flags.damping)?, record)?;

@@ -22,9 +22,9 @@ use clap::Parser;
 use serde::Serialize;
 use tamis::artifact::{Progress, write_atomic};
 use tamis::finetune::Lora;
-use tamis::model::{Finish, GenerateParams, NoTap, Strategy, Tap, configure_threads};
+use tamis::model::{CausalLm, Finish, GenerateParams, NoTap, Strategy, configure_threads};
 use tamis::report::write_jsonl;
-use tamis_examples::{Bars, ModelFlags, TextFlags, one_line, same_file};
+use tamis_examples::{Bars, ModelFlags, TextFlags, one_line, same_file, say};
 
 /// Let a model answer the questions of a data file.
 #[derive(Parser, Clone, Debug)]
@@ -116,7 +116,7 @@ impl Flags {
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    configure_threads(flags.threads.map(NonZeroUsize::get));
+    configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let outputs: Vec<&PathBuf> = [&flags.output].into_iter().chain(&flags.lines).collect();
     for (place, output) in outputs.iter().enumerate() {
         let same = |other: &&PathBuf| same_file(output, other);
@@ -148,12 +148,11 @@ fn main() -> Result<()> {
     };
 
     // Answers.
-    let model = flags.model.load()?;
-    let adapter = flags.adapter.as_ref().map(|dir| Lora::load(dir, model.as_ref())).transpose()?;
-    let mut tap: Box<dyn Tap> = match &adapter {
-        Some(adapter) => Box::new(adapter.tap()),
-        None => Box::new(NoTap),
-    };
+    let mut model = flags.model.load()?;
+    if let Some(dir) = &flags.adapter {
+        let adapter = Lora::load(dir, &model)?;
+        model.attach(adapter);
+    }
     let longest = model.shape().max_positions;
     for (sample, prompt) in samples.iter().zip(&prompts) {
         ensure!(
@@ -175,7 +174,7 @@ fn main() -> Result<()> {
     let mut bars = Bars::default();
     Progress::start(&mut bars, "generate", prompts.len() as u64, 0);
     let mut before = 0;
-    let answers = generator.generate(model.as_ref(), &prompts, tap.as_mut(), &mut |done| {
+    let answers = generator.generate(&model, &prompts, &mut NoTap, &mut |done| {
         bars.advance((done - before) as u64);
         before = done;
     })?;
@@ -199,6 +198,5 @@ fn main() -> Result<()> {
         write_atomic(file, text.as_bytes())?;
     }
     let cut = lines.iter().filter(|line| line.finish == Finish::Length).count();
-    println!("{} answers in {}, {cut} cut", lines.len(), flags.output.display());
-    Ok(())
+    say(format_args!("{} answers in {}, {cut} cut\n", lines.len(), flags.output.display()))
 }

@@ -20,14 +20,14 @@ use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::Parser;
-use serde_json::{Map, json};
-use tamis::artifact::{Store, hash_file};
-use tamis::dataset::{Dataset, Selector, TextTokenizer};
+use serde_json::json;
+use tamis::artifact::Store;
+use tamis::dataset::{Dataset, Selector};
 use tamis::ifd_scoring::{Candidate, SampleScores, Scorer, read_scores};
-use tamis::model::{DeviceSpec, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::ifd::{Flags, Found, groups};
-use tamis_examples::{Bars, refuse_overwriting, write_outputs};
+use tamis_examples::{Bars, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
@@ -36,7 +36,7 @@ const PROBE: usize = 200;
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let (scoring, selection) = (flags.scoring()?, flags.selection()?.check()?);
     let mut record = RunRecord::start("ifd", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&json!({
@@ -59,9 +59,9 @@ fn main() -> Result<()> {
 
     // 2. Scores.
     let model = flags.model.load()?;
-    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
-    let scorer = Scorer::new(model.as_ref(), tokenizer, scoring)?;
-    record.environment.threads = Some(threads.per_operation);
+    let tokenizer = model.tokenizer()?.clone();
+    let scorer = Scorer::new(&model, tokenizer, scoring)?;
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let scores = scored(&flags, &scorer, &pool, &mut record)?;
 
@@ -81,13 +81,10 @@ fn main() -> Result<()> {
     let lines = found.lines(&selection);
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     found.count(&lines, budget, &mut record);
-    println!("{}", found.summary(&lines, budget));
     let page = |record: &RunRecord| found.page(&lines, record);
     let exports = flags.exports.worded(&scorer.params().template, &flags.target_lang);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)? {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)?;
+    say_results(found.summary(&lines, budget), &files)
 }
 
 /// Step 2: scores from the store, where an earlier run may have left some or all of them.
@@ -98,17 +95,13 @@ fn scored(
     record: &mut RunRecord,
 ) -> Result<Vec<SampleScores>> {
     let mut timer = StageTimer::start("scores");
-    // What a model computes depends on its configuration as well as its weights.
-    let config = hash_file(flags.model.model.join("config.json"))?;
-    let further = Map::from_iter([("config".to_owned(), json!(config))]);
-    let mut store =
-        Store::create_or_resume(flags.out.join("terms"), &scorer.manifest(pool, further)?)?;
+    let mut store = Store::create_or_resume(flags.out.join("terms"), &scorer.manifest(pool)?)?;
     if store.is_complete() {
-        eprintln!("scores: all {} samples were done before", pool.len());
+        tamis_examples::note!("scores: all {} samples were done before", pool.len());
         timer.rows(pool.len() as u64).resumed(true);
     } else {
         let few = pool.read_range(0..pool.len().min(PROBE))?;
-        eprintln!("scores: {}", scorer.estimate(&few, pool.len())?);
+        tamis_examples::note!("scores: {}", scorer.estimate(&few, pool.len())?);
         let report = scorer.run(pool, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
         record.notes.push(format!(

@@ -30,7 +30,7 @@ use tamis::reflection::JudgeParams;
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::judge::{contests, page, summary};
 use tamis_examples::{
-    Bars, TeacherFlags, begin_results, end_results, open_rows, refuse_overwriting,
+    Bars, TeacherFlags, begin_results, end_results, open_rows, refuse_overwriting, say,
 };
 
 /// Result files, which no input may be.
@@ -130,10 +130,5 @@ fn main() -> Result<()> {
     end_results(&flags.out, files.into(), record, |record| {
         Ok(page(&contests, &judgement, record))
     })?;
-    if flags.json {
-        println!("{}", serde_json::to_string(tally)?);
-    } else {
-        print!("{}", summary(tally));
-    }
-    Ok(())
+    if flags.json { say(serde_json::to_string(tally)? + "\n") } else { say(summary(tally)) }
 }

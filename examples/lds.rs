@@ -20,10 +20,9 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use clap::Parser;
 use serde_json::{Map, json};
-use tamis::artifact::hash_file;
 use tamis::gradients::{Pool, read_all};
 use tamis::metrics::{BootstrapParams, compare_attributions, linear_datamodelling_score};
-use tamis::model::{DeviceSpec, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::lds::{Bank, Flags, Results, Scored, Scorer, Scores, half, write};
 use tamis_examples::{adapt, check_lengths, refuse_overwriting};
@@ -33,11 +32,11 @@ const WRITTEN: [&str; 5] = ["bank.jsonl", "halves.jsonl", "lds.json", "run.json"
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("lds", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
 
     // Data and model.
     let (pool, asked) = (flags.text.open(&flags.pool)?, flags.text.open(&flags.queries)?);
@@ -60,8 +59,7 @@ fn main() -> Result<()> {
     let layers = flags.layers.select(model.layers())?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let mut made_from = Map::new();
-    made_from.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
-    made_from.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
+    made_from.insert("model".to_owned(), json!(model.fingerprint()?));
     made_from.insert("encoder".to_owned(), encoder.description());
     made_from.insert("pool".to_owned(), json!([pool.content_hash(), pool.format().to_string()]));
     made_from
@@ -73,7 +71,7 @@ fn main() -> Result<()> {
     let (start, training) = (model.parameters().snapshot()?, flags.training());
     let bank = Bank { start, training: training.clone(), data: &data, queries: &queries };
     let path = flags.out.join("bank.jsonl");
-    let repeats = bank.run(model.as_mut(), flags.subsets, flags.repeats, &made_from, &path)?;
+    let repeats = bank.run(&mut model, flags.subsets, flags.repeats, &made_from, &path)?;
     timer.rows((flags.subsets * flags.repeats) as u64);
     record.stages.push(timer.finish());
 
@@ -91,14 +89,14 @@ fn main() -> Result<()> {
         (0..flags.subsets).map(|n| half(data.len(), n, flags.seed)).collect();
     let losses = mean_over(&repeats);
     let bootstrap = BootstrapParams { seed: flags.seed, ..BootstrapParams::default() }.check()?;
-    let (model, layers) = (model.as_ref(), layers.as_slice());
+    let (model, layers) = (&model, layers.as_slice());
     let scorer = Scorer { flags: &flags, model, layers, data: &data, queries: &queries, made_from };
     let (mut strategies, mut previous): (_, Option<Scores>) = (Vec::new(), None);
     for &strategy in &flags.strategies {
         let timer = StageTimer::start(strategy.to_string());
         let scores = scorer.scores(strategy)?;
         let lds = linear_datamodelling_score(&scores.scores, &halves, &losses, &bootstrap)?;
-        eprintln!("{strategy}: {:.3}", lds.score);
+        tamis_examples::note!("{strategy}: {:.3}", lds.score);
         let compare = |before: Scores| {
             compare_attributions(&scores.scores, &before.scores, &halves, &losses, &bootstrap)
         };

@@ -21,7 +21,6 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::artifact::hash_file;
 use tamis::dataset::{Encoded, Selector};
 use tamis::gradients::{GradientPass, Pool, RowStore, Sink, read_all};
 use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
@@ -30,7 +29,7 @@ use tamis::report::{RunRecord, StageTimer};
 use tamis::targets::Target;
 use tamis_examples::less::{Flags, warm_up};
 use tamis_examples::targeted::Found;
-use tamis_examples::{Bars, check_lengths, refuse_overwriting};
+use tamis_examples::{Bars, check_lengths, refuse_overwriting, say_results};
 use tch::Tensor;
 
 /// Result files, which no input may be.
@@ -38,7 +37,7 @@ const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.ht
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("less", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
@@ -70,7 +69,7 @@ fn main() -> Result<()> {
         tasks.push((name, examples));
     }
     let mut model = flags.model.load()?;
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let longest = model.shape().max_positions;
     for (name, examples) in &tasks {
@@ -87,26 +86,24 @@ fn main() -> Result<()> {
 
     // 1. The warm-up.
     let mut timer = StageTimer::start("warm-up");
-    let warmup = warm_up(&flags, model.as_mut(), &samples)?;
+    let warmup = warm_up(&flags, &mut model, &samples)?;
     timer.rows(warmup.rows as u64).resumed(warmup.resumed);
     record.stages.push(timer.finish());
     record.notes.push(format!("mean loss of the warm-up's epochs: {:.4?}", warmup.losses));
 
     // 2. For each epoch: features of the pool, and where the targets point.
     let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
-    // What a model computes depends on its configuration as well as its weights.
-    inputs.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
+    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
     inputs.insert("pool".to_owned(), json!(pool.content_hash()));
     inputs.insert("format".to_owned(), json!(pool.format().to_string()));
     inputs.insert("encoder".to_owned(), encoder.description());
     let mut scores = Scores::new(tasks.iter().map(|(name, _)| Target::new(name, name)).collect());
     for (n, folder) in warmup.checkpoints.iter().enumerate() {
-        let mut checkpoint = WarmCheckpoint::open(folder, model.as_ref())?;
+        let mut checkpoint = WarmCheckpoint::open(folder, &model)?;
         let (directions, store) = epoch(
             &flags,
             n + 1,
-            (model.as_mut(), &mut checkpoint),
+            (&mut model, &mut checkpoint),
             (&samples, &tasks),
             &inputs,
             &mut record,
@@ -132,11 +129,8 @@ fn main() -> Result<()> {
         rule: flags.rule(),
         selection: &selection,
     };
-    println!("{}", found.summary()?);
-    for file in found.write(&flags.out, &flags.exports.like(&flags.text)?, record)? {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = found.write(&flags.out, &flags.exports.like(&flags.text)?, record)?;
+    say_results(found.summary()?, &files)
 }
 
 /// Whether the rows of an epoch are all there.
@@ -163,7 +157,11 @@ fn epoch(
         let adapter = (checkpoint.lora(), layers.as_slice());
         let rows = (samples.dataset.len(), row);
         let needs = Estimate::new(model, adapter, &flags.passing(), &params.projection, rows);
-        eprintln!("features: {} layers, {} numbers, {needs}", layers.len(), adapter.0.count());
+        tamis_examples::note!(
+            "features: {} layers, {} numbers, {needs}",
+            layers.len(),
+            adapter.0.count()
+        );
     }
     let adapted = checkpoint.adapted(model);
     let pass = GradientPass { model: &adapted, layers: &layers, params: flags.passing().check()? };

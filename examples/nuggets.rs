@@ -20,14 +20,14 @@ use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::Parser;
-use serde_json::{Map, json};
-use tamis::artifact::{Store, hash_file};
-use tamis::dataset::{Dataset, Selector, TextTokenizer};
-use tamis::model::{DeviceSpec, configure_threads};
+use serde_json::json;
+use tamis::artifact::Store;
+use tamis::dataset::{Dataset, Selector};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::nuggets::{GoldenScorer, GoldenScores, read_scores};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::nuggets::{Flags, Found, anchors};
-use tamis_examples::{Bars, refuse_overwriting, write_outputs};
+use tamis_examples::{Bars, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
@@ -36,7 +36,7 @@ const PROBE: usize = 200;
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let rule = flags.rule()?;
     let mut record = RunRecord::start("nuggets", env!("CARGO_PKG_VERSION"));
     record.seeds.set("seed", flags.seed);
@@ -49,15 +49,15 @@ fn main() -> Result<()> {
     let model = flags.model.load()?;
     let scoring = flags.scoring(model.shape().max_positions)?;
     record.set_parameters(&json!({ "flags": flags, "scoring": scoring, "rule": rule }))?;
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // 1. The tasks that rows are to help with.
-    let anchors = anchors(&flags, &scoring, model.as_ref(), &pool, &mut record)?;
+    let anchors = anchors(&flags, &scoring, &model, &pool, &mut record)?;
 
     // 2. What every row does for every one of them.
-    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
-    let scorer = GoldenScorer::new(model.as_ref(), tokenizer, scoring, &anchors)?;
+    let tokenizer = model.tokenizer()?.clone();
+    let scorer = GoldenScorer::new(&model, tokenizer, scoring, &anchors)?;
     let scores = scored(&flags, &scorer, &pool, &mut record)?;
 
     // 3. The choice.
@@ -71,13 +71,10 @@ fn main() -> Result<()> {
     let lines = found.lines(&selection);
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     found.count(&lines, &mut record);
-    println!("{}", found.summary(&lines));
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &pool, &chosen, &lines, &flags.exports()?, record, page)?
-    {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let exports = flags.exports()?;
+    let files = write_outputs(&flags.out, &pool, &chosen, &lines, &exports, record, page)?;
+    say_results(found.summary(&lines), &files)
 }
 
 /// Step 2: rises from the store, where an earlier run may have left some or all of them.
@@ -88,17 +85,13 @@ fn scored(
     record: &mut RunRecord,
 ) -> Result<GoldenScores> {
     let mut timer = StageTimer::start("scores");
-    // What a model computes depends on its configuration as well as its weights.
-    let config = hash_file(flags.model.model.join("config.json"))?;
-    let further = Map::from_iter([("config".to_owned(), json!(config))]);
-    let mut store =
-        Store::create_or_resume(flags.out.join("rises"), &scorer.manifest(pool, further)?)?;
+    let mut store = Store::create_or_resume(flags.out.join("rises"), &scorer.manifest(pool)?)?;
     if store.is_complete() {
-        eprintln!("golden scores: all {} rows were done before", pool.len());
+        tamis_examples::note!("golden scores: all {} rows were done before", pool.len());
         timer.rows(pool.len() as u64).resumed(true);
     } else {
         let few = pool.read_range(0..pool.len().min(PROBE))?;
-        eprintln!("golden scores: {}", scorer.estimate(&few, pool.len())?);
+        tamis_examples::note!("golden scores: {}", scorer.estimate(&few, pool.len())?);
         let report = scorer.run(pool, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
         record.notes.push(format!(

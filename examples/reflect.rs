@@ -26,13 +26,12 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
-use tamis::artifact::{Progress, hash_file};
-use tamis::dataset::TextTokenizer;
-use tamis::model::{DeviceSpec, configure_threads};
+use tamis::artifact::Progress;
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::reflection::ScoringStudent;
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::reflect::{Flags, Found};
-use tamis_examples::{Bars, refuse_overwriting};
+use tamis_examples::{Bars, refuse_overwriting, say_results};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 7] = [
@@ -47,7 +46,7 @@ const WRITTEN: [&str; 7] = [
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("reflect", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     let pool = flags.open()?;
@@ -62,11 +61,10 @@ fn main() -> Result<()> {
     fs::create_dir_all(&flags.out).with_context(|| format!("making {}", flags.out.display()))?;
     let teacher = flags.teacher.open(&flags.out)?;
     let model = flags.model.load()?;
-    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
-    let mut student = ScoringStudent::new(model.as_ref(), tokenizer, &flags.scoring()?)
-        .map_err(anyhow::Error::from_boxed)?
-        .with_identity("config", hash_file(flags.model.model.join("config.json"))?);
-    record.environment.threads = Some(threads.per_operation);
+    let tokenizer = model.tokenizer()?.clone();
+    let mut student = ScoringStudent::new(&model, tokenizer, &flags.scoring()?)
+        .map_err(anyhow::Error::from_boxed)?;
+    record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // The work.
@@ -86,9 +84,6 @@ fn main() -> Result<()> {
     // What came of it.
     let found = Found { pool: &pool, outcomes: &reflected.outcomes };
     found.count(&mut record);
-    print!("{}", found.summary(&teacher.spent()));
-    for file in found.write(&flags.out, &flags.exports.like(&flags.text)?, record)? {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = found.write(&flags.out, &flags.exports.like(&flags.text)?, record)?;
+    say_results(found.summary(&teacher.spent()).trim_end(), &files)
 }

@@ -23,20 +23,20 @@ use clap::Parser;
 use tamis::dataset::Selector;
 use tamis::model::configure_threads;
 use tamis::report::{RunRecord, StageTimer};
-use tamis_examples::refuse_overwriting;
 use tamis_examples::retrieve::{By, Flags, by_chance, by_hidden_states, by_words};
 use tamis_examples::targeted::Found;
+use tamis_examples::{refuse_overwriting, say_results};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("retrieve", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     let targets = flags.targets.targets.iter().map(|target| &target.path);
     for input in targets.chain(&flags.model).chain([&flags.pool]) {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
@@ -65,9 +65,6 @@ fn main() -> Result<()> {
     // 4. What was found, and why.
     let (title, meaning) = ("Targeted selection", flags.by.meaning());
     let found = Found { title, meaning, pool: &pool, scores: &scores, rule, selection: &selection };
-    println!("{}", found.summary()?);
-    for file in found.write(&flags.out, &flags.exports()?, record)? {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let files = found.write(&flags.out, &flags.exports()?, record)?;
+    say_results(found.summary()?, &files)
 }

@@ -20,8 +20,8 @@ use anyhow::Result;
 use clap::Parser;
 use tamis::model::configure_threads;
 use tamis::report::{RunRecord, StageTimer};
-use tamis_examples::refuse_overwriting;
 use tamis_examples::select::{Candidates, Choice, Flags, Found, Request, compare, embed};
+use tamis_examples::{refuse_overwriting, say_results};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
@@ -29,11 +29,11 @@ const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.ht
 fn main() -> Result<()> {
     let flags = Flags::parse();
     flags.check()?;
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("select", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     let inputs = [&flags.embeddings, &flags.data, &flags.model, &flags.quality];
     for input in inputs.into_iter().flatten() {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
@@ -75,9 +75,5 @@ fn main() -> Result<()> {
     };
     found.count(&mut record);
     let written = found.write(record)?;
-    println!("{}", found.summary());
-    for file in written {
-        println!("{}", file.display());
-    }
-    Ok(())
+    say_results(found.summary(), &written)
 }

@@ -22,7 +22,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::artifact::{Manifest, Store, hash_file};
+use tamis::artifact::{Manifest, Store};
 use tamis::finetune::FinetuneError;
 use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
@@ -37,10 +37,10 @@ const WRITTEN: [&str; 4] = ["results.jsonl", "table.md", "run.json", "report.htm
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("study", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
     record.seeds.set("seed", flags.seed);
     let results = flags.results.as_ref().unwrap_or(&flags.out);
     for input in [&flags.model.model, &flags.pool, &flags.held_out, &flags.test] {
@@ -81,8 +81,7 @@ fn main() -> Result<()> {
     let mut model = flags.model.load()?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
-    inputs.insert("config".to_owned(), json!(hash_file(flags.model.model.join("config.json"))?));
+    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
     inputs.insert("encoder".to_owned(), encoder.description());
     let of_pool = json!({
         "file": source.content_hash(),
@@ -134,7 +133,7 @@ fn main() -> Result<()> {
     let evidence = Evidence::new(&flags, &data, seeds, &of_seeds);
 
     let timer = StageTimer::start("grid");
-    let cells = run(&flags, &mut grid, &evidence, model.as_mut(), &mut record)?;
+    let cells = run(&flags, &mut grid, &evidence, &mut model, &mut record)?;
     record.stages.push(timer.finish());
     record.counts.set("rows", data.len() as u64);
     record.counts.set("cells", cells.runs.len() as u64);
@@ -191,7 +190,7 @@ fn run(
                         }
                         Err(error) if diverged(&error) => {
                             let note = format!("{name} is missing: {error:#}");
-                            eprintln!("{note}");
+                            tamis_examples::note!("{note}");
                             record.notes.push(note);
                             done += 1;
                             continue;
@@ -201,7 +200,7 @@ fn run(
                 };
                 done += 1;
                 let pace = begun.elapsed().as_secs_f64() / f64::from(trained.max(1));
-                eprintln!(
+                tamis_examples::note!(
                     "{done} of {total}: {method}, {budget} rows, repeat {repeat}: validation loss \
                      {:.3}, {:.0} s; at most {:.0} min left",
                     cell.validation,
@@ -244,7 +243,7 @@ fn learning_rate(
             let cell = match grid.run(model, chosen, rate, 0) {
                 Ok(cell) => cell,
                 Err(error) if diverged(&error) => {
-                    eprintln!("learning rate {rate:e}, {budget} rows: {error:#}");
+                    tamis_examples::note!("learning rate {rate:e}, {budget} rows: {error:#}");
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -252,9 +251,10 @@ fn learning_rate(
             grid.keep(&name, &cell)?;
             cell
         };
-        eprintln!(
+        tamis_examples::note!(
             "learning rate {rate:e}, {budget} rows: validation loss {:.3}, {:.0} s",
-            cell.validation, cell.seconds
+            cell.validation,
+            cell.seconds
         );
         if best.is_none_or(|(_, loss)| cell.validation < loss) {
             best = Some((rate, cell.validation));

@@ -23,21 +23,21 @@ use clap::Parser;
 use serde_json::{Map, json};
 use tamis::gradients::{Pool, read_all};
 use tamis::influence::{Seeds, stages};
-use tamis::model::{DeviceSpec, configure_threads};
+use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::RunRecord;
 use tamis_examples::trace_pretraining::{Flags, Found, Stage};
-use tamis_examples::{check_lengths, refuse_overwriting, write_outputs};
+use tamis_examples::{check_lengths, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let threads = configure_threads(flags.threads.map(NonZeroUsize::get));
+    let threads = configure_threads(flags.threads.map(NonZeroUsize::get))?;
     let mut record = RunRecord::start("trace_pretraining", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&flags)?;
     record.seeds.set("seed", flags.seed);
-    record.environment.threads = Some(threads.per_operation);
+    record.environment.threads = Some(threads.count);
 
     // Data.
     let texts = flags.open_texts()?;
@@ -77,17 +77,12 @@ fn main() -> Result<()> {
     let early = Stage {
         name: "pretrained",
         flags: &flags,
-        model: pretrained.as_ref(),
+        model: &pretrained,
         layers: &before,
         data: &pool,
     };
-    let late = Stage {
-        name: "finetuned",
-        model: finetuned.as_ref(),
-        layers: &after,
-        data: &tuning,
-        ..early
-    };
+    let late =
+        Stage { name: "finetuned", model: &finetuned, layers: &after, data: &tuning, ..early };
 
     // 1. A curvature for each stage, of its own data at its own weights.
     let of_tuning = late.fit(&mut record)?;
@@ -128,14 +123,12 @@ fn main() -> Result<()> {
     let lines = found.lines();
     found.count(&lines, &mut record)?;
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
-    println!("{} texts scored for {} answers", table.candidates.len(), ids.len());
-    if let Some(said) = found.comparison(&lines)? {
-        println!("{said}");
+    let mut said = format!("{} texts scored for {} answers", table.candidates.len(), ids.len());
+    if let Some(compared) = found.comparison(&lines)? {
+        said = format!("{said}\n{compared}");
     }
     let page = |record: &RunRecord| found.page(&lines, record);
-    for file in write_outputs(&flags.out, &texts, &chosen, &lines, &flags.exports()?, record, page)?
-    {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let exports = flags.exports()?;
+    let files = write_outputs(&flags.out, &texts, &chosen, &lines, &exports, record, page)?;
+    say_results(said, &files)
 }

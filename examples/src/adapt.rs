@@ -10,10 +10,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use tamis::artifact::{Manifest, Store};
+use tamis::artifact::{Fingerprint, Manifest, Store};
 use tamis::dataset::Encoded;
 use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};
-use tamis::model::CausalLm;
+use tamis::model::{CausalLm, Model};
 
 use crate::{Bars, ModelFlags};
 
@@ -22,8 +22,8 @@ use crate::{Bars, ModelFlags};
 pub struct Adaptation {
     /// Loss of every optimizer step, nats per supervised token.
     pub losses: Vec<f64>,
-    /// Fingerprint of the adapted weights.
-    pub fingerprint: String,
+    /// Fingerprint of the adapted model.
+    pub fingerprint: Fingerprint,
     /// Whether an earlier run had done it.
     #[serde(skip)]
     pub resumed: bool,
@@ -43,12 +43,12 @@ const CHECKPOINTS: CheckpointParams =
 /// A folder made with other settings (the field is named), a run that diverges, or a full disk.
 pub fn adapt(
     flags: &ModelFlags,
-    model: Box<dyn CausalLm>,
+    model: Model,
     samples: &[Encoded],
     params: TrainParams,
     inputs: Map<String, serde_json::Value>,
     out: &Path,
-) -> Result<(Box<dyn CausalLm>, Adaptation)> {
+) -> Result<(Model, Adaptation)> {
     const RECORD: &str = "losses.json";
     let mut fields = inputs;
     fields.insert("train".to_owned(), json!(params));
@@ -71,7 +71,7 @@ pub fn adapt(
         remove(&unfinished)?;
         let adapted = ModelFlags { model: folder.clone(), ..flags.clone() }.load()?;
         anyhow::ensure!(
-            adapted.parameters().fingerprint()? == done.fingerprint,
+            adapted.fingerprint()? == done.fingerprint,
             "the weights in {} are not those that the adaptation wrote; delete {} and {} to adapt \
              again",
             folder.display(),
@@ -88,11 +88,11 @@ pub fn adapt(
     );
     let mut model = model;
     let mut checkpoints = Checkpoints::open(&unfinished, &flags.model, CHECKPOINTS)?;
-    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), samples) };
+    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, samples) };
     let report = params.check()?.run(job, &mut Bars::default()).context("adapting the model")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    model.parameters().save_pretrained(&flags.model, &folder)?;
-    let fingerprint = model.parameters().fingerprint()?;
+    model.save_pretrained(&folder)?;
+    let fingerprint = model.fingerprint()?;
     let done = Adaptation { losses: report.losses, fingerprint, resumed: false };
     if !store.has(RECORD) {
         store.write(RECORD, &serde_json::to_vec(&done)?)?;

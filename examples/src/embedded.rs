@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, json};
-use tamis::artifact::hash_file;
 use tamis::dataset::Dataset;
 use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
 use tamis::report::{RunRecord, StageTimer};
 
-use crate::{Bars, ModelFlags};
+use crate::Bars;
 
 /// Rows from which the work is estimated.
 const PROBE: usize = 200;
@@ -21,22 +19,18 @@ const PROBE: usize = 200;
 /// embedded.
 pub fn embedded(
     embedder: &Embedder<'_>,
-    model: &ModelFlags,
     data: &Dataset,
     dir: &Path,
     record: &mut RunRecord,
 ) -> Result<Embeddings> {
     let mut timer = StageTimer::start("embeddings");
-    // What a model computes depends on its configuration as well as its weights.
-    let config = hash_file(model.model.join("config.json"))?;
-    let further = Map::from_iter([("config".to_owned(), json!(config))]);
-    let mut store = EmbeddingStore::create_or_resume(dir, embedder.fields(data, further)?)?;
+    let mut store = EmbeddingStore::create_or_resume(dir, embedder.fields(data)?)?;
     if store.artifact().is_complete() {
-        eprintln!("embeddings: all {} samples were done before", data.len());
+        crate::note!("embeddings: all {} samples were done before", data.len());
         timer.rows(data.len() as u64).resumed(true);
     } else {
         let few = data.read_range(0..data.len().min(PROBE))?;
-        eprintln!("embeddings: {}", embedder.estimate(&few, data.len())?);
+        crate::note!("embeddings: {}", embedder.estimate(&few, data.len())?);
         let report = embedder.run(data, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
         record.notes.push(format!("{} tokens embedded in this run", report.tokens));

@@ -139,7 +139,7 @@ impl Exports {
                     write_atomic(&path, yaml.as_bytes())?;
                     files.push(path);
                 }
-                Err(why) => eprintln!("no file for Axolotl: {why}"),
+                Err(why) => crate::note!("no file for Axolotl: {why}"),
             }
             described.push((format!("selected_{format}"), exported));
         }

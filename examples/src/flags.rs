@@ -9,7 +9,7 @@ use tamis::dataset::{
     Dataset, EncodeOptions, Encoder, Fields, Format, OnError, ReadOptions, Template, TextTokenizer,
 };
 use tamis::finetune::Schedule;
-use tamis::model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
+use tamis::model::{Attention, DType, DeviceSpec, LoadOptions, Model};
 
 /// Which model, and where it runs.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -26,14 +26,14 @@ pub struct ModelFlags {
 }
 
 impl ModelFlags {
-    /// Loads the model.
+    /// Opens the model folder.
     ///
     /// # Errors
     /// What the folder lacks, naming the file, field or tensor.
-    pub fn load(&self) -> Result<Box<dyn CausalLm>> {
+    pub fn load(&self) -> Result<Model> {
         let options =
             LoadOptions { device: self.device, kind: self.dtype, attention: Attention::Fused };
-        load(&self.model, &options)
+        Model::open_with(&self.model, &options)
             .with_context(|| format!("loading the model in {}", self.model.display()))
     }
 }

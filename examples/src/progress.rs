@@ -44,7 +44,7 @@ impl Stage {
         bar.set_position(done);
         bar.reset_eta();
         if bar.is_hidden() && done > 0 {
-            eprintln!("{name}: {done} of {total} {unit} were done before");
+            crate::note!("{name}: {done} of {total} {unit} were done before");
         }
         let told = 10 * done / total.max(1);
         Self { name: name.to_owned(), unit, bar, begun: Instant::now(), from: done, told }
@@ -61,13 +61,13 @@ impl Stage {
         let rate = (at - self.from) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
         let left = total.saturating_sub(at) as f64 / rate;
         let (name, unit) = (&self.name, self.unit);
-        eprintln!("{name}: {at} of {total} {unit}, {rate:.1}/s, {left:.0} s left {note}");
+        crate::note!("{name}: {at} of {total} {unit}, {rate:.1}/s, {left:.0} s left {note}");
     }
 
     fn end(&self) {
         self.bar.finish();
         if self.bar.is_hidden() {
-            eprintln!("{}: took {:.1} s", self.name, self.begun.elapsed().as_secs_f64());
+            crate::note!("{}: took {:.1} s", self.name, self.begun.elapsed().as_secs_f64());
         }
     }
 }
@@ -113,14 +113,14 @@ impl Observer for Bars {
     }
 
     fn damaged(&mut self, damage: &FinetuneError) {
-        eprintln!("passing over a checkpoint: {damage}");
+        crate::note!("passing over a checkpoint: {damage}");
     }
 
     fn resume(&mut self, step: usize, checkpoint: &Path) {
         if let Some(stage) = self.current.take() {
             let steps = stage.bar.length().unwrap_or(0);
             stage.bar.finish_and_clear();
-            eprintln!("going on from {}", checkpoint.display());
+            crate::note!("going on from {}", checkpoint.display());
             self.begin_training(steps, step as u64);
         }
     }

@@ -40,7 +40,7 @@ fn main() {
     let python = arguments.next().unwrap_or_else(|| "python3".to_owned());
     let threads = arguments.next().map_or(2, |text| text.parse().expect("THREADS is a number"));
     let rounds = arguments.next().map_or(7, |text| text.parse().expect("ROUNDS is a number"));
-    configure_threads(Some(threads));
+    configure_threads(Some(threads)).expect("setting the threads");
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_llama(folder.path());

@@ -38,7 +38,7 @@ fn main() {
         |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (threads, rounds, rows, token_budget) = (number(2), number(5), number(64), number(1024));
     let wanted = arguments.next();
-    configure_threads(Some(threads));
+    configure_threads(Some(threads)).expect("setting the threads");
 
     let options = LoadOptions { device: DeviceSpec::Cpu, ..LoadOptions::default() };
     let model = load(&folder, &options).expect("a model");

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod error;
+mod fingerprint;
 mod folder;
 mod hash;
 mod journal;
@@ -15,6 +16,7 @@ mod store;
 
 pub use atomic::{AtomicFile, rename_folder, write_atomic};
 pub use error::ArtifactError;
+pub use fingerprint::Fingerprint;
 pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;
 pub use manifest::{Difference, Differences, Manifest};

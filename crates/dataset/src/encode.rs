@@ -1,9 +1,8 @@
 //! From a sample to token ids and the mask of those to learn.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::answers::Answers;
@@ -194,24 +193,9 @@ impl Encoder {
         Ok(Encoded { id: sample.id.clone(), index: sample.index, ids, supervised, truncated })
     }
 
-    /// Encodes many samples on all cores; the outcomes come in the order of the samples.
+    /// Encodes many samples on the threads of rayon's pool; the outcomes come in the order of the samples.
     pub fn encode_all(&self, samples: &[Sample]) -> Vec<Outcome<Encoded>> {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = samples.len().div_ceil(threads).max(1);
-        thread::scope(|scope| {
-            let workers: Vec<_> = samples
-                .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().map(|s| self.encode(s)).collect::<Vec<_>>()))
-                .collect();
-            let mut outcomes = Vec::with_capacity(samples.len());
-            for worker in workers {
-                match worker.join() {
-                    Ok(part) => outcomes.extend(part),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            outcomes
-        })
+        samples.par_iter().map(|sample| self.encode(sample)).collect()
     }
 
     /// Ids and mask of the whole text, end-of-sequence token included.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, ParameterError, Progress, Store, hash_bytes, hash_file};
+use tamis_artifact::{Manifest, ParameterError, Progress, Store, hash_bytes};
 use tamis_dataset::{Encoded, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap};
 use tch::{Kind, Tensor, no_grad};
@@ -147,8 +147,7 @@ impl UncertaintyPass {
     }
 
     /// The uncertainties of all `samples`, in their order, kept in the folder `dir`. What an
-    /// interrupted pass left there is not computed again. `source` is the folder that the model was
-    /// loaded from.
+    /// interrupted pass left there is not computed again.
     ///
     /// # Errors
     /// A folder made from another model, other samples or settings; a sample whose numbers are not
@@ -156,15 +155,12 @@ impl UncertaintyPass {
     pub fn run(
         &self,
         model: &dyn CausalLm,
-        source: &Path,
         samples: &[Encoded],
         dir: &Path,
         progress: &mut dyn Progress,
     ) -> Result<Vec<Uncertainties>, EvolError> {
         let manifest = Manifest::new(KIND, FORMAT)
-            .with("model", model.parameters().fingerprint()?)?
-            .with("config", hash_file(source.join("config.json"))?)?
-            .with("compute_type", format!("{:?}", model.shape().kind))?
+            .with("model", model.fingerprint()?)?
             .with("samples", fingerprint(samples))?
             .with("params", self.params)?;
         let mut store = Store::create_or_resume(dir, &manifest)?;

@@ -65,9 +65,8 @@ impl<'a> Session<'a> {
         let subject = Subject { model, lora: lora.map(|lora| &*lora) };
         // Before the weights take gradients, and before a checkpoint changes them.
         let mut run = Map::new();
-        if let Some(checkpoints) = &checkpoints {
+        if checkpoints.is_some() {
             run = subject.identity()?;
-            checkpoints.identify(&mut run)?;
             run.insert("params".to_owned(), json!(params));
             run.insert("data".to_owned(), json!(data::fingerprint(data)));
             if let Some((held_out, how)) = &validation {

@@ -29,7 +29,7 @@ impl Subject<'_> {
     /// What names the weights before the first step.
     pub(crate) fn identity(&self) -> Result<Map<String, Value>, FinetuneError> {
         let mut fields = Map::new();
-        fields.insert("model".to_owned(), json!(self.model.parameters().fingerprint()?));
+        fields.insert("model".to_owned(), json!(self.model.fingerprint()?));
         if let Some(lora) = self.lora {
             fields.insert("lora".to_owned(), json!(lora.params()));
             fields.insert("adapter".to_owned(), json!(lora.fingerprint()?));

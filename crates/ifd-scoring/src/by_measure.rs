@@ -39,7 +39,7 @@ impl tamis_pipeline::Scorer for ByMeasure<'_> {
 
     fn description(&self) -> Result<Map<String, Value>, BoxError> {
         let mut fields = self.scorer.description();
-        fields.insert("model".to_owned(), json!(self.scorer.model.parameters().fingerprint()?));
+        fields.insert("model".to_owned(), json!(self.scorer.model.fingerprint()?));
         fields.insert("ratio".to_owned(), json!(self.scorer.params().ratio));
         Ok(fields)
     }

@@ -1,7 +1,7 @@
 //! Scores of a whole data set, kept in a store and resumed from it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis_artifact::{Manifest, Progress, Store};
 use tamis_dataset::{Dataset, SampleId};
 
@@ -35,20 +35,14 @@ struct Line {
 
 impl Scorer<'_> {
     /// The manifest of the scores of `dataset`: a store made from another model, other data or with
-    /// other settings is refused. `further` adds what else decides the numbers, such as the hash of
-    /// the model's configuration.
+    /// other settings is refused.
     ///
     /// # Errors
     /// Weights that cannot be read.
-    pub fn manifest(
-        &self,
-        dataset: &Dataset,
-        further: Map<String, Value>,
-    ) -> Result<Manifest, IfdError> {
+    pub fn manifest(&self, dataset: &Dataset) -> Result<Manifest, IfdError> {
         let mut fields = self.description();
-        fields.extend(further);
         let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.parameters().fingerprint()?));
+        insert("model", json!(self.model.fingerprint()?));
         insert("data", json!(dataset.content_hash()));
         insert("data_format", json!(dataset.format().to_string()));
         insert("samples", json!(dataset.len()));

@@ -110,7 +110,7 @@ impl<'a> InfluenceStage<'a> {
     ) -> Result<Influence, InfluenceError> {
         let Self { model, layers, .. } = *self;
         let mut fields = fields.clone();
-        fields.insert("model".to_owned(), json!(model.parameters().fingerprint()?));
+        fields.insert("model".to_owned(), json!(model.fingerprint()?));
         let fit = CurvatureFit { model, layers, params: self.fit, layers_at_once: None };
         let fitted = fit.run(self.curvature, samples, dir, &fields, progress)?;
 

@@ -3,20 +3,23 @@
 //! Llama, Mistral, Qwen2 and Baichuan2 differ in a handful of settings, which
 //! [`DecoderConfig`] holds; `decoder_config.rs` reads them from config.json.
 
+use serde::Serialize;
+use tamis_artifact::Fingerprint;
 use tch::{Device, Tensor};
 
 use crate::{
     Attention, CausalLm, Context, KvCache, LayerInfo, LoadOptions, ModelError, ModelShape,
     Parameters, Tap, attention,
     checkpoint::Checkpoint,
+    identity,
     input::{Limit, check_ids, numbered, start_graph},
     layers::{Activation, Builder, Embedding, Linear, RmsNorm},
     parameters::Layout,
     rope::{Rope, RopeConfig},
 };
 
-/// Settings of one member of the family, checked.
-#[derive(Clone, Debug)]
+/// Settings of one member of the family, checked: all that is read of config.json.
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct DecoderConfig {
     pub(crate) vocab_size: usize,
     pub(crate) hidden_size: usize,
@@ -40,7 +43,7 @@ pub(crate) struct DecoderConfig {
 }
 
 /// Which linear layers have a bias.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Biases {
     /// Query, key and value.
     pub(crate) qkv: bool,
@@ -53,6 +56,7 @@ pub(crate) struct Biases {
 /// A model of the Llama family.
 #[derive(Debug)]
 pub(crate) struct Decoder {
+    config: DecoderConfig,
     shape: ModelShape,
     limit: Limit,
     kernel: Attention,
@@ -110,6 +114,7 @@ impl Decoder {
         })?;
         let kind = options.kind.kind();
         Ok(Self {
+            config: config.clone(),
             shape: ModelShape {
                 vocab_size: config.vocab_size,
                 hidden_size: width,
@@ -233,6 +238,10 @@ impl CausalLm for Decoder {
 
     fn shape(&self) -> ModelShape {
         self.shape
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        identity::fingerprint("decoder", &self.config, &self.parameters)
     }
 
     fn blocks(&self) -> usize {

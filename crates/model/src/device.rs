@@ -1,4 +1,4 @@
-//! The one place that loads LibTorch's CUDA half at run time, and thread settings.
+//! The one place that loads LibTorch's CUDA half at run time.
 //!
 //! A program links `libtorch_cpu.so` and `libc10.so` only: the linker drops `libtorch_cuda.so`
 //! because no symbol of it is named. So one binary runs on machines with and without a GPU, and
@@ -67,24 +67,4 @@ fn torch_folder() -> Option<PathBuf> {
     let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
     let path = PathBuf::from(&line[line.find('/')?..]);
     Some(path.parent()?.to_owned())
-}
-
-/// What [`configure_threads`] set and found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Threads {
-    /// Threads that one LibTorch operation may use.
-    pub per_operation: usize,
-    /// Whether idle OpenMP threads sleep instead of spinning (`OMP_WAIT_POLICY=passive`). Spinning
-    /// threads make small matrix work many times slower on a shared machine; the variable is read
-    /// when LibTorch is loaded, so only the caller's shell, or `.cargo/config.toml`, can set it.
-    pub sleep_when_idle: bool,
-}
-
-/// Sets how many threads one LibTorch operation may use: `count`, or all that the process may run on.
-pub fn configure_threads(count: Option<usize>) -> Threads {
-    let available = || std::thread::available_parallelism().map_or(1, usize::from);
-    let count = count.unwrap_or_else(available).max(1);
-    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
-    let policy = std::env::var("OMP_WAIT_POLICY").unwrap_or_default();
-    Threads { per_operation: count, sleep_when_idle: policy.eq_ignore_ascii_case("passive") }
 }

@@ -207,6 +207,15 @@ pub enum ModelError {
         reason: String,
     },
 
+    /// The number of threads cannot be had.
+    #[error("{count} threads were asked for, but {problem}")]
+    Threads {
+        /// The number.
+        count: usize,
+        /// Why not.
+        problem: String,
+    },
+
     /// An option is not one of its possible values.
     #[error("`{found}` is no {what}; expected {expected}")]
     Option {
@@ -239,6 +248,31 @@ pub enum ModelError {
         /// Some names.
         examples: String,
     },
+
+    /// A tokenizer, template or text cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] tamis_dataset::DatasetError),
+
+    /// A tokenizer was asked for that the folder does not hold.
+    #[error("{dir}: there is no tokenizer.json here, so no text can become tokens")]
+    NoTokenizer {
+        /// The model folder.
+        dir: PathBuf,
+    },
+
+    /// A folder with an adapter was opened as a model.
+    #[error(
+        "{dir} holds an adapter (adapter_config.json): open the model it was trained for and attach \
+         the adapter to it, or merge the two first"
+    )]
+    AdapterFolder {
+        /// The folder.
+        dir: PathBuf,
+    },
+
+    /// An adapter's own numbers cannot be read.
+    #[error("adapter: {0}")]
+    Adapter(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     /// Two sets of parameters do not have the same names and shapes.
     #[error("parameters differ: {problem}")]

@@ -1,5 +1,7 @@
 //! GPT-2: learned positions, layer norms, packed attention weights stored transposed.
 
+use serde::Serialize;
+use tamis_artifact::Fingerprint;
 use tch::{Device, Tensor};
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
     Parameters, Tap, attention,
     checkpoint::Checkpoint,
     config::Fields,
+    identity,
     input::{Limit, check_ids, numbered, start_graph},
     layers::{Activation, Builder, Embedding, LayerNorm, Linear},
     parameters::Layout,
@@ -15,8 +18,8 @@ use crate::{
 /// What every name starts with in the model, and in most checkpoints.
 const PREFIX: &str = "transformer.";
 
-/// Settings, checked.
-#[derive(Clone, Debug)]
+/// Settings, checked: all that is read of config.json.
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Gpt2Config {
     vocab_size: usize,
     width: usize,
@@ -58,6 +61,7 @@ impl Gpt2Config {
 /// A GPT-2 model.
 #[derive(Debug)]
 pub(crate) struct Gpt2 {
+    config: Gpt2Config,
     shape: ModelShape,
     limit: Limit,
     kernel: Attention,
@@ -110,6 +114,7 @@ impl Gpt2 {
                 || (tied && name == "lm_head.weight")
         })?;
         Ok(Self {
+            config: config.clone(),
             shape: ModelShape {
                 vocab_size: config.vocab_size,
                 hidden_size: width,
@@ -192,6 +197,10 @@ impl CausalLm for Gpt2 {
 
     fn shape(&self) -> ModelShape {
         self.shape
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        identity::fingerprint("gpt2", &self.config, &self.parameters)
     }
 
     fn blocks(&self) -> usize {

@@ -1,13 +1,16 @@
 //! Checks on the token ids of a forward pass, and the start of its graph.
 
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::{KvCache, ModelError, ModelShape};
 
 /// The longest input of a model and the field of config.json that says so.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Limit {
     pub(crate) tokens: usize,
+    /// For messages.
+    #[serde(skip)]
     pub(crate) field: &'static str,
 }
 

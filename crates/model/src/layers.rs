@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -99,7 +100,8 @@ impl LayerNorm {
 }
 
 /// Non-linearity of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Activation {
     Silu,
     Gelu,

@@ -1,5 +1,6 @@
 //! What every causal language model here can do.
 
+use tamis_artifact::Fingerprint;
 use tch::{Tensor, no_grad};
 
 use crate::{Context, KvCache, LayerInfo, ModelError, ModelShape, Parameters, Tap};
@@ -17,6 +18,16 @@ pub trait CausalLm: Send {
 
     /// Sizes that callers need: vocabulary, width, longest input.
     fn shape(&self) -> ModelShape;
+
+    /// Everything that decides what the model computes, but for rounding: its code and settings
+    /// (`config`), its `weights` with their number format (`dtype`), its `adapter` if it has one. A
+    /// refused store says which of these differs.
+    ///
+    /// Models of the same fingerprint give the same numbers on the same machine.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError>;
 
     /// Number of decoder blocks.
     fn blocks(&self) -> usize;

@@ -2,12 +2,14 @@
 
 use std::{cell::RefCell, f64::consts::TAU};
 
+use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{ModelError, config::Fields, input::Places};
 
 /// How the rotary frequencies are stretched for longer inputs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RopeScaling {
     None,
     /// All frequencies divided by `factor`.
@@ -24,7 +26,7 @@ pub(crate) enum RopeScaling {
 }
 
 /// Base and scaling of the rotary frequencies.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct RopeConfig {
     pub(crate) theta: f64,
     pub(crate) scaling: RopeScaling,

@@ -72,7 +72,7 @@ impl Parameters {
     }
 
     /// What the weights are kept in.
-    fn dtype(&self) -> Result<DType, ModelError> {
+    pub(crate) fn dtype(&self) -> Result<DType, ModelError> {
         match self.iter().next() {
             Some((_, tensor)) => tensor.f_kind()?.try_into(),
             None => Ok(DType::default()),

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis_artifact::{Manifest, Progress, Store};
 use tamis_dataset::Dataset;
 
@@ -28,20 +28,14 @@ pub struct PassReport {
 
 impl GoldenScorer<'_> {
     /// The manifest of the rises of `pool`: a store made from another model, other data, other
-    /// anchors or with other settings is refused. `further` adds what else decides the numbers, such
-    /// as the hash of the model's configuration.
+    /// anchors or with other settings is refused.
     ///
     /// # Errors
     /// Weights that cannot be read.
-    pub fn manifest(
-        &self,
-        pool: &Dataset,
-        further: Map<String, Value>,
-    ) -> Result<Manifest, NuggetsError> {
+    pub fn manifest(&self, pool: &Dataset) -> Result<Manifest, NuggetsError> {
         let mut fields = self.description();
-        fields.extend(further);
         let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.parameters().fingerprint()?));
+        insert("model", json!(self.model.fingerprint()?));
         insert("data", json!(pool.content_hash()));
         insert("data_format", json!(pool.format().to_string()));
         insert("samples", json!(pool.len()));

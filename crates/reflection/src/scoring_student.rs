@@ -47,7 +47,7 @@ impl<'a> ScoringStudent<'a> {
         scoring
             .retain(|name, _| !["measures", "token_budget", "shard_rows"].contains(&name.as_str()));
         let identity = json!({
-            "model": model.parameters().fingerprint()?,
+            "model": model.fingerprint()?,
             "ratio": params.ratio,
             "scoring": scoring,
         });
@@ -57,14 +57,6 @@ impl<'a> ScoringStudent<'a> {
             reversed: scorer(Measures { r_ifd: true, ..nothing })?,
             identity,
         })
-    }
-
-    /// Adds to the identity what else decides the scores, such as the hash of the model's
-    /// `config.json`: the weights' hash, which is there already, does not cover it.
-    #[must_use]
-    pub fn with_identity(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.identity[field] = value.into();
-        self
     }
 }
 

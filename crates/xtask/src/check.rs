@@ -62,14 +62,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let count = checks.len();
     let mut times = Vec::new();
     for (index, (name, check)) in checks.into_iter().enumerate() {
-        println!("\n[{}/{count}] {name}", index + 1);
+        say!("\n[{}/{count}] {name}", index + 1);
         let started = Instant::now();
         check(workspace).with_context(|| format!("check {} of {count}, {name}", index + 1))?;
         times.push((name, started.elapsed().as_secs_f64()));
     }
-    println!("\nall checks passed");
+    say!("\nall checks passed");
     for (name, seconds) in times {
-        println!("  {name:<28}{}", summary::duration(seconds));
+        say!("  {name:<28}{}", summary::duration(seconds));
     }
     Ok(())
 }
@@ -96,10 +96,10 @@ fn lengths(workspace: &Workspace) -> Result<()> {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let lines = text.lines().count();
         if lines > LONG_FILE {
-            println!("warning: {} has {lines} lines; more than one idea?", workspace.shown(path));
+            say!("warning: {} has {lines} lines; more than one idea?", workspace.shown(path));
         }
     }
-    println!("{} files", sources.len());
+    say!("{} files", sources.len());
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn forgotten_tests(workspace: &Workspace) -> Result<()> {
             spared += 1;
         }
     }
-    println!("{spared} libraries without tests of their own");
+    say!("{spared} libraries without tests of their own");
     Ok(())
 }
 
@@ -159,7 +159,7 @@ fn without_libtorch(workspace: &Workspace) -> Result<()> {
                 torch-sys` shows through what"
             );
         }
-        println!("{package}: no torch-sys");
+        say!("{package}: no torch-sys");
     }
     Ok(())
 }
@@ -172,14 +172,14 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
         .stderr(Stdio::null())
         .status();
     if !installed.is_ok_and(|status| status.success()) {
-        println!("skipped: cargo-deny is not installed (`cargo install --locked cargo-deny`)");
+        say!("skipped: cargo-deny is not installed (`cargo install --locked cargo-deny`)");
         return Ok(());
     }
     let deny = ["deny", "check", "licenses", "bans", "sources"];
     process::run(workspace.cargo()?.args(deny))?;
     let fetched = process::watch(workspace.cargo()?.args(["deny", "fetch", "db"]))?;
     if !fetched.success {
-        println!("skipped: advisories, because their database cannot be fetched");
+        say!("skipped: advisories, because their database cannot be fetched");
         return Ok(());
     }
     process::run(workspace.cargo()?.args(["deny", "check", "--disable-fetch", "advisories"]))
@@ -248,7 +248,7 @@ fn examples(workspace: &Workspace) -> Result<()> {
         if !help.contains("Usage:") {
             bail!("`{}` prints no usage: {help}", process::shown(&run));
         }
-        println!("{}: {} lines of help", target.name, help.lines().count());
+        say!("{}: {} lines of help", target.name, help.lines().count());
     }
     Ok(())
 }

@@ -100,15 +100,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     process::run(&mut gdig)?;
     let elapsed = started.elapsed();
 
-    println!();
-    println!(
-        "{} on {} German-English pairs, steered by {SEEDS} seeds",
+    say!(
+        "\n{} on {} German-English pairs, steered by {SEEDS} seeds",
         model::NAME,
         options.candidates
     );
-    print!("{}", summary::of(&out, &data.pairs)?);
-    println!("time            {}", summary::duration(elapsed.as_secs_f64()));
-    println!("report          {}", workspace.shown(&out.join("report.html")));
+    say!("{}", summary::of(&out, &data.pairs)?.trim_end());
+    say!("time            {}", summary::duration(elapsed.as_secs_f64()));
+    say!("report          {}", workspace.shown(&out.join("report.html")));
     Ok(())
 }
 
@@ -133,7 +132,7 @@ fn data(workspace: &Workspace, candidates: usize) -> Result<Data> {
     };
     write_jsonl(&data.pool, &data.pairs)?;
     write_jsonl(&data.seeds, &pool.seeds)?;
-    println!(
+    say!(
         "pool: {candidates} of {} pairs in {}; {SEEDS} others are the seeds",
         pool.available,
         workspace.shown(&data.pool)
@@ -163,7 +162,7 @@ fn catalogues(workspace: &Workspace) -> Result<PathBuf> {
         return Ok(folder);
     }
     machine::check_pip()?;
-    println!("bringing the German catalogues of {}: 18 MB to download", name.join(" and "));
+    say!("bringing the German catalogues of {}: 18 MB to download", name.join(" and "));
     let scratch = scratch_of(&folder);
     remove(&scratch)?;
     let found = scratch.join("found");

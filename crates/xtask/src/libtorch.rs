@@ -104,7 +104,7 @@ fn use_named(workspace: &Workspace, named: &Named) -> Result<()> {
     match version_of(&named.folder)? {
         Some(version) if release(&version) == VERSION => {}
         _ if env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some() => {
-            eprintln!(
+            note!(
                 "warning: the version of {} is not checked (LIBTORCH_BYPASS_VERSION_CHECK)",
                 named.by
             );
@@ -122,7 +122,7 @@ fn use_named(workspace: &Workspace, named: &Named) -> Result<()> {
         ),
     }
     link(&workspace.libtorch(), &named.folder)?;
-    println!("LibTorch: {}", named.by);
+    say!("LibTorch: {}", named.by);
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn use_own(workspace: &Workspace) -> Result<()> {
     let own = workspace.libtorch();
     if is_right(&own)? {
         let place = own.canonicalize().unwrap_or_else(|_| own.clone());
-        println!("LibTorch {VERSION}: {}", workspace.shown(&place));
+        say!("LibTorch {VERSION}: {}", workspace.shown(&place));
         return Ok(());
     }
     let store = workspace.cache().join(format!("libtorch-{VERSION}"));
@@ -143,14 +143,14 @@ fn use_own(workspace: &Workspace) -> Result<()> {
         .strip_prefix(workspace.root())
         .map_or(target.clone(), |inside| Path::new("..").join(inside));
     link(&own, &target)?;
-    println!("LibTorch {VERSION}: {}", workspace.shown(&store));
+    say!("LibTorch {VERSION}: {}", workspace.shown(&store));
     Ok(())
 }
 
 /// Installs LibTorch as the folder `store`, wholly or not at all.
 fn bring(workspace: &Workspace, store: &Path) -> Result<()> {
     machine::check_pip()?;
-    println!("bringing LibTorch {VERSION}: about 0.6 GB to download, 1.2 GB on disk");
+    say!("bringing LibTorch {VERSION}: about 0.6 GB to download, 1.2 GB on disk");
     let scratch = scratch_of(store);
     remove(&scratch)?;
     make_folder(&scratch)?;

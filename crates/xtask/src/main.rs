@@ -9,6 +9,22 @@
 //! The folder that `TAMIS_CACHE` names, if set, keeps what is downloaded or converted outside the
 //! checkout, so that several checkouts share it.
 
+/// Prints a line, as `println!` does, but goes on when nobody reads it any more (`| head`).
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
+/// The same for standard error.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($text)*);
+    }};
+}
+
 mod check;
 mod circles;
 mod demo;
@@ -64,7 +80,7 @@ fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            note!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -48,11 +48,11 @@ pub(crate) fn folder(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.cache().join("smollm2-135m-instruct");
     let _lock = workspace.lock()?;
     if is_there(&folder) {
-        println!("model: {}", workspace.shown(&folder));
+        say!("model: {}", workspace.shown(&folder));
         return Ok(folder);
     }
     machine::check_pip()?;
-    println!("bringing {NAME}: 93 MB to download, 0.5 GB converted");
+    say!("bringing {NAME}: 93 MB to download, 0.5 GB converted");
     let scratch = scratch_of(&folder);
     remove(&scratch)?;
     make_folder(&scratch)?;
@@ -61,7 +61,7 @@ pub(crate) fn folder(workspace: &Workspace) -> Result<PathBuf> {
     fs::rename(&converted, &folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     remove(&scratch)?;
-    println!("model: {}", workspace.shown(&folder));
+    say!("model: {}", workspace.shown(&folder));
     Ok(folder)
 }
 
@@ -93,7 +93,7 @@ fn convert(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
         .arg(workspace.root().join("crates/xtask/scripts/gguf_to_hf.py"))
         .arg(wheel.join(GGUF))
         .arg(&folder);
-    println!("$ {}", process::shown(&python));
+    say!("$ {}", process::shown(&python));
     let printed = process::output(python.env("PYTHONPATH", &tools))?;
     let stamp = printed.lines().last().unwrap_or_default();
     let found = sums(stamp).context("gguf_to_hf.py printed no sums")?;

@@ -29,7 +29,7 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// Prints the command, runs it and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", shown(command));
+    say!("$ {}", shown(command));
     let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
@@ -58,7 +58,7 @@ pub(crate) struct Watched {
 
 /// Prints the command and runs it with its output in sight; keeps a copy of its standard error.
 pub(crate) fn watch(command: &mut Command) -> Result<Watched> {
-    println!("$ {}", shown(command));
+    say!("$ {}", shown(command));
     let line = shown(command);
     let mut child =
         command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot run `{line}`"))?;

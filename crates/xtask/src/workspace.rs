@@ -129,7 +129,7 @@ impl Workspace {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!("waiting for another `cargo xtask` that holds {}", path.display());
+                note!("waiting for another `cargo xtask` that holds {}", path.display());
                 file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
             }
             Err(TryLockError::Error(error)) => {

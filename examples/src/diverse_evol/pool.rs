@@ -114,7 +114,7 @@ impl<'a> Candidates<'a> {
         }
         if !self.left_out.is_empty() {
             let left_out = self.left_out.len();
-            eprintln!("pool: {left_out} of {rows} rows are left out; run.json has the reasons");
+            crate::note!("pool: {left_out} of {rows} rows are left out; run.json has the reasons");
         }
     }
 }

@@ -13,14 +13,14 @@ pub struct Telling {
 impl Observer for Telling {
     fn begin(&mut self, round: usize, stage: Stage, records: usize) {
         if self.before > 0 && !self.told {
-            eprintln!("{} stages were done before", self.before);
+            crate::note!("{} stages were done before", self.before);
         }
         self.told = true;
         match stage {
-            Stage::View => eprintln!("round {round}: looking at all rows"),
-            Stage::Pick if round == 0 => eprintln!("round 0: drawing"),
-            Stage::Pick => eprintln!("round {round}: choosing beside {records} rows"),
-            Stage::Train => eprintln!("round {round}: training on {records} rows"),
+            Stage::View => crate::note!("round {round}: looking at all rows"),
+            Stage::Pick if round == 0 => crate::note!("round 0: drawing"),
+            Stage::Pick => crate::note!("round {round}: choosing beside {records} rows"),
+            Stage::Train => crate::note!("round {round}: training on {records} rows"),
             Stage::Measure => {}
         }
     }
@@ -33,7 +33,7 @@ impl Observer for Telling {
         });
         let told: Vec<String> = told.collect();
         if !told.is_empty() {
-            eprintln!("round {round}: {}", told.join(", "));
+            crate::note!("round {round}: {}", told.join(", "));
         }
     }
 

@@ -50,20 +50,20 @@ impl<'a> AnyTrainer<'a> {
             task.records.iter().map(|&record| self.pool.samples[record].clone()).collect();
         let mut model = self.flags.model.load()?;
         let adapter = self.flags.adapter();
-        let mut lora = adapter.map(|params| Lora::new(params, model.as_ref())).transpose()?;
+        let mut lora = adapter.map(|params| Lora::new(params, &model)).transpose()?;
         let mut checkpoints =
             Checkpoints::open(task.work.join("checkpoints"), base, self.flags.checkpoints())?;
         let job = Job {
             lora: lora.as_mut(),
             checkpoints: Some(&mut checkpoints),
-            ..Job::new(model.as_mut(), &rows)
+            ..Job::new(&mut model, &rows)
         };
         let mut bars = Bars::training("train");
         let report = self.flags.training().check()?.run(job, &mut bars)?;
         if let Some(lora) = &lora {
-            lora.merge(model.as_mut())?;
+            lora.merge(&mut model)?;
         }
-        model.parameters().save_pretrained(base, task.model)?;
+        model.save_pretrained(task.model)?;
         let mut metrics = Metrics::from([
             ("steps".to_owned(), report.steps as f64),
             ("target_tokens".to_owned(), report.targets as f64),
@@ -79,7 +79,7 @@ impl<'a> AnyTrainer<'a> {
         let work = task.work.join("work");
         std::fs::create_dir_all(&work).with_context(|| format!("making {}", work.display()))?;
         let log = task.work.with_file_name("train.log");
-        eprintln!("train: {command}, its output goes to {}", log.display());
+        crate::note!("train: {command}, its output goes to {}", log.display());
         let model = &self.flags.model.model;
         // Not yet where the loop wants it, and removes what it finds: the command of an interrupted
         // run may still be writing here.

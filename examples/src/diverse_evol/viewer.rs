@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use serde_json::{Map, Value, json};
-use tamis::artifact::hash_file;
+use serde_json::{Value, json};
 use tamis::dataset::{Encoded, Encoder};
 use tamis::diverse_evol::{
     Failure, Metrics, Need, Rows, Sight, Uncertainties, Uncertainty, View, Viewer,
 };
 use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
 use tamis::finetune::evaluate;
-use tamis::model::{CausalLm, NoTap};
+use tamis::model::{CausalLm, Model, NoTap};
 
 use super::{Candidates, Flags};
 use crate::{Bars, ModelFlags};
@@ -72,7 +71,7 @@ impl<'a> ModelViewer<'a> {
         Ok(Self { flags, pool, encoder, held_out, last: None })
     }
 
-    fn load(&self, folder: &Path) -> Result<Box<dyn CausalLm>> {
+    fn load(&self, folder: &Path) -> Result<Model> {
         ModelFlags { model: folder.to_owned(), ..self.flags.model.clone() }.load()
     }
 
@@ -81,11 +80,8 @@ impl<'a> ModelViewer<'a> {
             return Ok(seen.clone());
         }
         let (model, params) = (self.load(sight.model)?, self.flags.embedding());
-        let embedder = Embedder::new(model.as_ref(), &self.encoder, &params)?;
-        // What a model computes depends on its configuration as well as its weights.
-        let config = hash_file(sight.model.join("config.json"))?;
-        let further = Map::from_iter([("config".to_owned(), json!(config))]);
-        let fields = embedder.fields(self.pool.dataset, further)?;
+        let embedder = Embedder::new(&model, &self.encoder, &params)?;
+        let fields = embedder.fields(self.pool.dataset)?;
         let mut store = EmbeddingStore::create_or_resume(sight.place, fields)?;
         if !store.artifact().is_complete() {
             embedder.run(self.pool.dataset, &mut store, &mut Bars::default())?;
@@ -116,8 +112,7 @@ impl<'a> ModelViewer<'a> {
     fn uncertainty(&self, sight: &Sight<'_>, kind: Uncertainty) -> Result<Vec<f64>> {
         let (model, pass) = (self.load(sight.model)?, self.flags.uncertainty().check()?);
         let (samples, bars) = (&self.pool.samples, &mut Bars::default());
-        let all: Vec<Uncertainties> =
-            pass.run(model.as_ref(), sight.model, samples, sight.place, bars)?;
+        let all: Vec<Uncertainties> = pass.run(&model, samples, sight.place, bars)?;
         Ok(all.iter().map(|values| values.of(kind)).collect())
     }
 
@@ -125,7 +120,7 @@ impl<'a> ModelViewer<'a> {
         let mut metrics = Metrics::new();
         if let Some((rows, _)) = self.held_out {
             let model = self.load(sight.model)?;
-            let found = evaluate(model.as_ref(), rows, self.flags.token_budget, &mut NoTap)?;
+            let found = evaluate(&model, rows, self.flags.token_budget, &mut NoTap)?;
             metrics.insert("held_out_loss".to_owned(), found.loss);
         }
         Ok(metrics)

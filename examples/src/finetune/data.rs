@@ -54,7 +54,7 @@ pub fn read(
     }
     if !unusable.is_empty() {
         let (left_out, rows) = (unusable.len(), dataset.len());
-        eprintln!("{name}: {left_out} of {rows} rows are left out; run.json has the reasons");
+        crate::note!("{name}: {left_out} of {rows} rows are left out; run.json has the reasons");
     }
     Ok(Part { samples, rows: dataset.len() })
 }

@@ -12,7 +12,7 @@ use tamis::finetune::TrainParams;
 use tamis::gradients::{Labels, PassParams, ProjectionSpec, RowType};
 use tamis::influence::Rule;
 use tamis::kfac::{CurvatureKind, Damping, FitParams, NonFinite};
-use tamis::model::{CausalLm, LayerPattern, Reduction};
+use tamis::model::{CausalLm, LayerPattern, Model, Reduction};
 
 use crate::{ExportFlags, ModelFlags, ScheduleKind, TextFlags};
 
@@ -177,7 +177,7 @@ impl Flags {
     ///
     /// # Errors
     /// What the folder lacks, or a tokenizer that does not fit the model.
-    pub fn load(&self, encoder: &Encoder) -> Result<Box<dyn CausalLm>> {
+    pub fn load(&self, encoder: &Encoder) -> Result<Model> {
         let model = self.model.load()?;
         let (highest, rows) = (encoder.tokenizer().max_id() as usize, model.shape().vocab_size);
         ensure!(

@@ -74,7 +74,7 @@ impl Bank<'_> {
         let missing = (0..repeats).flat_map(|repeat| (0..subsets).map(move |n| (repeat, n)));
         let missing: Vec<(usize, usize)> = missing.filter(|key| !known.contains_key(key)).collect();
         if missing.len() < wanted {
-            eprintln!("bank: {} of {wanted} trainings were done before", wanted - missing.len());
+            crate::note!("bank: {} of {wanted} trainings were done before", wanted - missing.len());
         }
         let begun = Instant::now();
         // Repeats outermost: an interrupted bank has every half once before it has any twice.
@@ -83,7 +83,7 @@ impl Bank<'_> {
             ledger.append(&Retraining { subset, repeat, losses: losses.clone() })?;
             let mean = losses.iter().sum::<f64>() / losses.len() as f64;
             let pace = begun.elapsed().as_secs_f64() / (count + 1) as f64;
-            eprintln!(
+            crate::note!(
                 "bank: half {subset}, training {repeat}: mean loss of the queries {mean:.4}; {:.1} s \
                  each, {:.1} min left",
                 pace,

@@ -7,7 +7,7 @@ use tamis::metrics::{Comparison, Lds, retraining_agreement};
 use tamis::report::{Align, Report, RunRecord, Table, write_jsonl};
 
 use super::{Flags, Strategy};
-use crate::{begin_results, end_results};
+use crate::{begin_results, end_results, say_results};
 
 /// A strategy and how good it is.
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +105,7 @@ struct Half<'a> {
     rows: &'a [usize],
 }
 
-/// Prints the table and writes `lds.json`, `halves.jsonl`, `report.html` and `run.json`.
+/// Writes `lds.json`, `halves.jsonl`, `report.html` and `run.json`, and prints the table.
 ///
 /// # Errors
 /// A file that cannot be written, naming it.
@@ -139,9 +139,6 @@ pub fn write(
         Ok(report)
     };
     let files = end_results(out, vec![file, of_halves], record, page)?;
-    println!("{}\n\n{}", results.lead(), results.table().markdown());
-    for file in files {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let said = format!("{}\n\n{}", results.lead(), results.table().markdown());
+    say_results(said, &files)
 }

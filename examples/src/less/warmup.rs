@@ -40,7 +40,7 @@ pub fn warm_up(flags: &Flags, model: &mut dyn CausalLm, pool: &Pool<'_>) -> Resu
     ensure!(!data.is_empty(), "none of the {count} rows drawn for the warm-up can be used");
     let trainer = flags.training().check()?;
     let (steps, epochs) = (trainer.steps(data.len()), flags.epochs);
-    eprintln!("warm-up: {} rows, {steps} steps in {epochs} epochs", data.len());
+    crate::note!("warm-up: {} rows, {steps} steps in {epochs} epochs", data.len());
     let mut lora = Lora::new(flags.adapter(), model)?;
     let mut checkpoints =
         Checkpoints::open(flags.warmup_folder(), &flags.model.model, flags.checkpoints())?;

@@ -2,12 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use ndarray::ArrayView2;
-use serde_json::{Map, json};
-use tamis::artifact::hash_file;
 use tamis::clustering::KMeansParams;
-use tamis::dataset::{Answers, Dataset, EncodeOptions, Encoder, Sample, TextTokenizer};
+use tamis::dataset::{Answers, Dataset, EncodeOptions, Sample};
 use tamis::embeddings::{EmbedParams, Embedder, EmbeddingStore, Embeddings};
-use tamis::model::CausalLm;
+use tamis::model::Model;
 use tamis::nuggets::{GoldenParams, representatives};
 use tamis::report::{RunRecord, StageTimer};
 
@@ -28,7 +26,7 @@ const CHUNK: usize = 4096;
 pub fn anchors(
     flags: &Flags,
     scoring: &GoldenParams,
-    model: &dyn CausalLm,
+    model: &Model,
     pool: &Dataset,
     record: &mut RunRecord,
 ) -> Result<Vec<Sample>> {
@@ -37,7 +35,6 @@ pub fn anchors(
         return Ok(given.read_range(0..given.len())?);
     }
     let mut timer = StageTimer::start("anchors");
-    let tokenizer = TextTokenizer::from_dir(&flags.model.model)?;
     let options = EncodeOptions {
         max_length: flags.anchor_tokens(scoring.max_length)?,
         answers: Answers::Last,
@@ -45,18 +42,16 @@ pub fn anchors(
         target_language: scoring.target_language.clone(),
         ..EncodeOptions::default()
     };
-    let encoder = Encoder::new(tokenizer, scoring.template.clone(), options)?;
+    let encoder = model.encoder(scoring.template.clone(), options)?;
     let params = EmbedParams { token_budget: flags.token_budget, ..EmbedParams::default() };
     let embedder = Embedder::new(model, &encoder, &params)?;
-    let config = hash_file(flags.model.model.join("config.json"))?;
-    let further = Map::from_iter([("config".to_owned(), json!(config))]);
     let dir = flags.out.join("embeddings");
-    let mut store = EmbeddingStore::create_or_resume(&dir, embedder.fields(pool, further)?)?;
+    let mut store = EmbeddingStore::create_or_resume(&dir, embedder.fields(pool)?)?;
     if store.artifact().is_complete() {
         timer.rows(pool.len() as u64).resumed(true);
     } else {
         let few = pool.read_range(0..pool.len().min(PROBE))?;
-        eprintln!("anchors: {}", embedder.estimate(&few, pool.len())?);
+        crate::note!("anchors: {}", embedder.estimate(&few, pool.len())?);
         let report = embedder.run(pool, &mut store, &mut Bars::default())?;
         timer.rows(report.samples as u64).resumed(report.resumed > 0);
     }
@@ -81,7 +76,7 @@ pub fn anchors(
         let samples = pool.read_range(first..(first + CHUNK).min(pool.len()))?;
         anchors.extend(samples.into_iter().filter(|s| drawn.binary_search(&s.index).is_ok()));
     }
-    eprintln!("anchors: {k} of {rows} rows of the pool, one from each cluster");
+    crate::note!("anchors: {k} of {rows} rows of the pool, one from each cluster");
     record.stages.push(timer.finish());
     Ok(anchors)
 }

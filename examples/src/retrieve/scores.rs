@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 use tamis::artifact::Random;
 use tamis::dataset::{Dataset, Outcome, Sample, SampleId};
 use tamis::embeddings::Embedder;
-use tamis::model::DeviceSpec;
+use tamis::model::{CausalLm, DeviceSpec};
 use tamis::report::RunRecord;
 use tamis::targets::{Cosines, Scored, Target, TargetScores, Unscored};
 
@@ -32,7 +32,7 @@ pub fn by_hidden_states(
     let (encoder, params) = (flags.encoder(&model)?, flags.embedding());
     let loaded = model.load()?;
     record.environment.device = Some(DeviceSpec::from(loaded.shape().device).to_string());
-    let embedder = Embedder::new(loaded.as_ref(), &encoder, &params)?;
+    let embedder = Embedder::new(&loaded, &encoder, &params)?;
     // Examples first: what is wrong with them is said before the long work.
     let (names, examples): (Vec<Target>, Vec<Sample>) = targets.into_iter().unzip();
     let mut vectors = Vec::new();
@@ -46,7 +46,7 @@ pub fn by_hidden_states(
     }
     let mut cosines = Cosines::new(vectors)?;
     let dir = flags.out.join("embeddings");
-    let embeddings = embedded(&embedder, &model, pool, &dir, record)?;
+    let embeddings = embedded(&embedder, pool, &dir, record)?;
     let indices = embeddings.indices().context("the embeddings do not tell their rows")?;
     let ids = embeddings.ids().context("the embeddings do not tell their ids")?;
     let mut scratch = Vec::new();

@@ -63,7 +63,7 @@ pub fn compare(
     choice: &Choice,
 ) -> Result<Compared> {
     let sets = 1 + flags.comparisons;
-    eprintln!("compare: measuring {sets} sets");
+    crate::note!("compare: measuring {sets} sets");
     let statistics =
         StatisticsParams { metric: flags.metric, ..StatisticsParams::default() }.check()?;
     let measure = Measure { statistics, embeddings, lengths: candidates.lengths() };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tamis::dataset::Dataset;
 use tamis::embeddings::{Embedder, Embeddings};
-use tamis::model::DeviceSpec;
+use tamis::model::{CausalLm, DeviceSpec};
 use tamis::report::RunRecord;
 
 use super::Flags;
@@ -24,6 +24,6 @@ pub fn embed(
     let (encoder, params) = (flags.encoder(model)?, flags.embedding());
     let loaded = model.load()?;
     record.environment.device = Some(DeviceSpec::from(loaded.shape().device).to_string());
-    let embedder = Embedder::new(loaded.as_ref(), &encoder, &params)?;
-    embedded(&embedder, model, data, &flags.out.join("embeddings"), record)
+    let embedder = Embedder::new(&loaded, &encoder, &params)?;
+    embedded(&embedder, data, &flags.out.join("embeddings"), record)
 }

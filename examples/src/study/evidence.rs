@@ -149,7 +149,7 @@ impl<'a> Evidence<'a> {
         let inputs = self.inputs.clone();
         let (model, adapted) =
             adapt(&flags.model, start, self.data, flags.adaptation(), inputs, &out)?;
-        let model = model.as_ref();
+        let model = &model;
         let mut fields = self.inputs.clone();
         fields.insert("model".to_owned(), json!(adapted.fingerprint));
 

@@ -15,6 +15,7 @@ use tamis::report::{Align, LinePlot, Report, RunRecord, Table, write_jsonl};
 
 use super::{Cell, Flags, Method, Texts};
 use crate::outputs::{begin_results, end_results};
+use crate::say_results;
 
 const CONFIDENCE: f64 = 0.95;
 
@@ -130,11 +131,8 @@ pub fn write(
     files.extend([lines, markdown.clone()]);
     let page = |record: &RunRecord| Ok(page_of(&outcomes, table.clone(), record));
     let files = end_results(out, files, record, page)?;
-    println!("{}", table.markdown());
-    for file in files.iter().skip_while(|file| **file != markdown) {
-        println!("{}", file.display());
-    }
-    Ok(())
+    let first = files.iter().position(|file| *file == markdown).unwrap_or(0);
+    say_results(table.markdown(), &files[first..])
 }
 
 /// The runs of each method and budget, in the order of the grid; the starting point first.

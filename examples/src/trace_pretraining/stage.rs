@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
-use tamis::artifact::{hash_bytes, hash_file};
+use tamis::artifact::hash_bytes;
 use tamis::gradients::{Bytes, Drawn, GradientPass, Pool, RowStore, RowType, Samples, Sink};
 use tamis::influence::{ScoreTable, Seeds};
 use tamis::kfac::{CurvatureFit, CurvatureKind, Fitted};
@@ -39,16 +39,11 @@ impl Stage<'_> {
     /// What decides the curvature: model and data.
     ///
     /// # Errors
-    /// A model folder that can no longer be read.
+    /// What LibTorch reports.
     pub fn inputs(&self) -> Result<Map<String, Value>> {
-        let folder = match self.name {
-            "pretrained" => &self.flags.pretrained,
-            _ => &self.flags.finetuned,
-        };
         let dataset = self.data.dataset;
         let mut inputs = Map::new();
-        inputs.insert("model".to_owned(), json!(self.model.parameters().fingerprint()?));
-        inputs.insert("config".to_owned(), json!(hash_file(folder.join("config.json"))?));
+        inputs.insert("model".to_owned(), json!(self.model.fingerprint()?));
         let data = json!([dataset.content_hash(), dataset.format().to_string()]);
         inputs.insert("data".to_owned(), data);
         inputs.insert("encoder".to_owned(), self.data.encoder.description());
@@ -72,7 +67,7 @@ impl Stage<'_> {
         };
         let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
         let layers = self.layers.len();
-        eprintln!("{name}: {kind} of {layers} layers, about {bytes} of memory at the most");
+        crate::note!("{name}: {kind} of {layers} layers, about {bytes} of memory at the most");
         let mut fields = self.inputs()?;
         fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
         let folder = flags.out.join(name);
@@ -116,10 +111,10 @@ impl Stage<'_> {
         let mut store = RowStore::create_or_resume(folder, "scores", fields, RowType::F32)?;
         let resumed = store.artifact().is_complete();
         if resumed {
-            eprintln!("{}: all {} texts were scored before", self.name, texts.len());
+            crate::note!("{}: all {} texts were scored before", self.name, texts.len());
         } else {
             let bytes = Bytes(Seeds::bytes(self.layers, answers.len(), self.model.shape().kind));
-            eprintln!("{}: the answers' gradients take {bytes} of memory", self.name);
+            crate::note!("{}: the answers' gradients take {bytes} of memory", self.name);
             let seeds = seeds(&pass)?;
             let mut sinks = [Sink { reducer: &seeds, store: &mut store }];
             pass.run(texts, &mut sinks, &mut Bars::default())?;

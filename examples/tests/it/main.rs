@@ -31,6 +31,7 @@ mod program;
 mod reflect;
 mod rerun;
 mod retrieve;
+mod said;
 mod select;
 mod study;
 mod trace_pretraining;

@@ -82,7 +82,7 @@ struct Run {
 fn main() {
     match Task::parse() {
         Task::Here { folder, command, threads } => {
-            configure_threads(Some(threads));
+            configure_threads(Some(threads)).expect("setting the threads");
             println!("{}", serde_json::to_string(&here::run(&folder, &command)).unwrap());
         }
         Task::Run(run) => run.run(),

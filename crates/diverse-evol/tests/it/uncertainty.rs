@@ -111,12 +111,10 @@ fn a_pass_resumes_and_refuses_what_does_not_belong_to_it() {
     let temporary = tempfile::tempdir().unwrap();
     let (calm, stormy) = (temporary.path().join("calm"), temporary.path().join("stormy"));
     let (model, samples) = (model("llama", DType::F32), samples(23));
-    let source = folder("llama");
     let params = UncertaintyParams { token_budget: 40, shard_rows: 5 };
     let pass = params.check().unwrap();
-    let run = |dir: &Path, samples: &[Encoded]| {
-        pass.run(model.as_ref(), &source, samples, dir, &mut NoProgress)
-    };
+    let run =
+        |dir: &Path, samples: &[Encoded]| pass.run(model.as_ref(), samples, dir, &mut NoProgress);
     let all = run(&calm, &samples).unwrap();
     for (found, sample) in all.iter().zip(&samples) {
         close(*found, naive(model.as_ref(), sample), 2e-6);
@@ -138,7 +136,7 @@ fn a_pass_resumes_and_refuses_what_does_not_belong_to_it() {
     assert!(error.contains("`samples` is"), "{error}");
     let params = UncertaintyParams { token_budget: 41, ..*pass.params() };
     let other = params.check().unwrap();
-    let error = other.run(model.as_ref(), &source, &samples, &calm, &mut NoProgress).unwrap_err();
+    let error = other.run(model.as_ref(), &samples, &calm, &mut NoProgress).unwrap_err();
     assert!(error.to_string().contains("`params.token_budget` is 40"), "{error}");
     let none = UncertaintyParams { shard_rows: 0, ..params }.check().unwrap_err();
     assert!(none.to_string().contains("`shard_rows` is 0"), "{none}");

@@ -24,20 +24,14 @@ pub struct PassReport {
 
 impl Embedder<'_> {
     /// What the store of the embeddings of `dataset` is made from: one made from another model,
-    /// other data or with other settings is refused. `further` adds what else decides the numbers,
-    /// such as the hash of the model's configuration.
+    /// other data or with other settings is refused.
     ///
     /// # Errors
     /// Weights that cannot be read.
-    pub fn fields(
-        &self,
-        dataset: &Dataset,
-        further: Map<String, Value>,
-    ) -> Result<Map<String, Value>, EmbeddingsError> {
+    pub fn fields(&self, dataset: &Dataset) -> Result<Map<String, Value>, EmbeddingsError> {
         let mut fields = self.description();
-        fields.extend(further);
         let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.parameters().fingerprint()?));
+        insert("model", json!(self.model.fingerprint()?));
         insert("data", json!(dataset.content_hash()));
         insert("data_format", json!(dataset.format().to_string()));
         insert("samples", json!(dataset.len()));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, hash_file, rename_folder};
+use tamis_artifact::{Manifest, rename_folder};
 use tamis_model::write_tensors;
 use tch::{Tensor, no_grad};
 
@@ -147,13 +147,6 @@ impl Checkpoints {
 
     fn place(&self, step: usize) -> PathBuf {
         self.dir.join(format!("{PREFIX}{step}"))
-    }
-
-    /// Adds what only the model's folder tells to what names a run.
-    pub(crate) fn identify(&self, run: &mut Map<String, Value>) -> Result<(), FinetuneError> {
-        // What a model computes depends on its configuration as well as its weights.
-        run.insert("config".to_owned(), hash_file(self.source.join("config.json"))?.into());
-        Ok(())
     }
 
     /// The newest checkpoint, which must be one of this run; with `keep_best` the one of its lowest

@@ -1,11 +1,26 @@
 //! A model with an adapter beside its weights, as a model.
 
+use serde_json::json;
+use tamis_artifact::Fingerprint;
 use tamis_model::{
-    CausalLm, Context, KvCache, LayerId, LayerInfo, ModelError, ModelShape, Parameters, Tap,
+    Adapter, CausalLm, Chain, Context, KvCache, LayerInfo, ModelError, ModelShape, Parameters, Tap,
+    adapted_fingerprint,
 };
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
-use super::{Lora, LoraTap};
+use super::Lora;
+
+/// For [`Model::attach`](tamis_model::Model::attach).
+impl Adapter for Lora {
+    fn tap(&self) -> Box<dyn Tap + '_> {
+        Box::new(Lora::tap(self))
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        let weights = Lora::fingerprint(self).map_err(|error| ModelError::Adapter(error.into()))?;
+        Ok(json!({ "scale": self.params().scale(), "weights": weights }).into())
+    }
+}
 
 /// A model whose linear layers have an adapter's branch added, without changing its weights: for any
 /// pass that takes a [`CausalLm`].
@@ -31,10 +46,6 @@ impl<'a> Adapted<'a> {
     pub fn lora(&self) -> &Lora {
         self.lora
     }
-
-    fn then<'t>(&'t self, tap: &'t mut dyn Tap) -> Then<'t> {
-        Then { first: self.lora.tap(), second: tap }
-    }
 }
 
 impl std::fmt::Debug for Adapted<'_> {
@@ -59,6 +70,11 @@ impl CausalLm for Adapted<'_> {
         self.model.shape()
     }
 
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        let adapter = Adapter::fingerprint(&*self.lora)?;
+        Ok(adapted_fingerprint(self.model.fingerprint()?, adapter))
+    }
+
     fn blocks(&self) -> usize {
         self.model.blocks()
     }
@@ -79,7 +95,8 @@ impl CausalLm for Adapted<'_> {
         cache: Option<&mut KvCache>,
         tap: &mut dyn Tap,
     ) -> Result<Tensor, ModelError> {
-        self.model.block(number, stream, context, cache, &mut self.then(tap))
+        let mut own = self.lora.tap();
+        self.model.block(number, stream, context, cache, &mut Chain::new(&mut own, tap))
     }
 
     fn norm(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
@@ -87,19 +104,6 @@ impl CausalLm for Adapted<'_> {
     }
 
     fn logits(&self, hidden: &Tensor, tap: &mut dyn Tap) -> Result<Tensor, ModelError> {
-        self.model.logits(hidden, &mut self.then(tap))
-    }
-}
-
-/// Two taps, one after the other.
-struct Then<'a> {
-    first: LoraTap<'a>,
-    second: &'a mut dyn Tap,
-}
-
-impl Tap for Then<'_> {
-    fn linear(&mut self, layer: LayerId, x: &Tensor, y: Tensor) -> Result<Tensor, TchError> {
-        let y = self.first.linear(layer, x, y)?;
-        self.second.linear(layer, x, y)
+        self.model.logits(hidden, &mut Chain::new(&mut self.lora.tap(), tap))
     }
 }

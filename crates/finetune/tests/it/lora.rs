@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use tamis_artifact::ParameterError;
 use tamis_dataset::Encoded;
-use tamis_finetune::{FinetuneError, Job, Lora, LoraParams, Silent, TrainParams, TrainReport};
-use tamis_model::{Batch, CausalLm, DType, LoadOptions, NoTap, Tap, load, target_log_probs};
+use tamis_finetune::{
+    Adapted, FinetuneError, Job, Lora, LoraParams, Silent, TrainParams, TrainReport,
+};
+use tamis_model::{Batch, CausalLm, DType, LoadOptions, Model, NoTap, Tap, load, target_log_probs};
 use tch::{Kind, Tensor};
 
-use crate::common::{base, data, difference, llama, settings, weights};
+use crate::common::{base, data, difference, fixture, llama, settings, weights};
 
 fn params(target: &str) -> LoraParams {
     LoraParams { target: target.parse().unwrap(), rank: 4, alpha: 6.0, ..LoraParams::default() }
@@ -227,4 +229,57 @@ fn layers_that_cannot_carry_one_and_bad_settings_are_refused() {
         let found = Lora::new(params("lm_head"), &*model);
         assert_eq!(found.is_ok(), carries, "{name}: {:?}", found.err());
     }
+}
+
+#[test]
+fn an_adapter_is_part_of_the_fingerprint_and_of_every_pass() {
+    let mut model = Model::open_with(
+        fixture("llama"),
+        &LoadOptions { device: "cpu".parse().unwrap(), ..LoadOptions::default() },
+    )
+    .unwrap();
+    let plain = model.fingerprint().unwrap();
+    let new = |alpha: f64| {
+        let params = LoraParams { alpha, ..params("q_proj|up_proj") };
+        let lora = Lora::new(params, &*llama(DType::F32)).unwrap();
+        tch::no_grad(|| stir(&lora));
+        lora
+    };
+    let mut lora = new(6.0);
+    let tapped = log_probs(&model, &mut lora.tap());
+    let beside = Adapted::new(&mut model, &mut lora).fingerprint().unwrap();
+    assert_eq!(beside.value()["weights"], plain.value()["weights"]);
+    assert!(plain.value().get("adapter").is_none() && beside.value().get("adapter").is_some());
+
+    // Attached, it is the same model.
+    model.attach(lora);
+    assert_eq!(model.fingerprint().unwrap(), beside);
+    assert_eq!(log_probs(&model, &mut NoTap), tapped);
+    // Another scale or another number in a matrix make another.
+    model.attach(new(7.0));
+    assert_ne!(model.fingerprint().unwrap(), beside);
+    let other = new(6.0);
+    let (_, matrix) = other.parameters().next().unwrap();
+    let _ = tch::no_grad(|| matrix.shallow_clone().get(0).get(0).f_add_scalar_(0.5).unwrap());
+    model.attach(other);
+    assert_ne!(model.fingerprint().unwrap(), beside);
+    model.attach(new(6.0));
+    assert_eq!(model.fingerprint().unwrap(), beside);
+}
+
+#[test]
+fn training_a_model_folder_is_seen_in_its_fingerprint() {
+    let mut model = Model::open_with(
+        fixture("llama"),
+        &LoadOptions { device: "cpu".parse().unwrap(), ..LoadOptions::default() },
+    )
+    .unwrap();
+    let before = model.fingerprint().unwrap();
+    let data = data();
+    let job = Job::new(&mut model, &data);
+    TrainParams { epochs: 1, ..settings() }.check().unwrap().run(job, &mut Silent).unwrap();
+    let after = model.fingerprint().unwrap();
+    assert_ne!(after, before);
+    // What is kept beside the model is what a fresh look finds.
+    assert_eq!(model.lm_mut().fingerprint().unwrap(), after);
 }

@@ -162,7 +162,7 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let lora = Run { lora: Some(LoraParams::default()), ..run.clone() };
     assert!(refused(&lora, &data()).contains("field `lora` is absent"));
     let bf16 = Run { kind: DType::Bf16, ..run.clone() };
-    assert!(refused(&bf16, &data()).contains("field `model` is"));
+    assert!(refused(&bf16, &data()).contains("`model.weights` is"));
     let how = Run { validation: Some(EvalParams::default()), ..run.clone() };
     assert!(refused(&how, &data()).contains("field `evaluation` is absent"));
     assert_eq!(steps_in(dir.path()), [3, 6], "nothing was touched");
@@ -174,7 +174,7 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let data = data();
     let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &data) };
     let error = run.params.check().unwrap().run(job, &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("field `model` is"), "{error}");
+    assert!(error.to_string().contains("field `model.weights` is"), "{error}");
 }
 
 #[test]

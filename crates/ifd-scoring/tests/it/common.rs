@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Content, Message, Sample, TextTokenizer};
 use tamis_ifd_scoring::{Measured, SampleScores, ScoreParams};
 use tamis_model::{
@@ -110,6 +111,9 @@ impl CausalLm for Counting {
     }
     fn shape(&self) -> ModelShape {
         self.inner.shape()
+    }
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        self.inner.fingerprint()
     }
     fn blocks(&self) -> usize {
         self.inner.blocks()

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tamis_artifact::{NoProgress, Store};
 use tamis_dataset::{Content, Dataset, ReadOptions, Reason, Sample, Template, TextTokenizer};
 use tamis_ifd_scoring::{
@@ -90,7 +90,7 @@ fn a_pass_reaches_its_end_and_keeps_the_reason() {
     // A shard each: one of which no sample has a score is nothing out of the ordinary.
     let params = ScoreParams { shard_rows: 1, ..reflection() };
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let mut store = Store::create_or_resume(dir.path().join("terms"), &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
     let scores = read_scores(&store, Ratio::Perplexity).unwrap();

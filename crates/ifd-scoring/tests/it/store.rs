@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tamis_artifact::{NoProgress, Progress, Store};
 use tamis_dataset::{Content, Dataset, ReadOptions};
 use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};
@@ -56,8 +56,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
-    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
-    let manifest = scorer.manifest(&dataset, further.clone()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let dir = folder.path().join("terms");
 
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
@@ -86,32 +85,30 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     drop(store);
 
     // What differs is named.
-    let refused = |scorer: &Scorer<'_>, dataset: &Dataset, further: Map<_, _>| {
-        let manifest = scorer.manifest(dataset, further).unwrap();
+    let refused = |scorer: &Scorer<'_>, dataset: &Dataset| {
+        let manifest = scorer.manifest(dataset).unwrap();
         Store::create_or_resume(&dir, &manifest).unwrap_err().to_string()
     };
     let other = ScoreParams { measures: Measures::IFD, ..params() };
     let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
-    let message = refused(&other, &dataset, further.clone());
+    let message = refused(&other, &dataset);
     assert!(message.contains("measures.r_ifd"), "{message}");
     let request = ScoreParams { request: "What makes one write {response}?".into(), ..params() };
     let other = Scorer::new(model.as_ref(), tokenizer("begins"), request).unwrap();
-    let message = refused(&other, &dataset, further.clone());
+    let message = refused(&other, &dataset);
     assert!(message.contains("field `request`"), "{message}");
-    let message = refused(&scorer, &dataset, Map::new());
-    assert!(message.contains("config"), "{message}");
     write_pool(&file, 19);
     let changed = Dataset::open(&file, &ReadOptions::default()).unwrap();
-    let message = refused(&scorer, &changed, further.clone());
+    let message = refused(&scorer, &changed);
     assert!(message.contains("data"), "{message}");
     // Neither the ratio nor the selection decides what is stored.
     let other = ScoreParams { ratio: Ratio::Loss, ..params() };
     let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
-    assert_eq!(other.manifest(&dataset, further).unwrap(), manifest);
+    assert_eq!(other.manifest(&dataset).unwrap(), manifest);
     let weight = model.parameters().get("model.norm.weight").unwrap();
     let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
-    let message = refused(&scorer, &dataset, Map::from_iter([("config".to_owned(), json!("abc"))]));
-    assert!(message.contains("field `model`"), "{message}");
+    let message = refused(&scorer, &dataset);
+    assert!(message.contains("`model.weights`"), "{message}");
 }
 
 #[test]
@@ -122,7 +119,7 @@ fn a_damaged_shard_is_named() {
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("plain", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("plain"), params()).unwrap();
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let dir = folder.path().join("terms");
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();

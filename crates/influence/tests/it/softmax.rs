@@ -2,6 +2,7 @@
 
 use nalgebra::DVector;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_model::{
     CausalLm, Context, KvCache, LayerId, LayerInfo, ModelError, ModelShape, Parameters, Tap,
@@ -114,6 +115,10 @@ impl CausalLm for SoftmaxRegression {
     fn shape(&self) -> ModelShape {
         let [vocabulary, width] = [0, 1].map(|side| self.embedding.size()[side] as usize);
         ModelShape { vocab_size: vocabulary, hidden_size: width, ..self.inner.shape() }
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        self.inner.fingerprint()
     }
 
     fn blocks(&self) -> usize {

@@ -6,6 +6,7 @@ mod generation;
 mod invariance;
 mod layouts;
 mod loss;
+mod model;
 mod options;
 mod parity;
 mod saving;

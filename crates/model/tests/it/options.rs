@@ -92,9 +92,12 @@ fn patterns() {
 
 #[test]
 fn threads() {
-    let all = configure_threads(None).per_operation;
-    assert!(all >= 1);
-    assert_eq!(configure_threads(Some(1)).per_operation, 1);
-    assert_eq!(tch::get_num_threads(), 1);
-    configure_threads(Some(all));
+    // The pool of this process has one size, so no other can be asked for; that is said, and nothing changes.
+    let all = configure_threads(None).unwrap().count;
+    let held = || (rayon::current_num_threads(), tch::get_num_threads() as usize);
+    assert_eq!(held(), (all, all));
+    assert_eq!(configure_threads(Some(all)).unwrap().count, all);
+    let error = configure_threads(Some(all + 1)).unwrap_err().to_string();
+    assert!(error.contains(&format!("{} threads were asked for", all + 1)), "{error}");
+    assert_eq!(held(), (all, all));
 }

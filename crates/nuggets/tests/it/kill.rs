@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Map;
 use tamis_artifact::{NoProgress, Store};
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_model::DType;
@@ -29,7 +28,7 @@ fn child() {
     let model = model("llama", DType::F32);
     let scorer =
         GoldenScorer::new(model.as_ref(), tokenizer("llama"), params(), &anchors()).unwrap();
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
 }

@@ -44,7 +44,7 @@ fn timed<T>(name: &str, tokens: usize, run: impl FnOnce() -> T) -> (T, [f64; 2])
 #[ignore = "takes a model and minutes; see the top of the file"]
 fn side_by_side() {
     let Some(folder) = setting("MODEL") else { return };
-    let threads = configure_threads(setting("THREADS").map(|text| text.parse().unwrap()));
+    let threads = configure_threads(setting("THREADS").map(|text| text.parse().unwrap())).unwrap();
     let data = Dataset::open(setting("ROWS").unwrap(), &ReadOptions::default()).unwrap();
     let template = setting("TEMPLATE").unwrap_or_else(|| "alpaca".to_owned());
     let template = Template::parse(&template, Some("English")).unwrap();
@@ -92,7 +92,7 @@ fn side_by_side() {
         alone.len(),
         of(&alone),
         mean(&alone.iter().map(Encoded::targets).collect::<Vec<_>>()),
-        threads.per_operation
+        threads.count
     );
     let ((shared, _), [wall, cpu]) = timed(
         "shared",

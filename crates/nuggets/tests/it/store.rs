@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tamis_artifact::{NoProgress, Progress, Store};
 use tamis_dataset::{Content, Dataset, ReadOptions, Sample};
 use tamis_model::DType;
@@ -60,8 +60,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
         GoldenScorer::new(model.as_ref(), tokenizer("llama"), params, anchors).unwrap()
     };
     let usual = scorer(params(), &anchors());
-    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
-    let manifest = usual.manifest(&dataset, further.clone()).unwrap();
+    let manifest = usual.manifest(&dataset).unwrap();
     let dir = folder.path().join("rises");
 
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
@@ -85,25 +84,24 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     drop(store);
 
     // What differs is named.
-    let refused = |scorer: &GoldenScorer<'_>, dataset: &Dataset, further: Map<_, _>| {
-        let manifest = scorer.manifest(dataset, further).unwrap();
+    let refused = |scorer: &GoldenScorer<'_>, dataset: &Dataset| {
+        let manifest = scorer.manifest(dataset).unwrap();
         Store::create_or_resume(&dir, &manifest).unwrap_err().to_string()
     };
     let other = scorer(params(), &pool(61, 5));
-    let message = refused(&other, &dataset, further.clone());
+    let message = refused(&other, &dataset);
     assert!(message.contains("field `anchors`"), "{message}");
     let other = scorer(GoldenParams { separator: Some(" ".into()), ..params() }, &anchors());
-    let message = refused(&other, &dataset, further.clone());
+    let message = refused(&other, &dataset);
     assert!(message.contains("field `separator`"), "{message}");
-    assert!(refused(&usual, &dataset, Map::new()).contains("config"));
     write_pool(&file, 13);
-    let message = refused(&usual, &open(), further.clone());
+    let message = refused(&usual, &open());
     assert!(message.contains("field `data`"), "{message}");
     write_pool(&file, 14);
     let weight = model.parameters().get("model.norm.weight").unwrap();
     let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
-    let message = refused(&usual, &open(), further);
-    assert!(message.contains("field `model`"), "{message}");
+    let message = refused(&usual, &open());
+    assert!(message.contains("`model.weights`"), "{message}");
 }
 
 #[test]
@@ -116,7 +114,7 @@ fn a_damaged_shard_is_named() {
     let scorer =
         GoldenScorer::new(model.as_ref(), tokenizer("llama"), params(), &anchors()).unwrap();
     let dir = folder.path().join("rises");
-    let manifest = scorer.manifest(&dataset, Map::new()).unwrap();
+    let manifest = scorer.manifest(&dataset).unwrap();
     let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
     scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
     let shard = dir.join("rises-00001.jsonl");

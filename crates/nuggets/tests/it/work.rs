@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Encoded, Template};
 use tamis_model::{
     CausalLm, Context, DType, KvCache, LayerInfo, ModelError, ModelShape, Parameters, Tap,
@@ -27,6 +28,9 @@ impl CausalLm for Counting {
     }
     fn shape(&self) -> ModelShape {
         self.inner.shape()
+    }
+    fn fingerprint(&self) -> Result<Fingerprint, ModelError> {
+        self.inner.fingerprint()
     }
     fn blocks(&self) -> usize {
         self.inner.blocks()

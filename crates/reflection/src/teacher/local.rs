@@ -2,24 +2,18 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tamis_artifact::ParameterError;
-use tamis_dataset::{
-    Content, EncodeOptions, Encoder, Sample, SampleId, Template, TextTokenizer, plan_batches,
-};
-use tamis_model::{CausalLm, GenerateParams, Generated, LoadOptions, NoTap, Strategy, load};
+use tamis_dataset::{Content, EncodeOptions, Encoder, Sample, SampleId, Template, plan_batches};
+use tamis_model::{CausalLm, GenerateParams, Generated, LoadOptions, Model, NoTap, Strategy};
 
 use super::chat::{ChatRequest, Finish, Reply, Usage};
 use super::no_reply::NoReply;
 use super::{Answered, Teacher, answers};
 use crate::ReflectionError;
-
-const GENERATION: &str = "generation_config.json";
 
 /// How a model becomes a teacher; [`load`](Self::load) turns it into a [`LocalTeacher`].
 #[derive(Clone, Debug)]
@@ -51,10 +45,9 @@ impl LocalParams {
     /// chat template.
     pub fn load(self) -> Result<LocalTeacher, ReflectionError> {
         ParameterError::at_least("token_budget", self.token_budget, 1)?;
-        let tokenizer = Arc::new(TextTokenizer::from_dir(&self.model).map_err(local)?);
-        let options = EncodeOptions::default();
-        let encoder =
-            Encoder::new(Arc::clone(&tokenizer), Template::Chat, options).map_err(local)?;
+        let model = Model::open_with(&self.model, &self.load).map_err(local)?;
+        let tokenizer = model.tokenizer().map_err(local)?;
+        let encoder = model.encoder(Template::Chat, EncodeOptions::default()).map_err(local)?;
         let mut stop = Vec::new();
         for token in &self.stop {
             let id = tokenizer.token_id(token);
@@ -62,16 +55,12 @@ impl LocalParams {
             stop.push(id.ok_or_else(unknown)?);
         }
         if stop.is_empty() {
-            stop.extend(tokenizer.eos_id());
-            stop.extend(generation_ends(&self.model)?);
-            stop.sort_unstable();
-            stop.dedup();
+            stop = model.ends().map_err(local)?;
         }
         if stop.is_empty() {
             let expected = "a token that ends replies: the model's folder names none";
             return Err(ParameterError::new("stop", "empty", expected).into());
         }
-        let model = load(&self.model, &self.load).map_err(local)?;
         let vocabulary = model.shape().vocab_size;
         if tokenizer.max_id() as usize >= vocabulary {
             let found = format!("a tokenizer with ids up to {}", tokenizer.max_id());
@@ -84,8 +73,7 @@ impl LocalParams {
         }
         let identity = json!({
             "kind": "local",
-            "model": model.parameters().fingerprint().map_err(local)?,
-            "dtype": self.load.kind,
+            "model": model.fingerprint().map_err(local)?,
             // The chat template is in it.
             "tokenizer": tokenizer.fingerprint(),
             "stop": stop,
@@ -112,7 +100,7 @@ impl LocalParams {
 /// [`Finish::Length`] where the room ends.
 pub struct LocalTeacher {
     /// One call at a time: a model may be sent between threads, but not shared.
-    model: Mutex<Box<dyn CausalLm>>,
+    model: Mutex<Model>,
     encoder: Encoder,
     stop: Vec<u32>,
     token_budget: usize,
@@ -178,7 +166,7 @@ impl LocalTeacher {
         // Nothing that the model keeps changes while it answers.
         let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         generator
-            .generate_streams(model.as_ref(), &prompts, &streams, &mut NoTap, &mut |_| {})
+            .generate_streams(&*model, &prompts, &streams, &mut NoTap, &mut |_| {})
             .map_err(local)
     }
 
@@ -265,25 +253,6 @@ fn strategy(request: &ChatRequest) -> Strategy {
     }
 }
 
-/// `eos_token_id` of `generation_config.json`: chat models often end turns with other tokens than texts.
-fn generation_ends(folder: &Path) -> Result<Vec<u32>, ReflectionError> {
-    let path = folder.join(GENERATION);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(local(error)),
-    };
-    let config: Value = serde_json::from_slice(&bytes).map_err(local)?;
-    let ends = match config.get("eos_token_id") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(ends)) => ends.clone(),
-        Some(end) => vec![end.clone()],
-    };
-    let id = |end: &Value| end.as_u64().and_then(|id| u32::try_from(id).ok());
-    ends.iter().map(id).collect::<Option<_>>().ok_or_else(|| {
-        let found = format!("eos_token_id {} in {}", config["eos_token_id"], path.display());
-        ParameterError::new("stop", found, "a token id or a list of them").into()
-    })
 }
 
 fn local(error: impl Error + Send + Sync + 'static) -> ReflectionError {

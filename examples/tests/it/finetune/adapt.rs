@@ -60,7 +60,7 @@ fn an_interrupted_adaptation_goes_on() {
         let mut checkpoints = Checkpoints::open(&place, &flags.model, every).unwrap();
         let mut model = flags.load().unwrap();
         let data = samples();
-        let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &data) };
+        let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, &data) };
         drop(params.clone().check().unwrap().run(job, &mut Dies));
     }));
     assert!(killed.is_err() && place.join("checkpoint-6").is_dir());

@@ -46,7 +46,7 @@ fn a_checkpoint_of_another_run_is_refused_and_left_alone() {
     // Another model: the one that this run made.
     let other = folder.path().join("other");
     fs::rename(run.out.join("model"), &other).unwrap();
-    run.clone().with("model", other.display()).refuse(&["field `model` is"]);
+    run.clone().with("model", other.display()).refuse(&["field `model.weights` is"]);
     // Other data.
     let rows = pools::pairs();
     let train = pools::write(folder.path(), "train2.jsonl", &rows[1..41]);

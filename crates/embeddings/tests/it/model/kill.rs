@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_embeddings::{Embedder, EmbeddingStore, Embeddings};
@@ -30,7 +29,7 @@ fn child() {
     let model = model("begins", DType::F32);
     let (encoder, params) = (encoder("begins"), params(Pool::Targets, 300));
     let embedder = Embedder::new(model.as_ref(), &encoder, &params).unwrap();
-    let fields = embedder.fields(&dataset, Map::new()).unwrap();
+    let fields = embedder.fields(&dataset).unwrap();
     let mut store = EmbeddingStore::create_or_resume(&dir, fields).unwrap();
     embedder.run(&dataset, &mut store, &mut NoProgress).unwrap();
 }

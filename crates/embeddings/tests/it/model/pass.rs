@@ -46,8 +46,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     let (model, encoder, params) =
         (model("begins", DType::F32), encoder("begins"), params(Pool::All, 200));
     let embedder = Embedder::new(model.as_ref(), &encoder, &params).unwrap();
-    let further = Map::from_iter([("config".to_owned(), json!("abc"))]);
-    let fields = embedder.fields(&dataset, further.clone()).unwrap();
+    let fields = embedder.fields(&dataset).unwrap();
     let dir = folder.path().join("embeddings");
 
     let mut store = EmbeddingStore::create_or_resume(&dir, fields.clone()).unwrap();
@@ -89,36 +88,33 @@ fn what_differs_is_named() {
     let (dataset, model, encoder) = (open(), model("begins", DType::F32), encoder("begins"));
     let dir = folder.path().join("embeddings");
     let good = params(Pool::All, 200);
-    let fields =
-        |params: &EmbedParams, encoder: &Encoder, dataset: &Dataset, further: Option<&str>| {
-            let further = further.map(|text| ("config".to_owned(), json!(text)));
-            let embedder = Embedder::new(model.as_ref(), encoder, params).unwrap();
-            embedder.fields(dataset, further.into_iter().collect()).unwrap()
-        };
-    let own = fields(&good, &encoder, &dataset, Some("abc"));
+    let fields = |params: &EmbedParams, encoder: &Encoder, dataset: &Dataset| {
+        let embedder = Embedder::new(model.as_ref(), encoder, params).unwrap();
+        embedder.fields(dataset).unwrap()
+    };
+    let own = fields(&good, &encoder, &dataset);
     drop(EmbeddingStore::create_or_resume(&dir, own).unwrap());
     let refused = |fields: Map<String, Value>, field: &str| {
         let message = EmbeddingStore::create_or_resume(&dir, fields).unwrap_err().to_string();
         assert!(message.contains(&format!("`{field}`")), "{message}");
     };
-    refused(fields(&params(Pool::Targets, 200), &encoder, &dataset, Some("abc")), "pool");
-    refused(fields(&params(Pool::All, 201), &encoder, &dataset, Some("abc")), "token_budget");
+    refused(fields(&params(Pool::Targets, 200), &encoder, &dataset), "pool");
+    refused(fields(&params(Pool::All, 201), &encoder, &dataset), "token_budget");
     let shards = EmbedParams { shard_rows: 7, ..good.clone() };
-    refused(fields(&shards, &encoder, &dataset, Some("abc")), "shard_rows");
-    refused(fields(&good, &encoder, &dataset, Some("abd")), "config");
+    refused(fields(&shards, &encoder, &dataset), "shard_rows");
     let cut = EncodeOptions {
         max_length: 320,
         truncation: Truncation::KeepPrefix,
         ..EncodeOptions::default()
     };
     let other = encoder_with("begins", cut);
-    refused(fields(&good, &other, &dataset, Some("abc")), "encoder.truncation");
+    refused(fields(&good, &other, &dataset), "encoder.truncation");
     write_pool(&file, 7);
-    refused(fields(&good, &encoder, &open(), Some("abc")), "data");
+    refused(fields(&good, &encoder, &open()), "data");
     write_pool(&file, 8);
     let weight = model.parameters().get("model.norm.weight").unwrap();
     let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
-    refused(fields(&good, &encoder, &open(), Some("abc")), "model");
+    refused(fields(&good, &encoder, &open()), "model.weights");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn folders_and_requests_that_cannot_serve_are_refused() {
     assert!(refusal(LocalParams { stop, ..params() }).contains("<|nothing|>"));
     assert!(refusal(LocalParams::new(dir.path().join("nowhere"))).contains("nowhere"));
     fs::write(dir.path().join("generation_config.json"), r#"{"eos_token_id": "x"}"#).unwrap();
-    assert!(refusal(params()).contains("eos_token_id \"x\""));
+    assert!(refusal(params()).contains("`eos_token_id` is \"x\""));
     fs::write(dir.path().join("generation_config.json"), r#"{"eos_token_id": [1, 2]}"#).unwrap();
     let teacher = params().load().unwrap();
     let mut request = request("q");
