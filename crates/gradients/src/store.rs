@@ -99,7 +99,8 @@ impl RowStore {
         read_shard(&self.store.read(&name)?, self.dtype, &name)
     }
 
-    /// The rows of the samples at `indices` of the pool, in that order: (indices, width) in f32.
+    /// The rows of the samples at `indices` of the pool: (indices, width) in f32, one for each index in
+    /// the order given, also where an index is repeated. Holds these rows and one shard at a time.
     ///
     /// # Errors
     /// A sample without a row, or a shard that is missing or damaged.
@@ -107,23 +108,41 @@ impl RowStore {
         if indices.is_empty() {
             return Ok(Tensor::f_zeros([0, 0], (Kind::Float, tch::Device::Cpu))?);
         }
-        let mut wanted: HashMap<usize, usize> =
-            indices.iter().enumerate().map(|(at, &index)| (index, at)).collect();
-        let mut parts: Vec<(usize, Tensor)> = Vec::with_capacity(indices.len());
+        let mut wanted: HashMap<usize, Vec<i64>> = HashMap::new();
+        for (place, &index) in (0..).zip(indices) {
+            wanted.entry(index).or_default().push(place);
+        }
+        let mut gathered = None;
         for shard in self.shards() {
             let shard = shard?;
-            for (row, info) in shard.infos.iter().enumerate() {
-                if let Some(at) = wanted.remove(&info.index) {
-                    parts.push((at, shard.rows.f_get(row as i64)?.f_to_kind(Kind::Float)?));
+            let (mut from, mut to) = (Vec::new(), Vec::new());
+            for (row, info) in (0i64..).zip(&shard.infos) {
+                for place in wanted.remove(&info.index).into_iter().flatten() {
+                    from.push(row);
+                    to.push(place);
                 }
             }
+            if from.is_empty() {
+                continue;
+            }
+            // Copies: views would keep every shard in memory.
+            let rows = shard.rows.f_index_select(0, &Tensor::f_from_slice(&from)?)?;
+            let rows = rows.f_to_kind(Kind::Float)?;
+            let mut all = match gathered.take() {
+                Some(all) => all,
+                None => {
+                    let size = [indices.len() as i64, rows.size()[1]];
+                    Tensor::f_zeros(size, (Kind::Float, rows.device()))?
+                }
+            };
+            let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&to)?, &rows)?;
+            gathered = Some(all);
         }
-        if let Some(&index) = wanted.keys().min() {
-            return Err(GradientError::NoRow { index });
+        let missing = wanted.keys().min().copied();
+        match (missing, gathered) {
+            (None, Some(gathered)) => Ok(gathered),
+            (missing, _) => Err(GradientError::NoRow { index: missing.unwrap_or(indices[0]) }),
         }
-        parts.sort_by_key(|(at, _)| *at);
-        let rows: Vec<Tensor> = parts.into_iter().map(|(_, row)| row).collect();
-        Ok(Tensor::f_stack(&rows, 0)?)
     }
 
     /// Every shard in pool order, read one at a time.

@@ -10,3 +10,4 @@ mod layouts;
 mod packed;
 mod pass;
 mod projection;
+mod store;
