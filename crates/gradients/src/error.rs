@@ -50,6 +50,22 @@ pub enum GradientError {
         /// What it reports.
         reason: String,
     },
+    /// The manifest of a store lacks what its rows cannot be read without.
+    #[error(
+        "{}: field `{field}` of its manifest is {found}, expected {expected}; the rows cannot be read, \
+         delete the folder and run the pass again",
+        dir.display()
+    )]
+    Manifest {
+        /// The folder.
+        dir: std::path::PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
+    },
     /// A value does not fit the type the rows are stored in.
     #[error(
         "sample {id}: a projected gradient of magnitude {magnitude:e} does not fit {dtype}; \

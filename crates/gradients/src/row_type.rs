@@ -34,6 +34,8 @@ pub enum RowType {
 }
 
 impl RowType {
+    /// How they are written.
+    pub(crate) const NAMES: &str = "f32, f16, bf16, int8, int4 or sign";
     const ALL: [Self; 6] = [Self::F32, Self::F16, Self::Bf16, Self::Int8, Self::Int4, Self::Sign];
 
     /// The type of the rows in LibTorch once they are read: that of packed rows is f32.
@@ -103,7 +105,7 @@ impl FromStr for RowType {
         Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| GradientError::Parameter {
             name: "row type",
             value: text.to_owned(),
-            expected: "f32, f16, bf16, int8, int4 or sign",
+            expected: Self::NAMES,
         })
     }
 }

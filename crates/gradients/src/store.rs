@@ -12,6 +12,8 @@ use crate::{GradientError, PackedShard, RowShard, RowType};
 
 /// Version of the shard layout in [`RowShard`].
 const FORMAT: u32 = 1;
+/// The field of the manifest that says how rows are stored.
+const ROW_TYPE: &str = "row_type";
 
 /// A folder of row shards: projected gradients, or scores.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl RowStore {
         mut fields: Map<String, Value>,
         dtype: RowType,
     ) -> Result<Self, GradientError> {
-        fields.insert("row_type".to_owned(), Value::from(dtype.to_string()));
+        fields.insert(ROW_TYPE.to_owned(), Value::from(dtype.to_string()));
         let manifest = Manifest { kind: kind.to_owned(), format: FORMAT, fields };
         Ok(Self { store: Store::create_or_resume(dir, &manifest)?, dtype })
     }
@@ -41,11 +43,18 @@ impl RowStore {
     /// Opens an existing store for reading.
     ///
     /// # Errors
-    /// No store there, or one that is damaged.
+    /// No store there, one that is damaged, or one whose manifest does not say how rows are stored
+    /// (`row_type`).
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, GradientError> {
         let store = Store::open(dir)?;
-        let dtype = store.manifest().fields.get("row_type").and_then(Value::as_str);
-        let dtype = dtype.unwrap_or("f32").parse()?;
+        let field = store.manifest().fields.get(ROW_TYPE);
+        let dtype = field.and_then(Value::as_str).and_then(|name| name.parse().ok());
+        let dtype = dtype.ok_or_else(|| GradientError::Manifest {
+            dir: store.dir().to_owned(),
+            field: ROW_TYPE,
+            found: field.map_or_else(|| "missing".to_owned(), Value::to_string),
+            expected: RowType::NAMES,
+        })?;
         Ok(Self { store, dtype })
     }
 

@@ -1,9 +1,10 @@
-//! Stores of rows: rows asked for by position.
+//! Stores of rows: rows asked for by position, and manifests that do not say what is in them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Map;
+use serde_json::{Map, Value, json};
+use tamis_artifact::{Manifest, Store};
 use tamis_gradients::{GradientError, RowInfo, RowShard, RowStore, RowType};
 use tch::{Device, Kind, Tensor};
 
@@ -101,5 +102,21 @@ fn gathering_one_row_of_every_shard_does_not_keep_the_shards() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{dtype}: {said}");
+    }
+}
+
+#[test]
+fn a_manifest_that_does_not_say_how_rows_are_stored_is_refused_by_the_field() {
+    for (value, found) in [(None, "missing"), (Some(json!(32)), "32"), (Some(json!("f8")), "f8")] {
+        let dir = tempfile::tempdir().unwrap();
+        let fields: Map<String, Value> =
+            value.into_iter().map(|value| ("row_type".to_owned(), value)).collect();
+        let manifest = Manifest { kind: "gradients".to_owned(), format: 1, fields };
+        drop(Store::create_or_resume(dir.path(), &manifest).unwrap());
+        let error = RowStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, GradientError::Manifest { field: "row_type", .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("`row_type`") && text.contains(found), "{text}");
+        assert!(text.contains(&dir.path().display().to_string()), "{text}");
     }
 }
