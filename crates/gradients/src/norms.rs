@@ -28,6 +28,21 @@ impl SquaredNorms {
     /// # Errors
     /// What LibTorch reports.
     pub fn add(&mut self, trace: &LayerTrace) -> Result<(), GradientError> {
+        let squares = self.squares(trace)?;
+        self.add_squares(&squares)
+    }
+
+    /// Adds squared norms, (batch,), that are known.
+    pub(crate) fn add_squares(&mut self, squares: &Tensor) -> Result<(), GradientError> {
+        self.total = Some(match self.total.take() {
+            None => squares.shallow_clone(),
+            Some(total) => total.f_add(squares)?,
+        });
+        Ok(())
+    }
+
+    /// Squared norms of one layer's own gradients, (batch,).
+    pub(crate) fn squares(&mut self, trace: &LayerTrace) -> Result<Tensor, GradientError> {
         let squared = if let Some(known) = trace.squared_norms() {
             known.shallow_clone()
         } else if let Some(formed) = trace.formed_already() {
@@ -41,12 +56,7 @@ impl SquaredNorms {
             sum_of_squares(trace.formed()?)?
         };
         // A sum of products of Gram matrices can round to just below zero.
-        let squared = squared.f_clamp_min(0.0)?;
-        self.total = Some(match self.total.take() {
-            None => squared,
-            Some(total) => total.f_add(&squared)?,
-        });
-        Ok(())
+        Ok(squared.f_clamp_min(0.0)?)
     }
 
     fn input_gram(&mut self, trace: &LayerTrace) -> Result<Tensor, GradientError> {

@@ -171,60 +171,41 @@ impl GradientPass<'_> {
                 }
             }
         }
-        let mut infos: Vec<Option<RowInfo>> = vec![None; encoded.len()];
-        let mut rows: Vec<Tensor> = reducers
-            .iter()
-            .map(|r| {
-                Tensor::f_zeros(
-                    [encoded.len() as i64, r.width() as i64],
-                    (self.row_kind(), Device::Cpu),
-                )
-            })
-            .collect::<Result<_, _>>()?;
+        let count = encoded.len();
+        let zeros = |r: &&dyn Reducer| {
+            let size = [count as i64, r.width() as i64];
+            Ok((vec![None; count], Tensor::f_zeros(size, (self.row_kind(), Device::Cpu))?))
+        };
+        let mut all: Vec<(Vec<Option<RowInfo>>, Tensor)> =
+            reducers.iter().map(zeros).collect::<Result<_, GradientError>>()?;
         let lengths: Vec<usize> = encoded.iter().map(|s| s.ids.len()).collect();
         for members in plan_batches(&lengths, self.params.token_budget)? {
             let batch: Vec<&Encoded> = members.iter().map(|&m| &encoded[m]).collect();
             report.tokens += batch.iter().map(|s| s.ids.len()).sum::<usize>();
-            let (found, parts) = self.batch_rows(&batch, reducers)?;
+            let parts = self.batch_rows(&batch, reducers)?;
             let at: Vec<i64> = members.iter().map(|&m| m as i64).collect();
             let at = Tensor::f_from_slice(&at)?;
-            for (all, part) in rows.iter_mut().zip(parts) {
-                let _ = all.f_index_copy_(0, &at, &part)?;
-            }
-            for (&member, info) in members.iter().zip(found) {
-                infos[member] = Some(info);
+            for ((infos, rows), (found, part)) in all.iter_mut().zip(parts) {
+                let _ = rows.f_index_copy_(0, &at, &part)?;
+                for (&member, info) in members.iter().zip(found) {
+                    infos[member] = Some(info);
+                }
             }
             progress.advance(members.len() as u64);
         }
-        let (mut good, mut kept) = (Vec::new(), Vec::new());
-        for (k, info) in infos.into_iter().enumerate() {
-            let Some(info) = info else { continue };
-            if info.norm.is_finite() && info.loss.is_finite() {
-                good.push(k as i64);
-                kept.push(info);
-            } else {
-                let reason = Unscorable::NonFinite;
-                skipped.push(Skipped { id: info.id, index: info.index, reason });
-            }
-        }
-        skipped.sort_by_key(|s| s.index);
-        report.skipped += skipped.len();
-        let good = Tensor::f_from_slice(&good)?;
-        rows.into_iter()
-            .map(|all| {
-                let rows = all.f_index_select(0, &good)?;
-                Ok(RowShard { infos: kept.clone(), rows, skipped: skipped.clone() })
-            })
-            .collect()
+        let bad =
+            |k: &usize| all.iter().any(|(infos, _)| infos[*k].as_ref().is_some_and(not_finite));
+        report.skipped += skipped.len() + (0..count).filter(bad).count();
+        all.into_iter().map(|(infos, rows)| kept(infos, &rows, &skipped)).collect()
     }
 
     /// Runs one batch and reduces it a layer at a time, so that a layer's gradients are freed
-    /// before the next layer's are touched.
+    /// before the next layer's are touched. Every reducer has rows and norms of its own.
     fn batch_rows(
         &self,
         samples: &[&Encoded],
         reducers: &[&dyn Reducer],
-    ) -> Result<(Vec<RowInfo>, Vec<Tensor>), GradientError> {
+    ) -> Result<Vec<(Vec<RowInfo>, Tensor)>, GradientError> {
         let device = self.model.shape().device;
         let batch = Batch::new(samples, device)?;
         let ids: Vec<&str> = samples.iter().map(|s| s.id.as_ref()).collect();
@@ -237,37 +218,45 @@ impl GradientPass<'_> {
             Labels::Data,
         )?;
         let _no_grad = tch::no_grad_guard();
-        let mut rows: Vec<Tensor> = reducers
-            .iter()
-            .map(|r| {
-                Tensor::f_zeros([samples.len() as i64, r.width() as i64], (self.row_kind(), device))
-            })
-            .collect::<Result<_, _>>()?;
-        let mut norms = SquaredNorms::new();
+        let zeros = |r: &&dyn Reducer| {
+            let size = [samples.len() as i64, r.width() as i64];
+            Ok((SquaredNorms::new(), Tensor::f_zeros(size, (self.row_kind(), device))?))
+        };
+        let mut all: Vec<(SquaredNorms, Tensor)> =
+            reducers.iter().map(zeros).collect::<Result<_, GradientError>>()?;
+        let mut own_norms = SquaredNorms::new();
         for layer in trace.layers {
-            for (reducer, rows) in reducers.iter().zip(&mut rows) {
+            let mut without = Vec::new();
+            for (reducer, (norms, rows)) in reducers.iter().zip(&mut all) {
                 reducer.add(&layer, rows)?;
+                match layer.take_squared_norms() {
+                    Some(squares) => norms.add_squares(&squares)?,
+                    None => without.push(norms),
+                }
             }
             // Last, so that a gradient some reducer has formed is used rather than Gram matrices.
-            norms.add(&layer)?;
+            if !without.is_empty() {
+                let squares = own_norms.squares(&layer)?;
+                without.into_iter().try_for_each(|norms| norms.add_squares(&squares))?;
+            }
         }
         let losses = Vec::<f64>::try_from(trace.losses.f_to_kind(Kind::Double)?)?;
-        let norms = match norms.finish()? {
-            Some(norms) => Vec::<f64>::try_from(norms)?,
-            None => vec![0.0; samples.len()],
+        let infos = |norms: Vec<f64>| {
+            let all = samples.iter().zip(&losses).zip(norms).zip(&batch.counts);
+            let info = |(((sample, &loss), norm), &targets): (((&&Encoded, _), _), _)| {
+                let (id, index) = (sample.id.clone(), sample.index);
+                RowInfo { id, index, norm, loss, targets }
+            };
+            all.map(info).collect()
         };
-        let infos = samples.iter().zip(losses).zip(norms).zip(&batch.counts);
-        let infos = infos
-            .map(|(((sample, loss), norm), &targets)| RowInfo {
-                id: sample.id.clone(),
-                index: sample.index,
-                norm,
-                loss,
-                targets,
-            })
-            .collect();
-        let rows = rows.iter().map(|r| r.f_to_device(Device::Cpu)).collect::<Result<_, _>>()?;
-        Ok((infos, rows))
+        let finish = |(norms, rows): (SquaredNorms, Tensor)| {
+            let norms = match norms.finish()? {
+                Some(norms) => Vec::<f64>::try_from(norms)?,
+                None => vec![0.0; samples.len()],
+            };
+            Ok((infos(norms), rows.f_to_device(Device::Cpu)?))
+        };
+        all.into_iter().map(finish).collect()
     }
 
     /// Reduces samples held in memory, without a store: rows (samples, width) in the order given.
@@ -290,4 +279,31 @@ impl GradientPass<'_> {
     fn row_kind(&self) -> Kind {
         if self.model.shape().kind == Kind::Double { Kind::Double } else { Kind::Float }
     }
+}
+
+fn not_finite(info: &RowInfo) -> bool {
+    !(info.norm.is_finite() && info.loss.is_finite())
+}
+
+/// The shard of one reducer: rows without those of samples whose gradients are not finite, which join
+/// the others that were `skipped`.
+fn kept(
+    infos: Vec<Option<RowInfo>>,
+    rows: &Tensor,
+    skipped: &[Skipped],
+) -> Result<RowShard, GradientError> {
+    let (mut good, mut kept, mut skipped) = (Vec::new(), Vec::new(), skipped.to_vec());
+    for (k, info) in (0i64..).zip(infos) {
+        let Some(info) = info else { continue };
+        if not_finite(&info) {
+            let reason = Unscorable::NonFinite;
+            skipped.push(Skipped { id: info.id, index: info.index, reason });
+        } else {
+            good.push(k);
+            kept.push(info);
+        }
+    }
+    skipped.sort_by_key(|s| s.index);
+    let rows = rows.f_index_select(0, &Tensor::f_from_slice(&good)?)?;
+    Ok(RowShard { infos: kept, rows, skipped })
 }

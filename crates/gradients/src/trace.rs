@@ -4,7 +4,7 @@
 //! with `g = ∂L/∂y` and `x̃` the input, with a 1 appended where the layer has a bias. Only `g` is
 //! asked of autograd; weights stay frozen and no weight gradient is formed.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use serde::{Deserialize, Serialize};
 use tamis_model::{Batch, CausalLm, LayerInfo, NoTap, Reduction};
@@ -36,13 +36,16 @@ pub struct LayerTrace {
     g: Tensor,
     formed: OnceCell<Tensor>,
     squared_norms: OnceCell<Tensor>,
+    /// Set by the reducer that is looking at the layer now.
+    of_reducer: RefCell<Option<Tensor>>,
 }
 
 impl LayerTrace {
     /// A trace from its parts: `x` (batch, time, in), `g` (batch, time, out), both zero or finite at
     /// padded places and `g` zero there.
     pub fn new(info: LayerInfo, x: Tensor, g: Tensor) -> Self {
-        Self { info, x, g, formed: OnceCell::new(), squared_norms: OnceCell::new() }
+        let (formed, squared_norms) = (OnceCell::new(), OnceCell::new());
+        Self { info, x, g, formed, squared_norms, of_reducer: RefCell::new(None) }
     }
 
     /// The layer.
@@ -127,16 +130,22 @@ impl LayerTrace {
         Ok(())
     }
 
-    /// Squared norms of the gradients, (batch,), if [`each_block`](Self::each_block) or
-    /// [`set_squared_norms`](Self::set_squared_norms) has set them.
+    /// Squared norms of the layer's own gradients, (batch,), if [`each_block`](Self::each_block) has
+    /// been through them.
     pub(crate) fn squared_norms(&self) -> Option<&Tensor> {
         self.squared_norms.get()
     }
 
-    /// Sets the squared norms, (batch,), that the pass records for the samples: for a reducer that
-    /// looks at other gradients than the layer's own, such as an adapter's. Those already set stay.
+    /// Sets the squared norms, (batch,), that the pass records beside the rows of the reducer that is
+    /// adding this layer now: for one that looks at other gradients than the layer's own, such as an
+    /// adapter's. Other reducers of the same pass keep theirs.
     pub fn set_squared_norms(&self, squares: Tensor) {
-        let _ = self.squared_norms.set(squares);
+        self.of_reducer.replace(Some(squares));
+    }
+
+    /// What the reducer that has just added this layer has set, once.
+    pub(crate) fn take_squared_norms(&self) -> Option<Tensor> {
+        self.of_reducer.take()
     }
 
     /// Whether something has formed the per-sample gradients already.

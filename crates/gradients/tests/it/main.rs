@@ -10,4 +10,5 @@ mod layouts;
 mod packed;
 mod pass;
 mod projection;
+mod sinks;
 mod store;

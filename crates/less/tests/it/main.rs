@@ -6,5 +6,6 @@ mod common;
 mod exact;
 mod kill;
 mod layouts;
+mod norms;
 mod refused;
 mod scores;
