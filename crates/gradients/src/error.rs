@@ -45,10 +45,10 @@ pub enum GradientError {
         name: String,
     },
     /// A reducer of another crate could not do its part.
-    #[error("{reason}")]
+    #[error("a layer's gradients could not be reduced: {source}")]
     Reducer {
         /// What it reports.
-        reason: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The manifest of a store lacks what its rows cannot be read without.
     #[error(
@@ -85,4 +85,12 @@ pub enum GradientError {
         /// Row of the pool.
         index: usize,
     },
+}
+
+impl GradientError {
+    /// What a [`Reducer`](crate::Reducer) returns where something of its own has failed; the error
+    /// stays its source.
+    pub fn reducer(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Reducer { source: source.into() }
+    }
 }

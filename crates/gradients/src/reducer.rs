@@ -16,6 +16,7 @@ pub trait Reducer {
     /// Adds one layer's share to `rows`, (batch, width), which starts at zero.
     ///
     /// # Errors
-    /// What LibTorch reports, or a layer the reducer was not made for.
+    /// What LibTorch reports, or a layer the reducer was not made for. An error of another kind goes
+    /// into [`GradientError::reducer`], as its source.
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError>;
 }

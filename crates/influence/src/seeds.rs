@@ -275,7 +275,7 @@ impl Reducer for Seeds {
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
         let solved = self.solved(trace.info())?;
         let scores = contract::scores(trace, solved, self.contraction);
-        let scores = scores.map_err(|e| GradientError::Reducer { reason: e.to_string() })?;
+        let scores = scores.map_err(GradientError::reducer)?;
         let _ = rows.f_add_(&scores.f_to_kind(rows.kind())?)?;
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Reducer for SelfInfluence<'_> {
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
         let own = self.0.quadratic(trace.info(), trace.formed()?);
-        let own = own.map_err(|e| GradientError::Reducer { reason: e.to_string() })?;
+        let own = own.map_err(GradientError::reducer)?;
         let _ = rows.f_add_(&own.f_unsqueeze(1)?.f_to_kind(rows.kind())?)?;
         Ok(())
     }

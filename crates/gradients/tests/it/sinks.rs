@@ -1,4 +1,6 @@
-//! Several reducers in one pass: each with norms of its own.
+//! Several reducers in one pass: each with norms and errors of its own.
+
+use std::error::Error;
 
 use serde_json::Map;
 use tamis_artifact::NoProgress;
@@ -109,4 +111,33 @@ fn samples_are_left_out_of_a_sink_by_its_own_norms() {
     let (infinite, finite) = (infinite.read(0).unwrap(), finite.read(0).unwrap());
     assert_eq!((infinite.infos.len(), infinite.skipped.len()), (0, 3));
     assert_eq!((finite.infos.len(), finite.skipped.len()), (3, 0));
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the service is away")]
+struct Away(#[source] std::io::Error);
+
+/// A reducer of someone else, which fails for a reason of its own.
+struct Failing;
+
+impl Reducer for Failing {
+    fn width(&self) -> usize {
+        1
+    }
+
+    fn add(&self, _: &LayerTrace, _: &mut Tensor) -> Result<(), GradientError> {
+        Err(GradientError::reducer(Away(std::io::Error::other("no route to it"))))
+    }
+}
+
+#[test]
+fn the_error_of_a_reducer_keeps_its_sources() {
+    let model = fixture("llama", DType::F32);
+    let layers = body(model.as_ref());
+    let data = samples(model.as_ref(), 1, 8, 4);
+    let error = pass(model.as_ref(), &layers).rows_of(&data, &Failing).unwrap_err();
+    assert!(error.to_string().contains("the service is away"), "{error}");
+    let away = error.source().unwrap().downcast_ref::<Away>().unwrap();
+    let cause = away.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(cause.to_string(), "no route to it");
 }
