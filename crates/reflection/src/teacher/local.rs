@@ -253,8 +253,6 @@ fn strategy(request: &ChatRequest) -> Strategy {
     }
 }
 
-}
-
 fn local(error: impl Error + Send + Sync + 'static) -> ReflectionError {
     ReflectionError::Local(Box::new(error))
 }
