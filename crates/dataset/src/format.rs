@@ -78,5 +78,5 @@ impl FromStr for Format {
 
 /// A name that is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no data format; expected one of {}", Format::names().join(", "))]
+#[error("`{0}` is no data format; expected one of {names}", names = Format::names().join(", "))]
 pub struct FormatNameError(pub String);
