@@ -40,7 +40,7 @@ pub fn write_tensors<N: AsRef<str>>(
     file.put((header.len() as u64).to_le_bytes())?;
     file.put(&header)?;
     for (_, _, tensor) in &named {
-        visit_bytes(tensor, |bytes| Ok(file.put(bytes)?))?;
+        visit_bytes(tensor, |bytes| file.put(bytes).map_err(ModelError::from))?;
     }
     file.commit()?;
     Ok(())
