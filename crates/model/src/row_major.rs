@@ -24,5 +24,15 @@ use tch::{TchError, Tensor};
 /// # Errors
 /// What LibTorch reports.
 pub fn row_major(tensor: &Tensor) -> Result<Tensor, TchError> {
-    tensor.f_reshape([-1])?.f_view(tensor.size().as_slice())
+    let size = tensor.size();
+    let mut strides = vec![1; size.len()];
+    for side in (1..size.len()).rev() {
+        strides[side - 1] = strides[side] * size[side].max(1);
+    }
+    if tensor.stride() == strides {
+        return Ok(tensor.shallow_clone());
+    }
+    let mut laid_out = Tensor::f_zeros(size, (tensor.f_kind()?, tensor.device()))?;
+    laid_out.f_copy_(tensor)?;
+    Ok(laid_out)
 }
