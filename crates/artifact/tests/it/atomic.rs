@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use tamis_artifact::{ArtifactError, hash_bytes, hash_file, write_atomic};
+use tamis_artifact::{
+    ArtifactError, AtomicFile, hash_bytes, hash_file, rename_folder, write_atomic,
+};
 
 use crate::contents;
 
@@ -32,6 +34,42 @@ fn what_cannot_be_written_is_named() {
 
 fn contents_of_folder(dir: &std::path::Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_file_under_way_is_not_seen_until_it_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.txt");
+    fs::write(&path, "old").unwrap();
+    fs::write(folder.path().join(".rows.txt.tmp"), "what a killed process left").unwrap();
+    let mut file = AtomicFile::create(&path).unwrap();
+    file.put("a").unwrap();
+    std::io::Write::write_all(&mut file, b"b").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(file.commit().unwrap(), path);
+    assert_eq!(fs::read(&path).unwrap(), b"ab");
+
+    let mut file = AtomicFile::create(&path).unwrap();
+    file.put("never to be seen").unwrap();
+    drop(file);
+    assert_eq!(fs::read(&path).unwrap(), b"ab");
+    assert_eq!(contents_of_folder(folder.path()), ["rows.txt"]);
+}
+
+#[test]
+fn a_folder_is_renamed_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("unfinished"), folder.path().join("model"));
+    fs::create_dir(&from).unwrap();
+    write_atomic(from.join("weights"), "w").unwrap();
+    rename_folder(&from, &to).unwrap();
+    assert!(!from.exists());
+    assert_eq!(fs::read(to.join("weights")).unwrap(), b"w");
+    // One that holds something is not replaced.
+    fs::create_dir(&from).unwrap();
+    let refused = rename_folder(&from, &to).unwrap_err().to_string();
+    assert!(refused.contains("model"), "{refused}");
+    assert_eq!(fs::read(to.join("weights")).unwrap(), b"w");
 }
 
 #[test]
