@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 use tch::{Kind, Tensor};
 
-use crate::params::within;
 use crate::{Decay, FinetuneError};
 
 /// Rates below this move nothing: the factors that hold 1 / rate would overflow in f32.

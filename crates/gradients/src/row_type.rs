@@ -103,8 +103,9 @@ impl FromStr for RowType {
     type Err = GradientError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| {
-            ParameterError::new("row type", text, Self::NAMES).into()
-        })
+        Self::ALL
+            .into_iter()
+            .find(|t| t.name() == text)
+            .ok_or_else(|| ParameterError::new("row type", text, Self::NAMES).into())
     }
 }

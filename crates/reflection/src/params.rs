@@ -158,7 +158,7 @@ impl Default for Decoding {
 
 impl Decoding {
     pub(crate) fn check(&self) -> Result<(), ParameterError> {
-        ParameterError::at_least("max_tokens", self.max_tokens, 1)?;
+        ParameterError::at_least("max_tokens", self.max_tokens as usize, 1)?;
         ParameterError::finite_from("temperature", self.temperature, 0.0)?;
         let possible = self.top_p > 0.0 && self.top_p <= 1.0;
         ParameterError::require(possible, "top_p", self.top_p, "a number above 0 and at most 1")
