@@ -2,6 +2,7 @@
 
 mod atomic;
 mod error;
+mod estimate;
 mod fingerprint;
 mod folder;
 mod hash;
@@ -11,16 +12,19 @@ mod line;
 mod manifest;
 mod parameter;
 mod progress;
+mod provenance;
 mod random;
 mod store;
 
 pub use atomic::{AtomicFile, rename_folder, write_atomic};
 pub use error::ArtifactError;
+pub use estimate::{Bytes, Estimate};
 pub use fingerprint::Fingerprint;
 pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;
 pub use manifest::{Difference, Differences, Manifest};
 pub use parameter::ParameterError;
 pub use progress::{NoProgress, Progress};
+pub use provenance::Provenance;
 pub use random::Random;
 pub use store::{Entry, Store};

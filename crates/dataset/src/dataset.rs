@@ -88,6 +88,11 @@ impl Dataset {
         }
     }
 
+    /// Which fields hold what.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     /// The rows left out, with reasons (only when skipping).
     pub fn rejects(&self) -> &[Reject] {
         &self.index.rejects

@@ -52,6 +52,40 @@ pub enum DatasetError {
         source: std::io::Error,
     },
 
+    /// A position beyond the rows of a source.
+    #[error("row {position} was asked for, but there are {len} rows (counted from 0)")]
+    Position {
+        /// The position.
+        position: usize,
+        /// How many rows there are.
+        len: usize,
+    },
+
+    /// A source gave another number of rows than it was asked for.
+    #[error("a source gave {found} rows for {expected} positions; expected one each")]
+    Rows {
+        /// Rows given.
+        found: usize,
+        /// Positions asked for.
+        expected: usize,
+    },
+
+    /// Two rows of a source have one id, so results could not be joined to them.
+    #[error(
+        "row {position} (counted from 0) has the id `{id}`, which a row before it has; give every row an id of its own \
+         (`Sample::with_id`)"
+    )]
+    SameId {
+        /// The id.
+        id: SampleId,
+        /// The second row that has it.
+        position: usize,
+    },
+
+    /// A source of another crate failed.
+    #[error("the source of the rows failed: {0}")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+
     /// A file could not be written.
     #[error(transparent)]
     Artifact(#[from] tamis_artifact::ArtifactError),
@@ -234,4 +268,11 @@ pub enum DatasetError {
 pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DatasetError {
     let path = path.to_owned();
     move |source| DatasetError::Io { action, path, source }
+}
+
+impl DatasetError {
+    /// The error of a [`Source`](crate::Source) of one's own.
+    pub fn source(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Source(error.into())
+    }
 }

@@ -116,3 +116,14 @@ impl<T> Outcome<T> {
         }
     }
 }
+
+/// A row without a result, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its id.
+    pub id: SampleId,
+    /// Its position in the source.
+    pub index: usize,
+    /// Why it has none.
+    pub reason: Reason,
+}
