@@ -46,7 +46,7 @@ impl AtomicFile {
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, ArtifactError> {
         let path = path.into();
         let temporary = temporary_of(&path)?;
-        let file = File::create(&temporary).map_err(ArtifactError::io("create", &temporary))?;
+        let file = File::create(&temporary).map_err(ArtifactError::io("write", &path))?;
         Ok(Self { path, temporary, file: Some(BufWriter::new(file)), bytes: 0 })
     }
 

@@ -270,7 +270,7 @@ fn sentence_scores() {
     assert_eq!(fs::read(files.path("a")).unwrap(), before);
     files.refuse(
         "--hypotheses @a --references @ref --sentences @none/s.jsonl",
-        &["none", "cannot create"],
+        &["none", "cannot write"],
     );
 }
 

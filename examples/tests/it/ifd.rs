@@ -265,7 +265,7 @@ fn what_makes_no_sense_is_refused() {
     };
     refused(&["--quota=at-least:3"], &["--group-field"]);
     refused(&["--group-field=colour"], &["no row", "`colour`"]);
-    refused(&["--share=1.5"], &["share is 1.5", "between 0 and 1"]);
+    refused(&["--share=1.5"], &["`share` is 1.5", "between 0 and 1"]);
     refused(&["--count=3", "--share=0.5"], &["cannot be used with"]);
     refused(&["--base=survivors"], &["--share"]);
     let by_preset = ["r_ifd", "the preset superfiltering", "r-ifd", "with --measures"];
@@ -276,7 +276,7 @@ fn what_makes_no_sense_is_refused() {
     refused(&[REQUEST, "--measures=ifd"], &["--request", "--measures leaves it out"]);
     refused(&["--bound=ifd"], &["ifd<1"]);
     refused(&["--preset=alpagasus"], &["cherry, superfiltering or reflection"]);
-    refused(&["--max-length=4096"], &["max_length is 4096", "at most 128"]);
+    refused(&["--max-length=4096"], &["`max_length` is 4096", "at most 128"]);
     refused(&["--template=letter"], &["letter", "vicuna"]);
     refused(
         &["--group-field=domain", "--count=4", "--quota=at-least:4", "--no-bounds"],

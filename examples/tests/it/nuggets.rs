@@ -188,7 +188,7 @@ fn what_cannot_be_is_refused() {
     refused(&["--budget=3", "--anchor-count=0"], &["anchor-count", "at least 1"]);
     refused(&["--budget=3", "--anchor-tokens=128"], &["--anchor-tokens is 128"]);
     refused(&["--budget=3", "--max-length=500"], &["--max-length is 500", "at most 128"]);
-    refused(&["--threshold=1.5"], &["threshold is 1.5"]);
+    refused(&["--threshold=1.5"], &["`threshold` is 1.5"]);
     refused(&["--budget=3"], &["100 anchors", "only"]);
     let long = json!({ "id": "long", "instruction": "a ".repeat(200), "output": "b" });
     let long = pools::write(folder.path(), "long.jsonl", &[long.to_string()]);

@@ -234,7 +234,7 @@ fn broken_tokenizer_folders() {
 fn parameters_are_checked() {
     let options = EncodeOptions { max_length: 1, ..EncodeOptions::default() };
     let error = Encoder::new(tokenizer("bytes"), Template::None, options).unwrap_err();
-    assert!(error.to_string().contains("max_length is 1"), "{error}");
+    assert!(error.to_string().contains("`max_length` is 1"), "{error}");
 }
 
 #[test]

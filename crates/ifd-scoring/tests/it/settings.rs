@@ -16,9 +16,9 @@ fn refused(params: ScoreParams) -> String {
 #[test]
 fn what_cannot_be_honoured_is_refused_by_name() {
     let default = ScoreParams::default;
-    assert!(refused(ScoreParams { token_budget: 0, ..default() }).contains("token_budget is 0"));
+    assert!(refused(ScoreParams { token_budget: 0, ..default() }).contains("`token_budget` is 0"));
     assert!(refused(ScoreParams { shard_rows: 0, ..default() }).contains("shard_rows"));
-    assert!(refused(ScoreParams { max_length: 1, ..default() }).contains("max_length is 1"));
+    assert!(refused(ScoreParams { max_length: 1, ..default() }).contains("`max_length` is 1"));
     let none = Measures { ppl: false, ifd: false, r_ifd: false };
     assert!(refused(ScoreParams { measures: none, ..default() }).contains("measures"));
     for request in ["no place", "{response} and {response}"] {
@@ -43,7 +43,7 @@ fn a_limit_beyond_the_model_is_refused() {
     let model = model("begins", DType::F32);
     let error = Scorer::new(model.as_ref(), tokenizer("begins"), ScoreParams::default());
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("max_length is 1024") && error.contains("at most 320"), "{error}");
+    assert!(error.contains("`max_length` is 1024") && error.contains("at most 320"), "{error}");
 }
 
 #[test]

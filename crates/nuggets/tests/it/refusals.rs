@@ -19,9 +19,9 @@ fn settings_out_of_range() {
     let anchors = pool(0, 2);
     let short = || short("llama");
     for (params, part) in [
-        (GoldenParams { token_budget: 0, ..short() }, "token_budget is 0"),
-        (GoldenParams { shard_rows: 0, ..short() }, "shard_rows is 0"),
-        (GoldenParams { max_length: 3, ..short() }, "max_length is 3"),
+        (GoldenParams { token_budget: 0, ..short() }, "`token_budget` is 0"),
+        (GoldenParams { shard_rows: 0, ..short() }, "`shard_rows` is 0"),
+        (GoldenParams { max_length: 3, ..short() }, "`max_length` is 3"),
         (GoldenParams { max_length: 129, ..short() }, "at most 128"),
     ] {
         let message = refused(params, &anchors);

@@ -112,7 +112,7 @@ fn a_stage_of_something_else_is_refused_by_the_field() {
     let error = refused(&further, &Lengths::new(1.0), &rows);
     assert!(error.contains("`config` is absent"), "{error}");
     let error = refused(&stage.shard_rows(0), &Lengths::new(1.0), &rows);
-    assert!(error.contains("shard_rows is 0"), "{error}");
+    assert!(error.contains("`shard_rows` is 0"), "{error}");
 }
 
 struct TooFew;

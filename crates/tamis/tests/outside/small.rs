@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scores = ScoreStage::new("words").run(&Words, &Rows::all(&pool), &mut NoProgress)?;
     let rows = Rows::all(&pool).keep(&scores.sift(&[Sieve::AtLeast(2.0)])?)?;
 
-    let samples = rows.read_range(0..rows.len())?;
+    let samples = rows.read(0..rows.len())?;
     let points: Vec<f32> = samples.iter().flat_map(|s| [words(s) as f32, s.index as f32]).collect();
     let points = Array2::from_shape_vec((rows.len(), 2), points)?;
     let kcenter = KCenterParams { budget: 5, metric: Metric::Euclidean }.check()?;

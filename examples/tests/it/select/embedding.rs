@@ -101,7 +101,7 @@ fn what_the_model_cannot_read() {
     let refused = |flag: &str, parts: &[&str]| {
         select(folder.path(), "out").with(&[flag]).refuse(parts);
     };
-    refused("--max-length=4096", &["max_length is 4096", "at most 128"]);
+    refused("--max-length=4096", &["`max_length` is 4096", "at most 128"]);
     refused("--template=letter", &["letter", "vicuna"]);
     refused("--model=/nowhere", &["/nowhere"]);
     // Known without an embedding.

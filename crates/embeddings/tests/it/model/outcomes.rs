@@ -68,8 +68,8 @@ fn settings_are_checked() {
         Embedder::new(model.as_ref(), encoder, params).unwrap_err().to_string()
     };
     for (bad, name) in [
-        (EmbedParams { token_budget: 0, ..good.clone() }, "token_budget is 0"),
-        (EmbedParams { shard_rows: 0, ..good.clone() }, "shard_rows is 0"),
+        (EmbedParams { token_budget: 0, ..good.clone() }, "`token_budget` is 0"),
+        (EmbedParams { shard_rows: 0, ..good.clone() }, "`shard_rows` is 0"),
     ] {
         assert!(refused(&bad, &encoder("begins")).contains(name));
     }
