@@ -8,6 +8,7 @@ mod kill;
 mod ledger;
 mod manifest;
 mod parameter;
+mod provenance;
 mod random;
 mod store;
 

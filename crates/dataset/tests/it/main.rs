@@ -16,6 +16,7 @@ mod ids;
 mod parquet;
 mod prompts;
 mod refusals;
+mod sources;
 mod support;
 mod templates;
 mod writing;
