@@ -241,7 +241,7 @@ fn every_preset_runs_and_a_store_of_another_is_refused() {
             run = run.with(&[REQUEST]);
         }
         if preset == "cherry" {
-            run.refuse(&["template is none", "alpaca or vicuna"]);
+            run.refuse(&["`template` is none", "alpaca or vicuna"]);
             let run =
                 Ifd::new(folder.path(), preset).with(&[&flag, "--direct=begin", "--template=none"]);
             assert_eq!(run.succeed().run()["parameters"]["scoring"]["ratio"], "loss");

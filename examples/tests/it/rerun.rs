@@ -159,7 +159,7 @@ fn another_pool_in_the_same_folder_is_refused_by_name() {
 #[test]
 fn an_adapted_model_is_not_taken_for_the_one_before() {
     let (folder, gdig) = copy();
-    refuses(&gdig.switch("adapted"), &folder.path().join("out"), &["`model`"]);
+    refuses(&gdig.switch("adapted"), &folder.path().join("out"), &["`model.weights`"]);
 }
 
 #[test]

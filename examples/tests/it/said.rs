@@ -60,11 +60,7 @@ fn programs(folder: &Path) -> Vec<(&'static str, Vec<String>, PathBuf)> {
         ),
         (
             "ifd",
-            [
-                flags(&[&model, &pool(&asked), &out("ifd"), "--max-length=120", "--threads=1"]),
-                flags(&["--request=Asked: {response}?"]),
-            ]
-            .concat(),
+            flags(&[&model, &pool(&asked), &out("ifd"), "--max-length=120", "--threads=1"]),
             "ifd/run.json",
         ),
         (
