@@ -18,20 +18,19 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::hash_bytes;
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::Encoded;
 use tamis::gradients::{
-    Bytes, Drawn, Estimate, GradientPass, PassReport, Pool, Projection, ProjectionSpec, RowStore,
-    RowType, Samples, Sink, read_all,
+    Bytes, Drawn, Estimate, GradientPass, GradientVectors, PassReport, Pool, Projection,
+    ProjectionSpec, RowStore, RowType, Samples, Sink, read_all,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, Model, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
-use tamis_examples::gdig::{Flags, Found, stored_rows, unit_rows};
+use tamis_examples::gdig::{Flags, Found};
 use tamis_examples::{Bars, adapt, check_lengths, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
@@ -117,7 +116,7 @@ fn main() -> Result<()> {
     }
     let k = k.clamp(1, count);
     let clusters =
-        KMeansParams { k, seed: draw_seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
+        KMeansParams { k, seed: draw_seed, ..KMeansParams::default() }.check()?.fit(&rows)?;
     let best: Vec<f64> =
         helpful.positions.iter().map(|&p| table.candidates[p].mean_normalised()).collect();
     let drawn = Resample { budget, within: flags.within, seed: draw_seed }.draw(
@@ -323,14 +322,15 @@ fn scored(
     Ok((gradients, table))
 }
 
-/// Projected gradients of the helpful candidates, scaled to length 1 unless told otherwise.
+/// Projected gradients of the helpful candidates where they are stored, scaled to length 1 unless told otherwise.
 fn rows_of(
     flags: &Flags,
     gradients: &RowStore,
     table: &ScoreTable,
     helpful: &Helpful,
-) -> Result<Array2<f32>> {
+) -> Result<GradientVectors> {
     let indices: Vec<usize> =
         helpful.positions.iter().map(|&p| table.candidates[p].info.index).collect();
-    if flags.keep_norms { stored_rows(gradients, &indices) } else { unit_rows(gradients, &indices) }
+    let rows = GradientVectors::new(gradients, &indices)?;
+    Ok(if flags.keep_norms { rows } else { rows.unit() })
 }

@@ -50,13 +50,13 @@ fn kmeans(criterion: &mut Criterion) {
         let initial = rows.slice(s![..CLUSTERS, ..]);
         group.throughput(Throughput::Elements((ROWS * ITERATIONS) as u64));
         group.bench_function(format!("{metric}: {ITERATIONS} iterations"), |bencher| {
-            bencher.iter(|| black_box(kmeans.fit_from(rows.view(), initial)));
+            bencher.iter(|| black_box(kmeans.fit_from(&rows.view(), initial)));
         });
     }
     let kmeans = checked(params(1, Metric::Euclidean));
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("seeding and 1 iteration", |bencher| {
-        bencher.iter(|| black_box(kmeans.fit(rows.view())));
+        bencher.iter(|| black_box(kmeans.fit(&rows)));
     });
     group.finish();
 }

@@ -1,11 +1,12 @@
 //! Which centroid is nearest: by blocked matrix products, decided exactly where those cannot tell.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use rayon::prelude::*;
+use tamis_selection::ndarray::linalg::general_mat_mul;
+use tamis_selection::ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 
+use crate::ClusteringError;
 use crate::points::{in_one_piece, squared_distance, squared_length};
-use crate::rows::{BLOCK, Rows};
+use crate::rows::{BLOCK, Rows, Scratch, matrix};
 
 /// Half the distance from 1 to the next f32: the greatest relative error of one operation.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
@@ -17,24 +18,34 @@ pub(crate) fn dot_error(columns: usize) -> f64 {
 }
 
 /// Labels every row with its nearest centroid, the first of several equally near ones.
-pub(crate) fn assign(rows: &Rows<'_>, centroids: ArrayView2<'_, f32>, labels: &mut [usize]) {
+pub(crate) fn assign(
+    rows: &Rows<'_>,
+    centroids: ArrayView2<'_, f32>,
+    labels: &mut [usize],
+) -> Result<(), ClusteringError> {
     let (k, columns) = centroids.dim();
     let nearest = Nearest::new(centroids);
-    let scratch = || (Array2::zeros((BLOCK, columns)), Array2::zeros((BLOCK, k)));
-    labels.par_chunks_mut(BLOCK).enumerate().for_each_init(
+    let scratch = || (Scratch::default(), Array2::zeros((BLOCK, k)));
+    labels.par_chunks_mut(BLOCK).enumerate().try_for_each_init(
         scratch,
-        |(points, dots), (block, labels)| {
-            let (first, count) = (block * BLOCK, labels.len());
-            let points = rows.block(first, count, points);
-            let mut dots = dots.slice_mut(s![..count, ..]);
-            general_mat_mul(1.0, &points, &centroids.t(), 0.0, &mut dots);
-            let lengths = &rows.squared_lengths[first..first + count];
-            let each = points.rows().into_iter().zip(lengths).zip(dots.rows_mut());
-            for (label, ((point, square), dots)) in labels.iter_mut().zip(each) {
-                *label = nearest.label(&in_one_piece(point), square.sqrt(), dots);
+        |(scratch, dots), (block, labels)| {
+            let first = block * BLOCK;
+            for piece in rows.pieces(first..first + labels.len()) {
+                let labels = &mut labels[piece.start - first..piece.end - first];
+                let points = rows.placed(piece.clone(), scratch)?;
+                let points = matrix(points, piece.len(), columns)?;
+                let mut dots = dots.slice_mut(s![..piece.len(), ..]);
+                general_mat_mul(1.0, &points, &centroids.t(), 0.0, &mut dots);
+                let each = points.rows().into_iter().zip(&rows.squared_lengths[piece]);
+                for (label, ((point, square), dots)) in
+                    labels.iter_mut().zip(each.zip(dots.rows_mut()))
+                {
+                    *label = nearest.label(&in_one_piece(point), square.sqrt(), dots);
+                }
             }
+            Ok(())
         },
-    );
+    )
 }
 
 /// What deciding for the nearest centroid needs to know of them.
@@ -47,7 +58,8 @@ struct Nearest<'a> {
 
 impl<'a> Nearest<'a> {
     fn new(centroids: ArrayView2<'a, f32>) -> Self {
-        let squares: Vec<f64> = centroids.rows().into_iter().map(squared_length).collect();
+        let squares: Vec<f64> =
+            centroids.rows().into_iter().map(|row| squared_length(&in_one_piece(row))).collect();
         Self {
             centroids,
             half_squares: squares.iter().map(|&square| (square / 2.0) as f32).collect(),
@@ -92,11 +104,19 @@ pub(crate) fn own_distances(
     rows: &Rows<'_>,
     centroids: ArrayView2<'_, f32>,
     labels: &[usize],
-) -> Vec<f64> {
-    let distance = |point: &mut Array1<f32>, (row, &label): (usize, &usize)| {
-        rows.copy_row(row, point.view_mut());
-        squared_distance(&in_one_piece(point.view()), &in_one_piece(centroids.row(label)))
-    };
-    let scratch = || Array1::zeros(rows.columns());
-    labels.par_iter().enumerate().map_init(scratch, distance).collect()
+) -> Result<Vec<f64>, ClusteringError> {
+    let mut distances = vec![0.0; labels.len()];
+    let blocks = distances.par_chunks_mut(BLOCK).zip(labels.par_chunks(BLOCK)).enumerate();
+    blocks.try_for_each_init(Scratch::default, |scratch, (block, (distances, labels))| {
+        let first = block * BLOCK;
+        for piece in rows.pieces(first..first + labels.len()) {
+            let points = rows.placed(piece.clone(), scratch)?.chunks_exact(rows.columns());
+            for (row, point) in piece.zip(points) {
+                let centroid = centroids.row(labels[row - first]);
+                distances[row - first] = squared_distance(point, &in_one_piece(centroid));
+            }
+        }
+        Ok::<(), ClusteringError>(())
+    })?;
+    Ok(distances)
 }

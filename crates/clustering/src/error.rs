@@ -8,6 +8,10 @@ pub enum ClusteringError {
     #[error(transparent)]
     Parameter(#[from] tamis_artifact::ParameterError),
 
+    /// Rows could not be read.
+    #[error(transparent)]
+    Vectors(#[from] tamis_selection::VectorsError),
+
     /// More clusters than rows.
     #[error(
         "{k} clusters were asked for, but there are only {rows} rows; lower k or give more rows"

@@ -1,7 +1,8 @@
 //! K-means itself: Lloyd's iterations from one or several starts.
 
-use ndarray::{Array2, ArrayView2};
 use tamis_artifact::Random;
+use tamis_selection::Vectors;
+use tamis_selection::ndarray::{Array2, ArrayView2};
 
 use crate::assign::{assign, own_distances};
 use crate::rows::Rows;
@@ -72,19 +73,20 @@ impl KMeans {
         &self.params
     }
 
-    /// Clusters rows (rows, columns), each start seeded by greedy k-means++ (Arthur and Vassilvitskii,
+    /// Clusters rows, each start seeded by greedy k-means++ (Arthur and Vassilvitskii,
     /// 2007). Of several starts the one with the lowest inertia is kept, the first of equal ones.
     ///
-    /// Runs on the current rayon pool; its number of threads does not change the result.
+    /// Runs on the current rayon pool; its number of threads does not change the result. Rows are read block by
+    /// block: once for every cluster of a start, twice an iteration, and a few times more.
     ///
     /// # Errors
-    /// More clusters than rows, no columns, values that are not finite, rows too long for f32 or
+    /// Rows that cannot be read, more clusters than rows, no columns, values that are not finite, rows too long for f32 or
     /// (cosine) of length zero; each names the row.
-    pub fn fit(&self, rows: ArrayView2<'_, f32>) -> Result<KMeansFit, ClusteringError> {
+    pub fn fit(&self, rows: &dyn Vectors) -> Result<KMeansFit, ClusteringError> {
         let rows = self.checked(rows)?;
-        let mut best = self.run_from_seed(&rows, 0);
+        let mut best = self.run_from_seed(&rows, 0)?;
         for start in 1..self.params.n_init {
-            let run = self.run_from_seed(&rows, start);
+            let run = self.run_from_seed(&rows, start)?;
             if run.sum() < best.sum() {
                 best = run;
             }
@@ -92,14 +94,14 @@ impl KMeans {
         Ok(finished(&rows, best))
     }
 
-    /// Clusters rows (rows, columns) from given centroids (k, columns); `n_init` and `seed` do not
+    /// Clusters rows from given centroids (k, columns); `n_init` and `seed` do not
     /// matter.
     ///
     /// # Errors
     /// As [`fit`](Self::fit), for the rows and for the centroids, and centroids of another shape.
     pub fn fit_from(
         &self,
-        rows: ArrayView2<'_, f32>,
+        rows: &dyn Vectors,
         initial: ArrayView2<'_, f32>,
     ) -> Result<KMeansFit, ClusteringError> {
         let rows = self.checked(rows)?;
@@ -108,47 +110,47 @@ impl KMeans {
             return Err(ClusteringError::InitialShape { found, expected });
         }
         let start = rows.place(initial)?;
-        let run = self.run(&rows, start);
+        let run = self.run(&rows, start)?;
         Ok(finished(&rows, run))
     }
 
-    fn checked<'a>(&self, rows: ArrayView2<'a, f32>) -> Result<Rows<'a>, ClusteringError> {
-        let (k, count) = (self.params.k, rows.nrows());
+    fn checked<'a>(&self, rows: &'a dyn Vectors) -> Result<Rows<'a>, ClusteringError> {
+        let (k, count) = (self.params.k, rows.len());
         if k > count {
             return Err(ClusteringError::TooFewRows { k, rows: count });
         }
         Rows::new(rows, self.params.metric)
     }
 
-    fn run_from_seed(&self, rows: &Rows<'_>, start: usize) -> Run {
+    fn run_from_seed(&self, rows: &Rows<'_>, start: usize) -> Result<Run, ClusteringError> {
         let mut random = Random::keyed(self.params.seed, "k-means++", &start.to_string());
-        self.run(rows, plus_plus(rows, self.params.k, &mut random))
+        self.run(rows, plus_plus(rows, self.params.k, &mut random)?)
     }
 
-    fn run(&self, rows: &Rows<'_>, mut centroids: Array2<f32>) -> Run {
+    fn run(&self, rows: &Rows<'_>, mut centroids: Array2<f32>) -> Result<Run, ClusteringError> {
         let tolerance = self.params.tolerance * rows.mean_variance;
         let mut labels = vec![0; rows.len()];
         let mut before = Vec::new();
         let (mut iterations, mut converged, mut labels_fit) = (0, false, false);
         while iterations < self.params.max_iter && !converged {
             iterations += 1;
-            assign(rows, centroids.view(), &mut labels);
+            assign(rows, centroids.view(), &mut labels)?;
             if labels == before {
                 // The centroids are the means of these very labels already.
                 (converged, labels_fit) = (true, true);
             } else {
                 let Update { centroids: new, movement, repaired } =
-                    update(rows, centroids.view(), &labels);
+                    update(rows, centroids.view(), &labels)?;
                 centroids = new;
                 converged = movement <= tolerance && repaired == 0;
                 before.clone_from(&labels);
             }
         }
         if !labels_fit {
-            assign(rows, centroids.view(), &mut labels);
+            assign(rows, centroids.view(), &mut labels)?;
         }
-        let squared_distances = own_distances(rows, centroids.view(), &labels);
-        Run { labels, centroids, squared_distances, iterations, converged }
+        let squared_distances = own_distances(rows, centroids.view(), &labels)?;
+        Ok(Run { labels, centroids, squared_distances, iterations, converged })
     }
 }
 

@@ -15,5 +15,5 @@ pub use kmeans::{KMeans, KMeansFit};
 pub use params::{KMeansParams, Metric};
 pub use resample::{Resample, Within};
 
-/// The release of ndarray whose views [`KMeans`] takes.
-pub use ndarray;
+/// Where rows come from.
+pub use tamis_selection::{Vectors, VectorsError, ndarray};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::ArrayView1;
+use tamis_selection::ndarray::ArrayView1;
 
 /// The items of a row; copied only if they do not lie side by side.
 pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
@@ -33,7 +33,6 @@ pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Squared length of a point, in f64.
-pub(crate) fn squared_length(point: ArrayView1<'_, f32>) -> f64 {
-    let point = in_one_piece(point);
-    sum_in_lanes(&point, &point, |a, b| f64::from(a) * f64::from(b))
+pub(crate) fn squared_length(point: &[f32]) -> f64 {
+    sum_in_lanes(point, point, |a, b| f64::from(a) * f64::from(b))
 }

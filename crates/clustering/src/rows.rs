@@ -1,31 +1,46 @@
 //! The rows as the algorithm sees them: checked, near the origin (Euclidean) or of length one (cosine).
+//!
+//! They are read a few at a time, as often as they are needed; only some numbers a row are kept.
 
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use rayon::prelude::*;
+use tamis_selection::Vectors;
+use tamis_selection::ndarray::{Array2, ArrayView2};
 
 use crate::points::{in_one_piece, squared_length};
 use crate::{ClusteringError, Metric};
 
-/// Rows per block of a matrix product: enough to keep the kernel busy, few enough for the cache.
+/// Rows per task: enough to keep the kernel of a matrix product busy, few enough for the cache.
 pub(crate) const BLOCK: usize = 256;
 
 /// Rows per partial sum. Sums are formed segment by segment and merged in order, so that they do not
 /// depend on the number of threads.
 pub(crate) const SEGMENT: usize = 2048;
 
+/// Numbers that a task reads at a time at most, unless a single row has more.
+const PIECE: usize = 1 << 22;
+
 /// Greatest length of a row: the square of twice as much is finite in f32.
 const LONGEST: f64 = 4e18;
 
+/// What the rows are called in errors.
+const ROWS: &str = "rows";
+
+/// Room for some rows, as given and in the coordinates worked in.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    given: Vec<f32>,
+    placed: Vec<f32>,
+}
+
 /// Rows with what turns them into the coordinates the algorithm works in.
-#[derive(Debug)]
 pub(crate) struct Rows<'a> {
-    view: ArrayView2<'a, f32>,
+    vectors: &'a dyn Vectors,
     pub(crate) metric: Metric,
     /// Subtracted from every row: their mean if they lie farther from the origin than from it (the
     /// rounding of products grows with the distance from the origin), otherwise zero.
-    shift: Array1<f32>,
+    shift: Vec<f32>,
     /// One over the length of each row, for cosine only.
     scale: Vec<f64>,
     /// Whether neither changes anything.
@@ -37,106 +52,131 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Checks the rows and measures their mean or lengths.
-    pub(crate) fn new(view: ArrayView2<'a, f32>, metric: Metric) -> Result<Self, ClusteringError> {
-        if view.ncols() == 0 {
-            return Err(ClusteringError::NoColumns { rows: view.nrows() });
+    /// Checks the rows and measures their mean or lengths: reads them twice, or three times if they lie off
+    /// the origin.
+    pub(crate) fn new(vectors: &'a dyn Vectors, metric: Metric) -> Result<Self, ClusteringError> {
+        let width = vectors.width();
+        if width == 0 {
+            return Err(ClusteringError::NoColumns { rows: vectors.len() });
         }
-        check_finite(view, "rows")?;
         let mut rows = Self {
-            view,
+            vectors,
             metric,
-            shift: Array1::zeros(view.ncols()),
+            shift: vec![0.0; width],
             scale: Vec::new(),
             as_given: metric == Metric::Euclidean,
             squared_lengths: Vec::new(),
             mean_variance: 0.0,
         };
-        if metric == Metric::Cosine {
-            rows.scale = inverse_lengths(view, "rows")?;
-        }
-        let mean = rows.mean_of_all();
-        rows.mean_variance = rows.variance(&mean);
+        let mean = rows.look()?;
+        let variance = rows.measure(&mean)?;
+        rows.mean_variance = variance / (rows.len() * width) as f64;
         let square: f64 = mean.iter().map(|x| x * x).sum();
-        if metric == Metric::Euclidean && square > rows.mean_variance * view.ncols() as f64 {
+        if metric == Metric::Euclidean && square > rows.mean_variance * width as f64 {
             rows.shift = mean.iter().map(|&mean| mean as f32).collect();
             rows.as_given = false;
+            rows.measure(&mean)?;
         }
-        rows.squared_lengths = rows.measure_lengths();
-        check_lengths("rows", &rows.squared_lengths)?;
+        check_lengths(ROWS, &rows.squared_lengths)?;
         Ok(rows)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.view.nrows()
+        self.vectors.len()
     }
 
     pub(crate) fn columns(&self) -> usize {
-        self.view.ncols()
+        self.vectors.width()
     }
 
     /// Checks initial centroids and brings them into the coordinates worked in.
     pub(crate) fn place(&self, given: ArrayView2<'_, f32>) -> Result<Array2<f32>, ClusteringError> {
         const WHAT: &str = "initial centroids";
-        check_finite(given, WHAT)?;
         let mut placed = given.to_owned();
-        match self.metric {
-            Metric::Euclidean => {
-                placed -= &self.shift;
-                let squares: Vec<f64> = placed.rows().into_iter().map(squared_length).collect();
-                check_lengths(WHAT, &squares)?;
-            }
-            Metric::Cosine => {
-                let scale = inverse_lengths(given, WHAT)?;
-                for (mut row, scale) in placed.rows_mut().into_iter().zip(scale) {
-                    row.iter_mut().for_each(|x| *x = scaled(*x, scale));
+        let mut squares = Vec::with_capacity(placed.nrows());
+        for (row, numbers) in given.rows().into_iter().enumerate() {
+            check_finite(WHAT, row, &in_one_piece(numbers))?;
+        }
+        for (row, mut numbers) in placed.rows_mut().into_iter().enumerate() {
+            match self.metric {
+                Metric::Euclidean => {
+                    numbers.iter_mut().zip(&self.shift).for_each(|(x, shift)| *x -= shift);
+                }
+                Metric::Cosine => {
+                    let length = length(&in_one_piece(numbers.view()));
+                    if length == 0.0 {
+                        return Err(ClusteringError::ZeroRow { what: WHAT, row });
+                    }
+                    let scale = length.recip();
+                    numbers.iter_mut().for_each(|x| *x = scaled(*x, scale));
                 }
             }
+            squares.push(squared_length(&in_one_piece(numbers.view())));
+        }
+        if self.metric == Metric::Euclidean {
+            check_lengths(WHAT, &squares)?;
         }
         Ok(placed)
     }
 
     /// Brings centroids back into the coordinates of the rows as given (for cosine: of length one).
     pub(crate) fn restore(&self, mut centroids: Array2<f32>) -> Array2<f32> {
-        centroids += &self.shift;
+        for mut centroid in centroids.rows_mut() {
+            centroid.iter_mut().zip(&self.shift).for_each(|(x, shift)| *x += shift);
+        }
         centroids
     }
 
-    /// One row in the coordinates worked in; `into` has as many columns.
-    pub(crate) fn copy_row(&self, row: usize, into: ArrayViewMut1<'_, f32>) {
-        let zip = Zip::from(into).and(self.view.row(row));
-        match self.scale.get(row) {
-            Some(&scale) => zip.for_each(|into, &x| *into = scaled(x, scale)),
-            None => zip.and(&self.shift).for_each(|into, x, shift| *into = x - shift),
-        }
-    }
-
-    /// `count` rows from `first` on in the coordinates worked in; `scratch` has room for a block.
-    pub(crate) fn block<'s>(
+    /// Rows as given.
+    pub(crate) fn given<'s>(
         &'s self,
-        first: usize,
-        count: usize,
-        scratch: &'s mut Array2<f32>,
-    ) -> ArrayView2<'s, f32> {
-        if self.as_given {
-            return self.view.slice(s![first..first + count, ..]);
-        }
-        for (offset, into) in scratch.rows_mut().into_iter().take(count).enumerate() {
-            self.copy_row(first + offset, into);
-        }
-        scratch.slice(s![..count, ..])
+        rows: Range<usize>,
+        scratch: &'s mut Vec<f32>,
+    ) -> Result<&'s [f32], ClusteringError> {
+        Ok(self.vectors.block(rows.start, rows.len(), scratch)?)
     }
 
-    /// Mean of rows in the coordinates worked in, of sums that [`sum`](Self::sum) made of them.
-    pub(crate) fn mean<'s>(
-        &self,
-        sums: impl IntoIterator<Item = &'s Vec<f64>>,
-        count: usize,
-    ) -> Vec<f64> {
-        let mut total = vec![0.0; self.columns()];
-        for sum in sums {
-            total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+    /// Rows in the coordinates worked in, one after the other.
+    pub(crate) fn placed<'s>(
+        &'s self,
+        rows: Range<usize>,
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [f32], ClusteringError> {
+        let Scratch { given, placed } = scratch;
+        let numbers = self.given(rows.clone(), given)?;
+        if self.as_given {
+            return Ok(numbers);
         }
+        placed.clear();
+        placed.reserve(numbers.len());
+        for (row, numbers) in rows.zip(numbers.chunks_exact(self.columns())) {
+            match self.scale.get(row) {
+                Some(&scale) => placed.extend(numbers.iter().map(|&x| scaled(x, scale))),
+                None => placed.extend(numbers.iter().zip(&self.shift).map(|(x, shift)| x - shift)),
+            }
+        }
+        Ok(placed)
+    }
+
+    /// These rows, divided into pieces of so many rows that few numbers are read at a time.
+    pub(crate) fn pieces(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let at_once = (PIECE / self.columns()).clamp(1, BLOCK);
+        rows.clone().step_by(at_once).map(move |first| first..rows.end.min(first + at_once))
+    }
+
+    /// Adds a row as given to a sum; scaled, but not shifted.
+    pub(crate) fn add(&self, sum: &mut [f64], row: usize, numbers: &[f32]) {
+        match self.scale.get(row) {
+            Some(&scale) => {
+                let terms = sum.iter_mut().zip(numbers);
+                terms.for_each(|(sum, &x)| *sum += f64::from(scaled(x, scale)));
+            }
+            None => sum.iter_mut().zip(numbers).for_each(|(sum, &x)| *sum += f64::from(x)),
+        }
+    }
+
+    /// Mean of rows in the coordinates worked in, of the sum that [`add`](Self::add) made of them.
+    pub(crate) fn mean(&self, total: &[f64], count: usize) -> Vec<f64> {
         let share = 1.0 / count as f64;
         total
             .iter()
@@ -145,53 +185,83 @@ impl<'a> Rows<'a> {
             .collect()
     }
 
-    /// Sum of a segment of rows, added up in the order given; scaled, but not shifted.
-    pub(crate) fn sum(&self, members: impl IntoIterator<Item = usize>) -> Vec<f64> {
-        let mut sum = vec![0.0; self.columns()];
-        for row in members {
-            let from = in_one_piece(self.view.row(row));
-            match self.scale.get(row) {
-                Some(&scale) => {
-                    let terms = sum.iter_mut().zip(&*from);
-                    terms.for_each(|(sum, &x)| *sum += f64::from(scaled(x, scale)));
-                }
-                None => sum.iter_mut().zip(&*from).for_each(|(sum, &x)| *sum += f64::from(x)),
+    /// Checks the numbers, takes down the lengths that cosine needs, and gives the mean of all rows.
+    fn look(&mut self) -> Result<Vec<f64>, ClusteringError> {
+        let (width, mut zero) = (self.columns(), None);
+        let mut total = vec![0.0; width];
+        let segments = segments(self.len());
+        // Some segments at a time: the sums of all of them would grow with the rows.
+        for wave in segments.chunks(2 * rayon::current_num_threads()) {
+            let found: Vec<_> = wave.par_iter().map(|segment| self.look_at(segment)).collect();
+            for found in found {
+                let (sum, scale) = found?;
+                total.iter_mut().zip(&sum).for_each(|(total, sum)| *total += sum);
+                let first = self.scale.len();
+                zero =
+                    zero.or_else(|| scale.iter().position(|x| x.is_infinite()).map(|n| first + n));
+                self.scale.extend(scale);
             }
         }
-        sum
+        match zero {
+            Some(row) => Err(ClusteringError::ZeroRow { what: ROWS, row }),
+            None => Ok(self.mean(&total, self.len())),
+        }
     }
 
-    /// The mean of all rows in the coordinates worked in.
-    fn mean_of_all(&self) -> Vec<f64> {
-        let sums: Vec<_> =
-            segments(self.len()).into_par_iter().map(|segment| self.sum(segment)).collect();
-        self.mean(&sums, self.len())
-    }
-
-    fn measure_lengths(&self) -> Vec<f64> {
-        let scratch = || Array1::zeros(self.columns());
-        let measure = |point: &mut Array1<f32>, row| {
-            self.copy_row(row, point.view_mut());
-            squared_length(point.view())
-        };
-        (0..self.len()).into_par_iter().map_init(scratch, measure).collect()
-    }
-
-    /// Mean over the columns of the variance within a column.
-    fn variance(&self, mean: &[f64]) -> f64 {
-        let from_mean = |segment: Range<usize>| {
-            let mut coordinates = Array1::zeros(self.columns());
-            let mut sum = 0.0;
-            for row in segment {
-                self.copy_row(row, coordinates.view_mut());
-                let squares = coordinates.iter().zip(mean);
-                sum += squares.map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum::<f64>();
+    /// The sum of a segment, and for cosine one over the length of each of its rows.
+    fn look_at(&self, segment: &Range<usize>) -> Result<(Vec<f64>, Vec<f64>), ClusteringError> {
+        let (mut sum, mut scales) = (vec![0.0; self.columns()], Vec::new());
+        let mut scratch = Vec::new();
+        for piece in self.pieces(segment.clone()) {
+            let numbers = self.given(piece.clone(), &mut scratch)?;
+            for (row, numbers) in piece.zip(numbers.chunks_exact(self.columns())) {
+                check_finite(ROWS, row, numbers)?;
+                match self.metric {
+                    Metric::Euclidean => self.add(&mut sum, row, numbers),
+                    Metric::Cosine => {
+                        let scale = length(numbers).recip();
+                        let terms = sum.iter_mut().zip(numbers);
+                        terms.for_each(|(sum, &x)| *sum += f64::from(scaled(x, scale)));
+                        scales.push(scale);
+                    }
+                }
             }
-            sum
-        };
-        let sums: Vec<f64> = segments(self.len()).into_par_iter().map(from_mean).collect();
-        sums.iter().sum::<f64>() / (self.len() * self.columns()) as f64
+        }
+        Ok((sum, scales))
     }
+
+    /// Takes down the squared lengths, and gives the sum over all numbers of the squared distance from the
+    /// mean of their column.
+    fn measure(&mut self, mean: &[f64]) -> Result<f64, ClusteringError> {
+        let mut squares = vec![0.0; self.len()];
+        let from_mean = |scratch: &mut Scratch, (segment, squares): (usize, &mut [f64])| {
+            let (first, mut sum) = (segment * SEGMENT, 0.0);
+            for piece in self.pieces(first..first + squares.len()) {
+                let numbers = self.placed(piece.clone(), scratch)?;
+                for (row, point) in piece.zip(numbers.chunks_exact(self.columns())) {
+                    squares[row - first] = squared_length(point);
+                    let terms = point.iter().zip(mean);
+                    sum += terms.map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum::<f64>();
+                }
+            }
+            Ok(sum)
+        };
+        let segments = squares.par_chunks_mut(SEGMENT).enumerate();
+        let sums: Result<Vec<f64>, ClusteringError> =
+            segments.map_init(Scratch::default, from_mean).collect();
+        self.squared_lengths = squares;
+        Ok(sums?.iter().sum())
+    }
+}
+
+/// Rows one after the other as a matrix; refuses a source that gave another number of numbers.
+pub(crate) fn matrix(
+    numbers: &[f32],
+    rows: usize,
+    columns: usize,
+) -> Result<ArrayView2<'_, f32>, ClusteringError> {
+    let matrix = ArrayView2::from_shape((rows, columns), numbers);
+    matrix.map_err(|error| tamis_selection::VectorsError::new(error).into())
 }
 
 fn segments(rows: usize) -> Vec<Range<usize>> {
@@ -203,16 +273,16 @@ fn scaled(x: f32, scale: f64) -> f32 {
     (f64::from(x) * scale) as f32
 }
 
-/// Names the first value that is not finite.
-fn check_finite(view: ArrayView2<'_, f32>, what: &'static str) -> Result<(), ClusteringError> {
-    let bad = |row: usize| {
-        let column = in_one_piece(view.row(row)).iter().position(|x| !x.is_finite())?;
-        Some((row, column))
-    };
-    match (0..view.nrows()).into_par_iter().find_map_first(bad) {
+fn length(row: &[f32]) -> f64 {
+    row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Names the first value of a row that is not finite.
+fn check_finite(what: &'static str, row: usize, numbers: &[f32]) -> Result<(), ClusteringError> {
+    match numbers.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
-        Some((row, column)) => {
-            Err(ClusteringError::NonFinite { what, row, column, value: view[[row, column]] })
+        Some(column) => {
+            Err(ClusteringError::NonFinite { what, row, column, value: numbers[column] })
         }
     }
 }
@@ -227,19 +297,4 @@ fn check_lengths(what: &'static str, squared_lengths: &[f64]) -> Result<(), Clus
             Err(ClusteringError::TooLong { what, row, norm, limit })
         }
     }
-}
-
-/// One over the length of every row; names the first that is zero.
-fn inverse_lengths(
-    view: ArrayView2<'_, f32>,
-    what: &'static str,
-) -> Result<Vec<f64>, ClusteringError> {
-    let length = |row: usize| {
-        in_one_piece(view.row(row)).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
-    };
-    let lengths: Vec<f64> = (0..view.nrows()).into_par_iter().map(length).collect();
-    if let Some(row) = lengths.iter().position(|&length| length == 0.0) {
-        return Err(ClusteringError::ZeroRow { what, row });
-    }
-    Ok(lengths.into_iter().map(f64::recip).collect())
 }

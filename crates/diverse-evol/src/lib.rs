@@ -21,6 +21,7 @@ pub use folder::hash_folder;
 pub use params::{DiverseEvol, EvolParams, Models, Pool};
 pub use seams::{Failure, Metrics, Observer, Sight, Silent, Stage, Task, Trainer, View, Viewer};
 pub use strategy::{Need, Strategy, Uncertainty};
-pub use tamis_kcenter::{Metric, Rows};
+pub use tamis_kcenter::Metric;
+pub use tamis_selection::{Vectors, VectorsError};
 #[cfg(feature = "model")]
 pub use uncertainty::{Uncertainties, UncertaintyParams, UncertaintyPass, uncertainties};

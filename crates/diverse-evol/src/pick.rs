@@ -1,14 +1,11 @@
 //! Choosing the records of a round.
 
-use tamis_clustering::ndarray::Array2;
 use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
 use tamis_dataset::SampleId;
 use tamis_kcenter::{KCenterError, KCenterParams};
+use tamis_selection::Subset;
 
-use crate::{EvolError, Metric, Need, Rows, Strategy, Uncertainty, View};
-
-/// Rows that are copied at a time where an algorithm wants them in one piece.
-const BLOCK: usize = 256;
+use crate::{EvolError, Metric, Need, Strategy, Uncertainty, Vectors, VectorsError, View};
 
 /// A chosen record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +42,7 @@ pub(crate) struct Picking<'a> {
 
 impl Picking<'_> {
     /// Chooses with what is seen of all records; of equally good ones the first in the pool.
-    pub(crate) fn with<R: Rows>(
+    pub(crate) fn with<R: Vectors>(
         &self,
         strategy: Strategy,
         view: &View<R>,
@@ -106,7 +103,7 @@ impl Picking<'_> {
         })
     }
 
-    fn farthest<R: Rows>(&self, rows: &R) -> Result<Choices, EvolError> {
+    fn farthest<R: Vectors>(&self, rows: &R) -> Result<Choices, EvolError> {
         let kcenter = KCenterParams { budget: self.count, metric: self.metric }.check()?;
         let found = kcenter.pick(rows, self.chosen).map_err(|error| match error {
             KCenterError::NonFinite { row, column, value } => {
@@ -130,16 +127,17 @@ impl Picking<'_> {
         })
     }
 
-    fn nearest_to_centres<R: Rows>(&self, rows: &R) -> Result<Choices, EvolError> {
+    fn nearest_to_centres<R: Vectors>(&self, rows: &R) -> Result<Choices, EvolError> {
         let left = self.left();
-        let points = copied(rows, &left);
+        let points = Subset::new(rows, &left)
+            .map_err(|error| ClusteringError::from(VectorsError::new(error)))?;
         let metric = match self.metric {
             Metric::Euclidean => tamis_clustering::Metric::Euclidean,
             Metric::Cosine => tamis_clustering::Metric::Cosine,
         };
         let kmeans =
             KMeansParams { k: self.count, metric, seed: self.seed, ..KMeansParams::default() };
-        let fit = kmeans.check()?.fit(points.view()).map_err(|error| match error {
+        let fit = kmeans.check()?.fit(&points).map_err(|error| match error {
             ClusteringError::NonFinite { row, column, value, .. } => {
                 self.bad(left[row], format!("its embedding holds {value} in column {column}"))
             }
@@ -164,23 +162,4 @@ impl Picking<'_> {
     fn bad(&self, index: usize, problem: String) -> EvolError {
         EvolError::Record { id: self.ids[index].clone(), index, problem }
     }
-}
-
-/// The rows of these numbers in memory: k-means wants them in one piece.
-fn copied<R: Rows>(rows: &R, wanted: &[usize]) -> Array2<f32> {
-    let columns = rows.columns();
-    let mut points = Array2::zeros((wanted.len(), columns));
-    let mut scratch = Vec::new();
-    let (mut first, mut next) = (0, 0);
-    while next < wanted.len() {
-        let count = BLOCK.min(rows.len() - first);
-        let block = rows.block(first, count, &mut scratch);
-        while let Some(&index) = wanted.get(next).filter(|&&index| index < first + count) {
-            let row = &block[(index - first) * columns..(index - first + 1) * columns];
-            points.row_mut(next).iter_mut().zip(row).for_each(|(to, from)| *to = *from);
-            next += 1;
-        }
-        first += count;
-    }
-    points
 }

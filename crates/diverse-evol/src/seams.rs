@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Need, Rows};
+use crate::{Need, Vectors};
 
 /// Why a trainer or a viewer failed, in its own words.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -48,7 +48,7 @@ pub struct Task<'a> {
 /// Looks at all records with a model.
 pub trait Viewer {
     /// Embeddings, in memory or mapped from a file.
-    type Rows: Rows;
+    type Rows: Vectors;
 
     /// Everything that decides what is seen, beside model and records. A run with another description
     /// is refused in the same folder.

@@ -1,19 +1,24 @@
 //! Embeddings as the rows that selection works on.
 
-use tamis_kcenter::Rows;
+use tamis_selection::{Vectors, VectorsError};
 
 use crate::Embeddings;
 
-impl Rows for Embeddings {
+impl Vectors for Embeddings {
     fn len(&self) -> usize {
         self.len()
     }
 
-    fn columns(&self) -> usize {
+    fn width(&self) -> usize {
         self.columns()
     }
 
-    fn block<'a>(&'a self, first: usize, count: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
-        self.block(first, count, scratch)
+    fn block<'a>(
+        &'a self,
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], VectorsError> {
+        Ok(self.block(first, count, scratch))
     }
 }

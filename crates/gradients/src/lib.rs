@@ -20,6 +20,7 @@ mod source;
 mod sparse;
 mod store;
 mod trace;
+mod vectors;
 
 pub use capture::Capture;
 pub use error::GradientError;
@@ -37,3 +38,4 @@ pub use source::{Drawn, Pool, Samples, Skipped, read_all};
 pub use store::RowStore;
 pub use tamis_model::Reduction;
 pub use trace::{BatchTrace, Labels, LayerTrace, gradient_columns, gradient_size, trace_batch};
+pub use vectors::GradientVectors;

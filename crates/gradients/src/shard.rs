@@ -166,6 +166,40 @@ pub(crate) fn read_shard(
     Ok(PackedShard { infos, rows: stored, skipped: labels.skipped })
 }
 
+/// Where the rows of a shard are in its file, and what is needed to read them there.
+pub(crate) struct Located {
+    /// Of every row: its sample's place in the pool.
+    pub(crate) indices: Vec<usize>,
+    /// Numbers of a row.
+    pub(crate) width: usize,
+    /// Bytes before the first row.
+    pub(crate) offset: u64,
+    /// Of each row; none for floats.
+    pub(crate) scales: Vec<f32>,
+}
+
+/// Finds the rows of a shard, which [`read_shard`] checks.
+pub(crate) fn locate(bytes: &[u8], dtype: RowType, name: &str) -> Result<Located, GradientError> {
+    let broken = |e: &dyn fmt::Display| shard_error(name, e);
+    let shard = read_shard(bytes, dtype, name)?;
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| broken(&e))?;
+    let rows = metadata.info("rows").ok_or_else(|| broken(&"it has no rows"))?;
+    let scales = if dtype.is_packed() {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| broken(&e))?;
+        let view = file.tensor("scale").map_err(|e| broken(&e))?;
+        scales(&view, shard.infos.len(), name)?
+    } else {
+        Vec::new()
+    };
+    Ok(Located {
+        indices: shard.infos.iter().map(|info| info.index).collect(),
+        width: shard.rows.width(),
+        // The length of the header stands before it, in eight bytes.
+        offset: (8 + header + rows.data_offsets.0) as u64,
+        scales,
+    })
+}
+
 /// The rows of a tensor of f32 as bytes, and their scales.
 fn packed(rows: &Tensor, dtype: RowType) -> Result<(Vec<u8>, Vec<u8>), GradientError> {
     let width = rows.size()[1] as usize;

@@ -167,6 +167,6 @@ impl RowStore {
     }
 }
 
-fn shard_name(number: usize) -> String {
+pub(crate) fn shard_name(number: usize) -> String {
     format!("rows-{number:05}.safetensors")
 }

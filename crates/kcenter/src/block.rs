@@ -1,6 +1,7 @@
 //! Points row by row, as products read them.
 
-use crate::Rows;
+use tamis_selection::{Vectors, VectorsError};
+
 use crate::points::Points;
 use crate::product::Matrix;
 
@@ -13,29 +14,29 @@ pub(crate) struct Block {
 
 impl Block {
     /// The points of these rows. Neighbours that are points as they are given are lent, not copied.
-    pub(crate) fn fill<'s, R: Rows + ?Sized>(
+    pub(crate) fn fill<'s, V: Vectors + ?Sized>(
         &'s mut self,
-        points: &'s Points<'_, R>,
+        points: &'s Points<'_, V>,
         rows: &[usize],
-    ) -> Matrix<'s, f32> {
+    ) -> Result<Matrix<'s, f32>, VectorsError> {
         let width = points.width();
         let neighbours = rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
         if let Some(&first) = rows.first()
             && neighbours
             && points.are_as_given()
         {
-            let given = points.rows().block(first, rows.len(), &mut self.numbers);
-            return Matrix::of_rows(given, width);
+            let given = points.rows().block(first, rows.len(), &mut self.numbers)?;
+            return Ok(Matrix::of_rows(given, width));
         }
         self.numbers.clear();
         self.numbers.reserve(rows.len() * width);
         for &row in rows {
             let start = self.numbers.len();
-            self.numbers.extend_from_slice(points.given(row, &mut self.given));
+            self.numbers.extend_from_slice(points.given(row, &mut self.given)?);
             points.place(row, &mut self.numbers[start..]);
             // The number of its own that a point may have.
             self.numbers.resize(start + width, points.own_number(row));
         }
-        Matrix::of_rows(&self.numbers, width)
+        Ok(Matrix::of_rows(&self.numbers, width))
     }
 }

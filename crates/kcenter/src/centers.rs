@@ -6,8 +6,8 @@
 //! almost all of the arithmetic is matrix products.
 
 use pulp::Arch;
+use tamis_selection::{Vectors, VectorsError};
 
-use crate::Rows;
 use crate::block::Block;
 use crate::points::BLOCK;
 use crate::points::Points;
@@ -64,28 +64,35 @@ impl Centers {
     }
 
     /// Adds a row.
-    pub(crate) fn push<R: Rows + ?Sized>(&mut self, points: &Points<'_, R>, row: usize) {
+    pub(crate) fn push<V: Vectors + ?Sized>(
+        &mut self,
+        points: &Points<'_, V>,
+        row: usize,
+    ) -> Result<(), VectorsError> {
+        let mut block = Block::default();
+        let point = block.fill(points, &[row])?.numbers();
+        let mut scratch = Vec::new();
+        let given = points.given(row, &mut scratch)?;
         let column = self.len() % COLUMNS;
         if column == 0 {
             self.panels.push(vec![0.0; points.width() * COLUMNS]);
         }
-        let mut block = Block::default();
-        let point = block.fill(points, &[row]).numbers();
         if let Some(panel) = self.panels.last_mut() {
             for (numbers, &number) in panel.chunks_exact_mut(COLUMNS).zip(point) {
                 numbers[column] = number;
             }
         }
-        self.given.extend_from_slice(points.given(row, &mut Vec::new()));
+        self.given.extend_from_slice(given);
         self.scales.push(points.scale(row));
         self.halves.push((points.square(row) / 2.0) as f32);
         self.longest = self.longest.max(points.square(row).sqrt());
+        Ok(())
     }
 
     /// Half a squared distance of a row in f64.
-    pub(crate) fn half_square<R: Rows + ?Sized>(
+    pub(crate) fn half_square<V: Vectors + ?Sized>(
         &self,
-        points: &Points<'_, R>,
+        points: &Points<'_, V>,
         row: (&[f32], f64),
         center: usize,
     ) -> f64 {
@@ -113,26 +120,26 @@ impl Centers {
 
     /// Lowers half the squared nearest distances of some rows to what the centres from `from` on make of
     /// them.
-    pub(crate) fn lower<R: Rows + ?Sized>(
+    pub(crate) fn lower<V: Vectors + ?Sized>(
         &self,
-        points: &Points<'_, R>,
+        points: &Points<'_, V>,
         from: usize,
         rows: &[usize],
         nearest: &mut [f64],
         scratch: &mut Scratch,
-    ) {
+    ) -> Result<(), VectorsError> {
         let Scratch { points: block, dots, given } = scratch;
         if self.len() - from <= FEW {
             for (&row, nearest) in rows.iter().zip(nearest) {
-                let row = (points.given(row, given), points.scale(row));
+                let row = (points.given(row, given)?, points.scale(row));
                 for center in from..self.len() {
                     *nearest = nearest.min(self.half_square(points, row, center));
                 }
             }
-            return;
+            return Ok(());
         }
         for (rows, nearest) in rows.chunks(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
-            let block = block.fill(points, rows);
+            let block = block.fill(points, rows)?;
             let panels = self.panels.iter().zip((0..).step_by(COLUMNS));
             for (panel, start) in panels.skip(from / COLUMNS) {
                 let (first, last) = (from.max(start), self.len().min(start + COLUMNS));
@@ -150,7 +157,7 @@ impl Centers {
                     if !may_be_nearer(lowest, *nearest) {
                         continue;
                     }
-                    let row = (points.given(row, given), points.scale(row));
+                    let row = (points.given(row, given)?, points.scale(row));
                     // The likely nearest first, so that hardly another one passes.
                     let likely =
                         next_below(halves, dots, 0, lowest).map_or(0, |(center, _)| center);
@@ -168,6 +175,7 @@ impl Centers {
                 }
             }
         }
+        Ok(())
     }
 }
 

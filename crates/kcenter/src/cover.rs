@@ -4,19 +4,20 @@
 //! from above; where it matters they are computed again in f64.
 
 use rayon::prelude::*;
+use tamis_selection::{Vectors, VectorsError};
 
 use crate::block::Block;
 use crate::centers::{ROUNDING, product_error};
 use crate::points::{BLOCK, Points, sum_in_lanes};
 use crate::product::multiply;
-use crate::{KCenterError, Metric, Rows};
+use crate::{KCenterError, Metric};
 
 /// Rows that all others are multiplied with before the next ones are.
 const WAVE: usize = 8 * BLOCK;
 
 /// The cosine of every row to the row chosen that is most like it.
-pub(crate) struct Cover<'a, R: ?Sized> {
-    points: Points<'a, R>,
+pub(crate) struct Cover<'a, V: ?Sized> {
+    points: Points<'a, V>,
     best: Vec<f64>,
     /// Most that a cosine from a product in f32 can be off.
     error: f64,
@@ -41,9 +42,9 @@ impl Wins {
     }
 }
 
-impl<'a, R: Rows + ?Sized> Cover<'a, R> {
+impl<'a, V: Vectors + ?Sized> Cover<'a, V> {
     /// With nothing chosen, when every cosine is held to be as low as said.
-    pub(crate) fn new(rows: &'a R, lowest: f64) -> Result<Self, KCenterError> {
+    pub(crate) fn new(rows: &'a V, lowest: f64) -> Result<Self, KCenterError> {
         let points = Points::new(rows, Metric::Cosine)?;
         let best = vec![lowest; points.len()];
         // Beside the product: coordinates of both are rounded twice, and bars below once.
@@ -62,20 +63,20 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
     }
 
     /// Bounds from above of what each row would add.
-    pub(crate) fn bounds(&self) -> Vec<f64> {
+    pub(crate) fn bounds(&self) -> Result<Vec<f64>, VectorsError> {
         let count = self.len();
         let bars: Vec<f32> = self.best.iter().map(|&best| best as f32).collect();
         let mut gains = vec![0.0; count];
         let mut own = Block::default();
         for first in (0..count).step_by(WAVE) {
             let rows: Vec<usize> = (first..count.min(first + WAVE)).collect();
-            let own = own.fill(&self.points, &rows);
+            let own = own.fill(&self.points, &rows)?;
             let scratch = || (Block::default(), vec![0.0; BLOCK * BLOCK]);
             let meet = |scratch: &mut (Block, Vec<f32>), (block, gains): (usize, &mut [f64])| {
                 let (points, dots) = scratch;
                 let start = first + block * BLOCK;
                 let others: Vec<usize> = (start..start + gains.len()).collect();
-                let points = points.fill(&self.points, &others);
+                let points = points.fill(&self.points, &others)?;
                 let mut part = vec![0.0; rows.len()];
                 // Cosines are the same both ways: every pair of blocks meets once.
                 for (sub, part) in part.chunks_mut(BLOCK).enumerate() {
@@ -97,30 +98,30 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                     }
                     part.iter_mut().zip(sums).for_each(|(part, sum)| *part += f64::from(sum));
                 }
-                part
+                Ok::<_, VectorsError>(part)
             };
             let blocks = gains[first..].par_chunks_mut(BLOCK).enumerate();
-            let parts: Vec<Vec<f64>> = blocks.map_init(scratch, meet).collect();
-            for part in parts {
+            let parts: Result<Vec<Vec<f64>>, _> = blocks.map_init(scratch, meet).collect();
+            for part in parts? {
                 gains[first..].iter_mut().zip(part).for_each(|(gain, part)| *gain += part);
             }
         }
         // Up to a block of numbers were added in f32.
         let (share, least) = (1.0 + 2.0 * BLOCK as f64 * ROUNDING, self.error * count as f64);
-        gains.into_iter().map(|gain| gain * share + least).collect()
+        Ok(gains.into_iter().map(|gain| gain * share + least).collect())
     }
 
     /// What some candidates would win.
-    pub(crate) fn wins(&self, candidates: &[usize]) -> Vec<Wins> {
+    pub(crate) fn wins(&self, candidates: &[usize]) -> Result<Vec<Wins>, VectorsError> {
         let mut own = Block::default();
-        let own = own.fill(&self.points, candidates);
+        let own = own.fill(&self.points, candidates)?;
         let scratch = || (Block::default(), vec![0.0; candidates.len() * BLOCK]);
         let meet = |scratch: &mut (Block, Vec<f32>), (block, best): (usize, &[f64])| {
             let (points, dots) = scratch;
             let start = block * BLOCK;
             let rows: Vec<usize> = (start..start + best.len()).collect();
             let dots = &mut dots[..candidates.len() * rows.len()];
-            multiply(own, points.fill(&self.points, &rows).turned(), dots);
+            multiply(own, points.fill(&self.points, &rows)?.turned(), dots);
             let bars: Vec<f32> = best.iter().map(|best| (best - 2.0 * self.error) as f32).collect();
             let win = |dots: &[f32]| {
                 let mut wins = Wins::default();
@@ -132,10 +133,11 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
                 }
                 wins
             };
-            dots.chunks_exact(rows.len()).map(win).collect::<Vec<_>>()
+            Ok::<_, VectorsError>(dots.chunks_exact(rows.len()).map(win).collect::<Vec<_>>())
         };
         let blocks = self.best.par_chunks(BLOCK).enumerate();
-        let parts: Vec<Vec<Wins>> = blocks.map_init(scratch, meet).collect();
+        let parts: Result<Vec<Vec<Wins>>, _> = blocks.map_init(scratch, meet).collect();
+        let parts = parts?;
         let join = |candidate: usize| {
             let mut all = Wins::default();
             for part in &parts {
@@ -144,12 +146,12 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
             }
             all
         };
-        (0..candidates.len()).into_par_iter().map(join).collect()
+        Ok((0..candidates.len()).into_par_iter().map(join).collect())
     }
 
     /// What one candidate would win.
-    pub(crate) fn wins_of(&self, candidate: usize) -> Wins {
-        self.wins(&[candidate]).pop().unwrap_or_default()
+    pub(crate) fn wins_of(&self, candidate: usize) -> Result<Wins, VectorsError> {
+        Ok(self.wins(&[candidate])?.pop().unwrap_or_default())
     }
 
     /// What a candidate would add: exactly if its wins are exact, otherwise a bound from above. Forgets rows
@@ -172,16 +174,18 @@ impl<'a, R: Rows + ?Sized> Cover<'a, R> {
     }
 
     /// Computes the cosines of a candidate in f64.
-    pub(crate) fn make_exact(&self, candidate: usize, wins: &mut Wins) {
+    pub(crate) fn make_exact(&self, candidate: usize, wins: &mut Wins) -> Result<(), VectorsError> {
         let mut scratch = Vec::new();
-        let own = (self.points.given(candidate, &mut scratch), self.points.scale(candidate));
+        let own = (self.points.given(candidate, &mut scratch)?, self.points.scale(candidate));
         let exact = |scratch: &mut Vec<f32>, (row, cosine): (&u32, &mut f64)| {
             let row = *row as usize;
-            *cosine = cosine_of((self.points.given(row, scratch), self.points.scale(row)), own);
+            *cosine = cosine_of((self.points.given(row, scratch)?, self.points.scale(row)), own);
+            Ok::<(), VectorsError>(())
         };
         let rows = wins.rows.par_iter().with_min_len(BLOCK);
-        rows.zip(&mut wins.cosines).for_each_init(Vec::new, exact);
+        rows.zip(&mut wins.cosines).try_for_each_init(Vec::new, exact)?;
         wins.exact = true;
+        Ok(())
     }
 
     /// Chooses a row with these wins, which are exact.

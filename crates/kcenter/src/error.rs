@@ -8,6 +8,10 @@ pub enum KCenterError {
     #[error(transparent)]
     Parameter(#[from] tamis_artifact::ParameterError),
 
+    /// Rows could not be read.
+    #[error(transparent)]
+    Vectors(#[from] tamis_selection::VectorsError),
+
     /// More rows to choose than there are left.
     #[error(
         "a budget of {budget} was asked for, but beside the {initial} initial rows there are only {left} to choose from"

@@ -1,8 +1,10 @@
 //! Facility location and QDIT: what they are asked and what they answer.
 
+use tamis_selection::Vectors;
+
 use crate::lazy::{Lazy, Objective};
 use crate::points::check_numbers;
-use crate::{FacilityParams, KCenterError, QditParams, Rows, Similarity};
+use crate::{FacilityParams, KCenterError, QditParams, Similarity};
 
 /// Facility location by lazy greedy, with checked settings; made by [`FacilityParams::check`].
 ///
@@ -78,9 +80,9 @@ impl FacilityLocation {
     /// # Errors
     /// A budget beyond the rows that are not chosen yet; initial rows that do not exist or are named
     /// twice; no rows or columns, and values that are not finite, by row.
-    pub fn pick<R: Rows + ?Sized>(
+    pub fn pick<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         initial: &[usize],
     ) -> Result<FacilityPicks, KCenterError> {
         self.pick_with(rows, initial, |_| ())
@@ -90,9 +92,9 @@ impl FacilityLocation {
     ///
     /// # Errors
     /// As [`pick`](Self::pick).
-    pub fn pick_with<R: Rows + ?Sized>(
+    pub fn pick_with<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         initial: &[usize],
         watch: impl FnMut(&FacilityPick),
     ) -> Result<FacilityPicks, KCenterError> {
@@ -117,9 +119,9 @@ impl Qdit {
     ///
     /// # Errors
     /// As [`FacilityLocation::pick`], and qualities that are not finite or of another number than the rows.
-    pub fn pick<R: Rows + ?Sized>(
+    pub fn pick<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         quality: &[f64],
         initial: &[usize],
     ) -> Result<FacilityPicks, KCenterError> {
@@ -130,9 +132,9 @@ impl Qdit {
     ///
     /// # Errors
     /// As [`pick`](Self::pick).
-    pub fn pick_with<R: Rows + ?Sized>(
+    pub fn pick_with<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         quality: &[f64],
         initial: &[usize],
         watch: impl FnMut(&FacilityPick),
@@ -160,8 +162,8 @@ fn in_unit_range(values: &[f64]) -> Vec<f64> {
     values.iter().map(place).collect()
 }
 
-fn greedy<R: Rows + ?Sized>(
-    rows: &R,
+fn greedy<V: Vectors + ?Sized>(
+    rows: &V,
     initial: &[usize],
     budget: usize,
     similarity: Similarity,
@@ -173,5 +175,5 @@ fn greedy<R: Rows + ?Sized>(
     if budget > left {
         return Err(KCenterError::Budget { budget, initial: initial.len(), left });
     }
-    Ok(Lazy::new(rows, similarity, initial)?.run(budget, objective, watch))
+    Ok(Lazy::new(rows, similarity, initial)?.run(budget, objective, watch)?)
 }

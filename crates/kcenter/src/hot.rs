@@ -3,11 +3,13 @@
 //! One product of the rows with themselves tells what each pick does to the others.
 
 use rayon::prelude::*;
+use tamis_selection::{Vectors, VectorsError};
 
+use crate::Pick;
 use crate::block::Block;
+use crate::far::{Far, farthest};
+use crate::known::Known;
 use crate::product::multiply;
-use crate::search::{Far, Search, farthest};
-use crate::{Pick, Rows};
 
 /// Rows of a product per task.
 const TASK: usize = 64;
@@ -29,13 +31,13 @@ struct Live {
 }
 
 impl Hot {
-    pub(crate) fn new<R: Rows + ?Sized, W: FnMut(&Pick)>(
-        search: &Search<'_, R, W>,
+    pub(crate) fn new<V: Vectors + ?Sized, W: FnMut(&Pick)>(
+        known: &Known<'_, V, W>,
         top: &[Far],
-    ) -> Self {
+    ) -> Result<Self, VectorsError> {
         let rows: Vec<usize> = top.iter().map(|far| far.row).collect();
         let (mut block, count) = (Block::default(), rows.len());
-        let points = block.fill(&search.points, &rows);
+        let points = block.fill(&known.points, &rows)?;
         let mut dots = vec![0.0; count * count];
         dots.par_chunks_mut(TASK * count).enumerate().for_each(|(task, dots)| {
             let first = task * TASK;
@@ -43,18 +45,18 @@ impl Hot {
             multiply(some, points.turned(), dots);
         });
         let live = top.iter().enumerate().map(|(place, &far)| Live { far, place }).collect();
-        Self { live, dots, count }
+        Ok(Self { live, dots, count })
     }
 
     /// Picks until another row might be farther or the budget is full; how many were picked.
-    pub(crate) fn run<R: Rows + ?Sized, W: FnMut(&Pick)>(
+    pub(crate) fn run<V: Vectors + ?Sized, W: FnMut(&Pick)>(
         mut self,
-        search: &mut Search<'_, R, W>,
+        known: &mut Known<'_, V, W>,
         outside: Option<Far>,
-    ) -> usize {
+    ) -> Result<usize, VectorsError> {
         let mut picked = 0;
         let mut scratch = Vec::new();
-        while search.left() > 0 {
+        while known.left() > 0 {
             let Some(best) = farthest(self.live.iter().map(|live| live.far)) else { break };
             if !best.beats(outside.as_ref()) {
                 break;
@@ -63,20 +65,20 @@ impl Hot {
                 break;
             };
             let place = self.live.swap_remove(at).place;
-            let center = search.centers.len();
-            search.pick(best);
+            let center = known.centers.len();
+            known.pick(best)?;
             picked += 1;
 
             let dots = &self.dots[place * self.count..(place + 1) * self.count];
             for live in &mut self.live {
                 let Far { value, row } = live.far;
-                let square = search.points.square(row);
-                let score = search.centers.score(center, dots[live.place]);
-                let error = search.centers.error(search.points.width(), square);
+                let square = known.points.square(row);
+                let score = known.centers.score(center, dots[live.place]);
+                let error = known.centers.error(known.points.width(), square);
                 if f64::from(score) < value - square / 2.0 + error {
-                    let given = search.points.given(row, &mut scratch);
-                    let given = (given, search.points.scale(row));
-                    let half_square = search.centers.half_square(&search.points, given, center);
+                    let given = known.points.given(row, &mut scratch)?;
+                    let given = (given, known.points.scale(row));
+                    let half_square = known.centers.half_square(&known.points, given, center);
                     live.far.value = value.min(half_square);
                 }
             }
@@ -84,14 +86,14 @@ impl Hot {
             self.live.retain(|live| {
                 let stays = live.far.beats(outside.as_ref());
                 if !stays {
-                    search.note(live.far);
+                    known.note(live.far);
                 }
                 stays
             });
         }
         for live in &self.live {
-            search.note(live.far);
+            known.note(live.far);
         }
-        picked
+        Ok(picked)
     }
 }

@@ -1,8 +1,10 @@
 //! Greedy k-center: what it is asked and what it answers.
 
+use tamis_selection::Vectors;
+
 use crate::points::check_numbers;
 use crate::search::Search;
-use crate::{KCenterError, KCenterParams, Rows};
+use crate::{KCenterError, KCenterParams};
 
 /// Greedy k-center with checked settings; made by [`KCenterParams::check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +59,9 @@ impl KCenter {
     /// # Errors
     /// A budget beyond the rows that are not chosen yet; initial rows that do not exist or are named
     /// twice; no rows or columns, values that are not finite and rows too long for f32, by row.
-    pub fn pick<R: Rows + ?Sized>(
+    pub fn pick<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         initial: &[usize],
     ) -> Result<Picks, KCenterError> {
         self.pick_with(rows, initial, |_| ())
@@ -69,9 +71,9 @@ impl KCenter {
     ///
     /// # Errors
     /// As [`pick`](Self::pick).
-    pub fn pick_with<R: Rows + ?Sized>(
+    pub fn pick_with<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         initial: &[usize],
         watch: impl FnMut(&Pick),
     ) -> Result<Picks, KCenterError> {
@@ -81,8 +83,8 @@ impl KCenter {
             return Err(KCenterError::Budget { budget, initial: initial.len(), left });
         }
         let mut search = Search::new(rows, self.params.metric, initial, budget, watch)?;
-        search.run();
-        Ok(search.finish())
+        search.run()?;
+        Ok(search.finish()?)
     }
 }
 
@@ -90,8 +92,8 @@ impl KCenter {
 ///
 /// # Errors
 /// No chosen rows, numbers that do not exist or occur twice, and rows that [`KCenter::pick`] refuses.
-pub fn nearest_distances<R: Rows + ?Sized>(
-    rows: &R,
+pub fn nearest_distances<V: Vectors + ?Sized>(
+    rows: &V,
     metric: crate::Metric,
     chosen: &[usize],
 ) -> Result<Vec<f64>, KCenterError> {
@@ -99,5 +101,5 @@ pub fn nearest_distances<R: Rows + ?Sized>(
         return Err(KCenterError::NothingChosen);
     }
     check_numbers("chosen rows", chosen, rows.len())?;
-    Ok(Search::new(rows, metric, chosen, 0, |_| ())?.finish().nearest)
+    Ok(Search::new(rows, metric, chosen, 0, |_| ())?.finish()?.nearest)
 }

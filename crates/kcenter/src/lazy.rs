@@ -5,10 +5,13 @@
 //! gets shorter; candidates without a list are multiplied with all rows, some dozens at a time.
 
 use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 
+use tamis_selection::{Vectors, VectorsError};
+
 use crate::cover::{Cover, Wins};
-use crate::{FacilityPick, FacilityPicks, KCenterError, Rows, Similarity};
+use crate::{FacilityPick, FacilityPicks, KCenterError, Similarity};
 
 /// Most candidates that are multiplied with all rows at a time, and the least.
 const BATCH: (usize, usize) = (64, 8);
@@ -77,8 +80,8 @@ impl PartialEq for Candidate {
 impl Eq for Candidate {}
 
 /// Lazy greedy over the rows.
-pub(crate) struct Lazy<'a, R: ?Sized> {
-    cover: Cover<'a, R>,
+pub(crate) struct Lazy<'a, V: ?Sized> {
+    cover: Cover<'a, V>,
     similarity: Similarity,
     line: Line,
     candidates: BinaryHeap<Candidate>,
@@ -88,18 +91,18 @@ pub(crate) struct Lazy<'a, R: ?Sized> {
     picked: usize,
 }
 
-impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
+impl<'a, V: Vectors + ?Sized> Lazy<'a, V> {
     pub(crate) fn new(
-        rows: &'a R,
+        rows: &'a V,
         similarity: Similarity,
         initial: &[usize],
     ) -> Result<Self, KCenterError> {
         let (lowest, slope) = similarity.line();
         let mut cover = Cover::new(rows, lowest)?;
         for rows in initial.chunks(BATCH.1) {
-            for (&row, mut wins) in rows.iter().zip(cover.wins(rows)) {
+            for (&row, mut wins) in rows.iter().zip(cover.wins(rows)?) {
                 cover.gain(&mut wins);
-                cover.make_exact(row, &mut wins);
+                cover.make_exact(row, &mut wins)?;
                 cover.choose(&wins);
             }
         }
@@ -117,7 +120,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
                 exact: false,
             })
         };
-        let candidates = cover.bounds().into_iter().enumerate().filter_map(candidate).collect();
+        let candidates = cover.bounds()?.into_iter().enumerate().filter_map(candidate).collect();
         let (lists, limit) = (HashMap::new(), LISTED.1.max(LISTED.0 * cover.len()));
         Ok(Self { cover, similarity, line, candidates, lists, limit, picked: 0 })
     }
@@ -127,13 +130,13 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         budget: usize,
         objective: Objective,
         mut watch: impl FnMut(&FacilityPick),
-    ) -> FacilityPicks {
+    ) -> Result<FacilityPicks, VectorsError> {
         if let Objective::Weighted { alpha, quality } = objective {
-            self.weigh(alpha, quality);
+            self.weigh(alpha, quality)?;
         }
         let mut picks = Vec::with_capacity(budget);
         while picks.len() < budget {
-            let Some(best) = self.best() else { break };
+            let Some(best) = self.best()? else { break };
             let Candidate { row, gain, score, .. } = best;
             self.choose(row);
             let pick = FacilityPick { index: row, gain: self.similarity.line().1 * gain, score };
@@ -142,7 +145,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         }
         let of_cosine = |cosine| self.similarity.of_cosine(cosine);
         let nearest = self.cover.into_best().into_iter().map(of_cosine).collect();
-        FacilityPicks { picks, nearest }
+        Ok(FacilityPicks { picks, nearest })
     }
 
     /// Chooses the best candidate.
@@ -154,8 +157,8 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
     }
 
     /// Goes over to the weighted sum.
-    fn weigh(&mut self, alpha: f64, quality: Vec<f64>) {
-        let largest = self.best().map_or(0.0, |best| {
+    fn weigh(&mut self, alpha: f64, quality: Vec<f64>) -> Result<(), VectorsError> {
+        let largest = self.best()?.map_or(0.0, |best| {
             let gain = best.gain;
             self.candidates.push(best);
             gain
@@ -167,19 +170,20 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
             ..candidate
         };
         self.candidates = std::mem::take(&mut self.candidates).into_iter().map(score).collect();
+        Ok(())
     }
 
     /// Takes out the best candidate, which nothing can beat; its list is there and exact.
-    fn best(&mut self) -> Option<Candidate> {
+    fn best(&mut self) -> Result<Option<Candidate>, VectorsError> {
         loop {
-            let top = self.candidates.pop()?;
+            let Some(top) = self.candidates.pop() else { return Ok(None) };
             let now = top.seen == self.picked;
             let listed = self.lists.contains_key(&top.row);
             if now && top.exact && listed {
-                return Some(top);
+                return Ok(Some(top));
             }
             if !now && !listed {
-                self.list(top);
+                self.list(top)?;
                 continue;
             }
             // A list that was dropped since is made again for this candidate alone, and at once exact: from
@@ -187,9 +191,12 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
             if !listed {
                 self.forget();
             }
-            let wins = self.lists.entry(top.row).or_insert_with(|| self.cover.wins_of(top.row));
+            let wins = match self.lists.entry(top.row) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(room) => room.insert(self.cover.wins_of(top.row)?),
+            };
             if now {
-                self.cover.make_exact(top.row, wins);
+                self.cover.make_exact(top.row, wins)?;
             }
             let (gain, exact) = (self.cover.gain(wins), wins.is_exact());
             let score = self.line.score(top.row, gain);
@@ -198,7 +205,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
     }
 
     /// Makes the lists of a candidate and of the next ones that have none.
-    fn list(&mut self, top: Candidate) {
+    fn list(&mut self, top: Candidate) -> Result<(), VectorsError> {
         let size = (PRODUCT / self.cover.len()).clamp(BATCH.1, BATCH.0);
         let (mut batch, mut others) = (vec![top], Vec::new());
         while batch.len() < size && others.len() < 2 * BATCH.0 {
@@ -211,7 +218,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
         }
         self.candidates.extend(others);
         let rows: Vec<usize> = batch.iter().map(|candidate| candidate.row).collect();
-        for (candidate, mut wins) in batch.into_iter().zip(self.cover.wins(&rows)) {
+        for (candidate, mut wins) in batch.into_iter().zip(self.cover.wins(&rows)?) {
             let gain = self.cover.gain(&mut wins);
             let score = self.line.score(candidate.row, gain);
             self.lists.insert(candidate.row, wins);
@@ -219,6 +226,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
             self.candidates.push(candidate);
         }
         self.forget();
+        Ok(())
     }
 
     /// Entries of all lists together.
@@ -252,7 +260,7 @@ impl<'a, R: Rows + ?Sized> Lazy<'a, R> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use ndarray::Array2;
+    use tamis_selection::ndarray::Array2;
 
     use super::Lazy;
     use crate::Similarity;
@@ -273,7 +281,7 @@ mod tests {
             lazy.limit = limit;
             let mut picks = Vec::new();
             for _ in 0..25 {
-                let best = lazy.best().unwrap();
+                let best = lazy.best().unwrap().unwrap();
                 // One list may have been made anew for the best alone.
                 assert!(lazy.listed() <= limit.saturating_add(COUNT), "{}", lazy.listed());
                 lazy.choose(best.row);

@@ -9,14 +9,15 @@ mod duplicates;
 mod error;
 mod facility;
 mod facility_params;
+mod far;
 mod hot;
 mod kcenter;
+mod known;
 mod lazy;
 mod named;
 mod params;
 mod points;
 mod product;
-mod rows;
 mod search;
 mod statistics;
 mod vendi;
@@ -26,9 +27,8 @@ pub use facility::{FacilityLocation, FacilityPick, FacilityPicks, Qdit};
 pub use facility_params::{FacilityParams, QditParams, Similarity};
 pub use kcenter::{KCenter, Pick, Picks, nearest_distances};
 pub use params::{KCenterParams, Metric};
-pub use rows::Rows;
 pub use statistics::{SetStatistics, Statistics, StatisticsParams};
 pub use vendi::{VendiForm, vendi_score, vendi_score_by};
 
-/// The release of ndarray whose views are [`Rows`].
-pub use ndarray;
+/// Where rows come from.
+pub use tamis_selection::{Vectors, VectorsError, ndarray};

@@ -2,8 +2,9 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
+use tamis_selection::{Vectors, VectorsError};
 
-use crate::{KCenterError, Metric, Rows};
+use crate::{KCenterError, Metric};
 
 /// Rows per block of a matrix product: enough to keep the kernel busy, few enough for the cache.
 pub(crate) const BLOCK: usize = 256;
@@ -15,8 +16,8 @@ pub(crate) const LONGEST: f64 = 4e18;
 const SAMPLE: usize = 1024;
 
 /// Rows with what turns them into the points worked in.
-pub(crate) struct Points<'a, R: ?Sized> {
-    rows: &'a R,
+pub(crate) struct Points<'a, V: ?Sized> {
+    rows: &'a V,
     metric: Metric,
     /// Subtracted from every row: about their mean if they lie farther from the origin than from it (the
     /// rounding of products grows with the distance from the origin), otherwise nothing at all.
@@ -30,20 +31,20 @@ pub(crate) struct Points<'a, R: ?Sized> {
     width: usize,
 }
 
-impl<'a, R: Rows + ?Sized> Points<'a, R> {
+impl<'a, V: Vectors + ?Sized> Points<'a, V> {
     /// Reads all rows once: checks them and measures their lengths.
-    pub(crate) fn new(rows: &'a R, metric: Metric) -> Result<Self, KCenterError> {
+    pub(crate) fn new(rows: &'a V, metric: Metric) -> Result<Self, KCenterError> {
         Ok(Self::meeting(rows, metric, &[])?.0)
     }
 
     /// As [`new`](Self::new), and half the squared distance of every row to the nearest of a few centres,
     /// infinity without any: rows that come from a disk are read once for both.
     pub(crate) fn meeting(
-        rows: &'a R,
+        rows: &'a V,
         metric: Metric,
         centers: &[usize],
     ) -> Result<(Self, Vec<f64>), KCenterError> {
-        let (count, columns) = (rows.len(), rows.columns());
+        let (count, columns) = (rows.len(), rows.width());
         if count == 0 {
             return Err(KCenterError::NoRows);
         }
@@ -55,7 +56,7 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
             return Err(KCenterError::TooManyRows { found: count, limit });
         }
         let shift = match metric {
-            Metric::Euclidean => middle(rows),
+            Metric::Euclidean => middle(rows)?,
             Metric::Cosine => Vec::new(),
         };
         let (scale, squares) = (Vec::new(), Vec::new());
@@ -70,7 +71,7 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
 
     /// Numbers of a row as given.
     pub(crate) fn columns(&self) -> usize {
-        self.rows.columns()
+        self.rows.width()
     }
 
     /// Numbers of a point.
@@ -93,12 +94,16 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
     }
 
     /// A row as given.
-    pub(crate) fn given<'s>(&'s self, row: usize, scratch: &'s mut Vec<f32>) -> &'s [f32] {
+    pub(crate) fn given<'s>(
+        &'s self,
+        row: usize,
+        scratch: &'s mut Vec<f32>,
+    ) -> Result<&'s [f32], VectorsError> {
         self.rows.block(row, 1, scratch)
     }
 
     /// Where the rows are as given.
-    pub(crate) fn rows(&self) -> &R {
+    pub(crate) fn rows(&self) -> &V {
         self.rows
     }
 
@@ -175,15 +180,17 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
     fn measure(&mut self, centers: &[usize]) -> Result<Vec<f64>, KCenterError> {
         let (rows, columns) = (self.rows, self.columns());
         let center = |&row: &usize| {
-            let given = rows.block(row, 1, &mut Vec::new()).to_vec();
+            let given = rows.block(row, 1, &mut Vec::new())?.to_vec();
             let scale = self.scale_of(self.square_of(&given));
-            (given, scale)
+            Ok((given, scale))
         };
-        let centers: Vec<(Vec<f32>, f64)> = centers.iter().map(center).collect();
+        let centers: Result<Vec<(Vec<f32>, f64)>, VectorsError> =
+            centers.iter().map(center).collect();
+        let centers = centers?;
         let (mut squares, mut nearest) = (vec![0.0; rows.len()], vec![f64::INFINITY; rows.len()]);
         let blocks = squares.par_chunks_mut(BLOCK).zip(nearest.par_chunks_mut(BLOCK)).enumerate();
-        blocks.for_each_init(Vec::new, |scratch, (block, (squares, nearest))| {
-            let numbers = rows.block(block * BLOCK, squares.len(), scratch);
+        blocks.try_for_each_init(Vec::new, |scratch, (block, (squares, nearest))| {
+            let numbers = rows.block(block * BLOCK, squares.len(), scratch)?;
             let given = numbers.chunks_exact(columns);
             for ((square, nearest), row) in squares.iter_mut().zip(nearest).zip(given) {
                 *square = self.square_of(row);
@@ -192,13 +199,14 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
                     *nearest = nearest.min(self.half_square(row, (center, *scale)));
                 }
             }
-        });
+            Ok::<(), VectorsError>(())
+        })?;
         // Neither squares of finite f32 nor sums of them overflow in f64. Points off the middle might,
         // in f32, but then they are too long.
         for (row, &square) in squares.iter().enumerate() {
             if !square.is_finite() {
                 let mut scratch = Vec::new();
-                let given = rows.block(row, 1, &mut scratch);
+                let given = rows.block(row, 1, &mut scratch)?;
                 if let Some(column) = given.iter().position(|x| !x.is_finite()) {
                     return Err(KCenterError::NonFinite { row, column, value: given[column] });
                 }
@@ -220,11 +228,11 @@ impl<'a, R: Rows + ?Sized> Points<'a, R> {
 
 /// About the mean of the rows if it is farther from the origin than the rows are from it, otherwise
 /// nothing. Any value would be right; a good one makes products exact enough to decide by.
-fn middle<R: Rows + ?Sized>(rows: &R) -> Vec<f32> {
-    let mut sums = vec![0.0; rows.columns()];
+fn middle<V: Vectors + ?Sized>(rows: &V) -> Result<Vec<f32>, VectorsError> {
+    let mut sums = vec![0.0; rows.width()];
     let (mut square, mut count, mut scratch) = (0.0, 0.0, Vec::new());
     for row in (0..rows.len()).step_by(rows.len().div_ceil(SAMPLE)) {
-        for (sum, &x) in sums.iter_mut().zip(rows.block(row, 1, &mut scratch)) {
+        for (sum, &x) in sums.iter_mut().zip(rows.block(row, 1, &mut scratch)?) {
             *sum += f64::from(x);
             square += f64::from(x).powi(2);
         }
@@ -232,11 +240,8 @@ fn middle<R: Rows + ?Sized>(rows: &R) -> Vec<f32> {
     }
     let mean_square: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum();
     // |mean|² above the mean of |x − mean|² = mean of |x|² − |mean|².
-    if mean_square.is_finite() && 2.0 * mean_square > square / count {
-        sums.iter().map(|sum| (sum / count) as f32).collect()
-    } else {
-        Vec::new()
-    }
+    let far = mean_square.is_finite() && 2.0 * mean_square > square / count;
+    Ok(if far { sums.iter().map(|sum| (sum / count) as f32).collect() } else { Vec::new() })
 }
 
 /// Sums terms of two rows of the same width in eight running sums: with the widest vector instructions

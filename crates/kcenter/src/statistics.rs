@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
+use tamis_selection::Vectors;
 
 use crate::duplicates::Duplicates;
 use crate::kcenter::nearest_distances;
 use crate::points::Points;
 use crate::vendi::{VendiForm, vendi_of};
-use crate::{KCenterError, Metric, Rows};
+use crate::{KCenterError, Metric};
 
 /// Settings of the statistics of a set, to be [checked](Self::check).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,9 +80,9 @@ impl Statistics {
     /// # Errors
     /// No chosen rows; numbers that do not exist or occur twice; no columns, values that are not finite and,
     /// for Euclidean distances, rows too long for f32, by row.
-    pub fn measure<R: Rows + ?Sized>(
+    pub fn measure<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         chosen: &[usize],
     ) -> Result<SetStatistics, KCenterError> {
         Ok(self.measure_with_nearest(rows, chosen)?.0)
@@ -91,9 +92,9 @@ impl Statistics {
     ///
     /// # Errors
     /// As [`measure`](Self::measure).
-    pub fn measure_with_nearest<R: Rows + ?Sized>(
+    pub fn measure_with_nearest<V: Vectors + ?Sized>(
         &self,
-        rows: &R,
+        rows: &V,
         chosen: &[usize],
     ) -> Result<(SetStatistics, Vec<f64>), KCenterError> {
         let StatisticsParams { metric, near } = self.params;
@@ -104,8 +105,8 @@ impl Statistics {
             Metric::Euclidean => nearest_distances(rows, metric, chosen)?,
         };
         let points = Points::new(rows, Metric::Cosine)?;
-        let form = if chosen.len() <= rows.columns() { VendiForm::Primal } else { VendiForm::Dual };
-        let duplicates = Duplicates::count(&points, chosen, near);
+        let form = if chosen.len() <= rows.width() { VendiForm::Primal } else { VendiForm::Dual };
+        let duplicates = Duplicates::count(&points, chosen, near)?;
         let found = SetStatistics {
             rows: rows.len(),
             chosen: chosen.len(),

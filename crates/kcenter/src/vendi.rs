@@ -2,10 +2,11 @@
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
+use tamis_selection::{Vectors, VectorsError};
 
 use crate::points::{BLOCK, Points, check_numbers};
 use crate::product::{Matrix, add_product};
-use crate::{KCenterError, Metric, Rows};
+use crate::{KCenterError, Metric};
 
 /// Rows of a product per task.
 const TASK: usize = 64;
@@ -28,8 +29,8 @@ pub enum VendiForm {
 /// # Errors
 /// No chosen rows; numbers that do not exist or occur twice; no columns, and values that are not finite, by
 /// row (of all rows, chosen or not).
-pub fn vendi_score<R: Rows + ?Sized>(rows: &R, chosen: &[usize]) -> Result<f64, KCenterError> {
-    let form = if chosen.len() <= rows.columns() { VendiForm::Primal } else { VendiForm::Dual };
+pub fn vendi_score<V: Vectors + ?Sized>(rows: &V, chosen: &[usize]) -> Result<f64, KCenterError> {
+    let form = if chosen.len() <= rows.width() { VendiForm::Primal } else { VendiForm::Dual };
     vendi_score_by(rows, chosen, form)
 }
 
@@ -37,8 +38,8 @@ pub fn vendi_score<R: Rows + ?Sized>(rows: &R, chosen: &[usize]) -> Result<f64, 
 ///
 /// # Errors
 /// As [`vendi_score`].
-pub fn vendi_score_by<R: Rows + ?Sized>(
-    rows: &R,
+pub fn vendi_score_by<V: Vectors + ?Sized>(
+    rows: &V,
     chosen: &[usize],
     form: VendiForm,
 ) -> Result<f64, KCenterError> {
@@ -48,8 +49,8 @@ pub fn vendi_score_by<R: Rows + ?Sized>(
 }
 
 /// The score of points for cosine.
-pub(crate) fn vendi_of<R: Rows + ?Sized>(
-    points: &Points<'_, R>,
+pub(crate) fn vendi_of<V: Vectors + ?Sized>(
+    points: &Points<'_, V>,
     chosen: &[usize],
     form: VendiForm,
 ) -> Result<f64, KCenterError> {
@@ -64,12 +65,12 @@ pub(crate) fn vendi_of<R: Rows + ?Sized>(
     let mut kernel = vec![0.0; size * size];
     match form {
         VendiForm::Primal => {
-            let unit = unit_rows(points, chosen);
+            let unit = unit_rows(points, chosen)?;
             add_products(Matrix::of_rows(&unit, width), size, &mut kernel);
         }
         VendiForm::Dual => {
             for rows in chosen.chunks(4 * BLOCK) {
-                let unit = unit_rows(points, rows);
+                let unit = unit_rows(points, rows)?;
                 add_products(Matrix::of_rows(&unit, width).turned(), size, &mut kernel);
             }
         }
@@ -83,20 +84,24 @@ pub(crate) fn vendi_of<R: Rows + ?Sized>(
 }
 
 /// Rows of length one in f64, one after the other.
-fn unit_rows<R: Rows + ?Sized>(points: &Points<'_, R>, rows: &[usize]) -> Vec<f64> {
+fn unit_rows<V: Vectors + ?Sized>(
+    points: &Points<'_, V>,
+    rows: &[usize],
+) -> Result<Vec<f64>, VectorsError> {
     let (columns, width) = (points.columns(), points.width());
     let mut unit = vec![0.0; rows.len() * width];
     let tasks = unit.par_chunks_mut(width).zip(rows).with_min_len(TASK);
-    tasks.for_each_init(Vec::new, |scratch, (unit, &row)| {
+    tasks.try_for_each_init(Vec::new, |scratch, (unit, &row)| {
         let scale = points.scale(row);
         if scale == 0.0 {
             unit[columns] = 1.0;
-            return;
+            return Ok(());
         }
-        let given = points.given(row, scratch);
+        let given = points.given(row, scratch)?;
         unit.iter_mut().zip(given).for_each(|(unit, &x)| *unit = f64::from(x) * scale);
-    });
-    unit
+        Ok::<(), VectorsError>(())
+    })?;
+    Ok(unit)
 }
 
 /// Adds a aᵀ, which has `size` rows.

@@ -13,6 +13,7 @@ use tamis_report::{
     Example, Examples, Lengths, LinePlot, Map, ReportError, RunRecord, Score, SelectionReport,
     Stage, Tile, best_and_worst, principal_plane, write_jsonl,
 };
+use tamis_selection::ndarray::ArrayView2;
 
 const CANDIDATES: usize = 2_000;
 const BUDGET: usize = 500;
@@ -190,7 +191,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     run.add_output(out.join("scores.jsonl"))?;
     run.finish();
 
-    let plane = principal_plane(&pool.gradients, WIDTH)?;
+    let gradients = ArrayView2::from_shape((CANDIDATES, WIDTH), &pool.gradients)?;
+    let plane = principal_plane(&gradients)?;
     let score = |name: &str, meaning: &str, values| Score {
         name: name.to_owned(),
         meaning: meaning.to_owned(),

@@ -82,6 +82,9 @@ pub enum ReportError {
         /// What it should be.
         expected: String,
     },
+    /// Rows for [`pca_2d`](crate::pca_2d) could not be read.
+    #[error("principal components: {0}")]
+    Vectors(#[from] tamis_selection::VectorsError),
     /// A matrix for [`pca_2d`](crate::pca_2d) with a NaN or infinite entry.
     #[error(
         "principal components: row {row}, column {column} holds {value}: leave rows out that \

@@ -40,4 +40,6 @@ pub use selection::{
 pub use stage::{Stage, StageTimer};
 pub use stats::Summary;
 pub use table::{Align, Table};
+/// What [`principal_plane`] reads.
+pub use tamis_selection::Vectors;
 pub use text::{clip, format_bytes, format_number, format_seconds};

@@ -8,6 +8,7 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
+use tamis_selection::Vectors;
 
 use crate::ReportError;
 use crate::mix::uniform;
@@ -27,6 +28,9 @@ const FEWEST_PASSES: usize = 6;
 /// Multiply-adds after which no pass beyond the fewest begins: some seconds on two cores.
 const WORK: f64 = 2e10;
 
+/// Numbers that a chunk reads at a time at most, unless a single row has more.
+const PIECE: usize = 1 << 18;
+
 type Block = Vec<[f64; BLOCK]>;
 
 /// Rows seen along their two principal axes.
@@ -40,106 +44,120 @@ pub struct Plane {
 
 /// Coordinates of n rows along their first two principal axes: the points of
 /// [`principal_plane`].
-pub fn pca_2d(rows: &[f32], width: usize) -> Result<Vec<[f64; 2]>, ReportError> {
-    Ok(principal_plane(rows, width)?.points)
+pub fn pca_2d(rows: &dyn Vectors) -> Result<Vec<[f64; 2]>, ReportError> {
+    Ok(principal_plane(rows)?.points)
 }
 
-/// Principal component analysis to two dimensions, of n rows (n × `width`, one after the other).
+/// Principal component analysis to two dimensions.
 ///
-/// The rows are centred, not scaled. Memory: the input, 16 bytes a row and about 2 KiB per column.
+/// The rows are centred, not scaled. They are read once a pass, some at a time. Memory beside them: 16 bytes a
+/// row and about 2 KiB per column.
 /// Computed in f64. The sign of each axis is such that its entry of largest size (the first of them)
 /// is positive. Deterministic, whatever the number of threads. Where the second and third component
 /// are about equally large, so are the views, and one of them is returned.
 ///
 /// # Errors
-/// [`ReportError::Mismatch`] if `width` is 0 or does not divide the number of entries,
-/// [`ReportError::NonFiniteEntry`] for a NaN or infinite entry.
-pub fn principal_plane(rows: &[f32], width: usize) -> Result<Plane, ReportError> {
-    if width == 0 || !rows.len().is_multiple_of(width) {
+/// [`ReportError::Mismatch`] for rows without entries, [`ReportError::NonFiniteEntry`] for a NaN or infinite
+/// entry, and [`ReportError::Vectors`] for rows that cannot be read.
+pub fn principal_plane(rows: &dyn Vectors) -> Result<Plane, ReportError> {
+    if rows.width() == 0 && !rows.is_empty() {
         return Err(ReportError::Mismatch {
             what: "matrix for principal components".to_owned(),
-            found: format!("{} entries for rows of {width}", rows.len()),
-            expected: "a whole number of rows of at least one entry".to_owned(),
+            found: format!("{} rows without entries", rows.len()),
+            expected: "rows of at least one entry".to_owned(),
         });
     }
-    if let Some(place) = rows.iter().position(|v| !v.is_finite()) {
-        return Err(ReportError::NonFiniteEntry {
-            row: place / width,
-            column: place % width,
-            value: rows[place],
-        });
-    }
-    let data = Rows::new(rows, width);
-    let total = data.variance();
+    let data = Rows::new(rows)?;
+    let total = data.variance()?;
     if total <= 0.0 {
         // No rows, or all of them equal.
-        return Ok(Plane { points: vec![[0.0; 2]; rows.len() / width], explained: [0.0; 2] });
+        return Ok(Plane { points: vec![[0.0; 2]; rows.len()], explained: [0.0; 2] });
     }
-    let (axes, values) = data.axes();
+    let (axes, values) = data.axes()?;
     Ok(Plane {
-        points: data.project(&axes),
+        points: data.project(&axes)?,
         explained: values.map(|value| (value / total).clamp(0.0, 1.0)),
     })
 }
 
 struct Rows<'a> {
-    entries: &'a [f32],
-    width: usize,
+    vectors: &'a dyn Vectors,
     mean: Vec<f64>,
-    /// Entries in a chunk of whole rows.
-    chunk: usize,
 }
 
 impl<'a> Rows<'a> {
-    fn new(rows: &'a [f32], width: usize) -> Self {
-        let count = rows.len() / width;
-        let mut data = Self {
-            entries: rows,
-            width,
-            mean: vec![0.0; width],
-            chunk: count.div_ceil(CHUNKS).max(1) * width,
-        };
-        data.mean = data.sum(vec![0.0; width], |sum, row| {
+    fn new(vectors: &'a dyn Vectors) -> Result<Self, ReportError> {
+        let (width, count) = (vectors.width(), vectors.len());
+        let mut data = Self { vectors, mean: vec![0.0; width] };
+        data.mean = data.sum(vec![0.0; width], |sum, number, row| {
+            if let Some(column) = row.iter().position(|v| !v.is_finite()) {
+                let value = row[column];
+                return Err(ReportError::NonFiniteEntry { row: number, column, value });
+            }
             for (entry, value) in sum.iter_mut().zip(row) {
                 *entry += f64::from(*value) / count as f64;
             }
-        });
-        data
+            Ok(())
+        })?;
+        Ok(data)
     }
 
-    /// Folds the rows, chunk by chunk in parallel; the chunks are added in order.
-    fn sum<T: Addable>(&self, zero: T, add: impl Fn(&mut T, &[f32]) + Sync) -> T {
-        let parts: Vec<T> = self
-            .entries
-            .par_chunks(self.chunk)
-            .map(|chunk| {
-                let mut part = zero.clone();
-                for row in chunk.chunks_exact(self.width) {
-                    add(&mut part, row);
+    /// Reads the rows in order, chunk by chunk in parallel, and gives what becomes of each chunk.
+    fn chunks<T: Send>(
+        &self,
+        zero: impl Fn() -> T + Sync,
+        add: impl Fn(&mut T, usize, &[f32]) -> Result<(), ReportError> + Sync,
+    ) -> Result<Vec<T>, ReportError> {
+        let (width, count) = (self.vectors.width().max(1), self.vectors.len());
+        let chunk = count.div_ceil(CHUNKS).max(1);
+        let at_once = (PIECE / width).clamp(1, chunk);
+        let starts: Vec<usize> = (0..count).step_by(chunk).collect();
+        let parts: Vec<Result<T, ReportError>> = starts
+            .par_iter()
+            .map(|&start| {
+                let (mut part, mut scratch) = (zero(), Vec::new());
+                let end = count.min(start + chunk);
+                for first in (start..end).step_by(at_once) {
+                    let rows = self.vectors.block(first, at_once.min(end - first), &mut scratch)?;
+                    for (number, row) in (first..).zip(rows.chunks_exact(width)) {
+                        add(&mut part, number, row)?;
+                    }
                 }
-                part
+                Ok(part)
             })
             .collect();
+        // The first error in the order of the rows.
+        parts.into_iter().collect()
+    }
+
+    /// Folds the rows; the chunks are added in order.
+    fn sum<T: Addable>(
+        &self,
+        zero: T,
+        add: impl Fn(&mut T, usize, &[f32]) -> Result<(), ReportError> + Sync,
+    ) -> Result<T, ReportError> {
+        let parts = self.chunks(|| zero.clone(), add)?;
         let mut total = zero;
         for part in &parts {
             total.add(part);
         }
-        total
+        Ok(total)
     }
 
     /// The sum of squared distances from the mean.
-    fn variance(&self) -> f64 {
-        let sum = self.sum(vec![0.0], |sum, row| {
+    fn variance(&self) -> Result<f64, ReportError> {
+        let sum = self.sum(vec![0.0], |sum, _, row| {
             for (value, mean) in row.iter().zip(&self.mean) {
                 sum[0] += (f64::from(*value) - mean).powi(2);
             }
-        });
-        sum[0]
+            Ok(())
+        })?;
+        Ok(sum[0])
     }
 
     /// Xᵀ X B of the centred rows.
-    fn multiply(&self, block: &Block) -> Block {
-        self.sum(vec![[0.0; BLOCK]; self.width], |sum, row| {
+    fn multiply(&self, block: &Block) -> Result<Block, ReportError> {
+        self.sum(vec![[0.0; BLOCK]; self.vectors.width()], |sum, _, row| {
             let along = self.along(row, block);
             for ((entries, value), mean) in sum.iter_mut().zip(row).zip(&self.mean) {
                 let centred = f64::from(*value) - mean;
@@ -147,6 +165,7 @@ impl<'a> Rows<'a> {
                     *entry += centred * share;
                 }
             }
+            Ok(())
         })
     }
 
@@ -163,28 +182,33 @@ impl<'a> Rows<'a> {
     }
 
     /// The first two principal axes (width × 2) and their eigenvalues of Xᵀ X.
-    fn axes(&self) -> (Vec<[f64; 2]>, [f64; 2]) {
-        let work = self.entries.len() as f64 * 2.0 * BLOCK as f64;
+    fn axes(&self) -> Result<(Vec<[f64; 2]>, [f64; 2]), ReportError> {
+        let entries = self.vectors.len() as f64 * self.vectors.width() as f64;
+        let work = entries * 2.0 * BLOCK as f64;
         let passes = (WORK / work) as usize;
         let passes = passes.clamp(FEWEST_PASSES, MOST_PASSES);
-        let mut block: Block = (0..self.width as u64)
+        let mut block: Block = (0..self.vectors.width() as u64)
             .map(|row| std::array::from_fn(|j| uniform(j as u64, row)))
             .collect();
         block = orthonormal(&block);
         let mut pass = 0;
         loop {
-            let image = self.multiply(&block);
+            let image = self.multiply(&block)?;
             pass += 1;
             let ritz = Ritz::new(&block, &image);
             if pass >= passes || ritz.residual <= TOLERANCE * ritz.values[0] {
-                return (ritz.axes, ritz.values);
+                return Ok((ritz.axes, ritz.values));
             }
             block = orthonormal(&image);
         }
     }
 
-    fn project(&self, axes: &[[f64; 2]]) -> Vec<[f64; 2]> {
-        self.entries.par_chunks(self.width).map(|row| self.along(row, axes)).collect()
+    fn project(&self, axes: &[[f64; 2]]) -> Result<Vec<[f64; 2]>, ReportError> {
+        let points = self.chunks(Vec::new, |points, _, row| {
+            points.push(self.along(row, axes));
+            Ok(())
+        })?;
+        Ok(points.concat())
     }
 }
 

@@ -27,4 +27,5 @@ pub use tamis_pipeline as pipeline;
 #[cfg(feature = "reflection")]
 pub use tamis_reflection as reflection;
 pub use tamis_report as report;
+pub use tamis_selection as selection;
 pub use tamis_targets as targets;

@@ -14,7 +14,7 @@ use crate::workspace::{Workspace, collect_sources};
 use crate::{circles, libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 11] = [
+const WITHOUT_LIBTORCH: [&str; 12] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
@@ -25,6 +25,7 @@ const WITHOUT_LIBTORCH: [&str; 11] = [
     "tamis-pipeline",
     "tamis-reflection",
     "tamis-report",
+    "tamis-selection",
     "tamis-targets",
 ];
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use tamis::dataset::{Encoded, Encoder};
 use tamis::diverse_evol::{
-    Failure, Metrics, Need, Rows, Sight, Uncertainties, Uncertainty, View, Viewer,
+    Failure, Metrics, Need, Sight, Uncertainties, Uncertainty, Vectors, VectorsError, View, Viewer,
 };
 use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
 use tamis::finetune::evaluate;
@@ -33,17 +33,22 @@ pub struct ModelViewer<'a> {
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Embeddings>);
 
-impl Rows for Shared {
+impl Vectors for Shared {
     fn len(&self) -> usize {
         self.0.len()
     }
 
-    fn columns(&self) -> usize {
+    fn width(&self) -> usize {
         self.0.columns()
     }
 
-    fn block<'b>(&'b self, first: usize, count: usize, scratch: &'b mut Vec<f32>) -> &'b [f32] {
-        self.0.block(first, count, scratch)
+    fn block<'b>(
+        &'b self,
+        first: usize,
+        count: usize,
+        scratch: &'b mut Vec<f32>,
+    ) -> Result<&'b [f32], VectorsError> {
+        Ok(self.0.block(first, count, scratch))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use ndarray::Array2;
 use serde::Serialize;
 use tamis::clustering::KMeansFit;
 use tamis::dataset::Dataset;
+use tamis::gradients::GradientVectors;
 use tamis::influence::{Helpful, ScoreTable};
 use tamis::report::{
     Lengths, LinePlot, Map, Report, RunRecord, Score, SelectionReport, Tile, best_and_worst,
@@ -48,7 +48,7 @@ pub struct Found<'a> {
     /// Those that help.
     pub helpful: &'a Helpful,
     /// Their gradients, projected.
-    pub rows: &'a Array2<f32>,
+    pub rows: &'a GradientVectors,
     /// Clusters of these.
     pub clusters: &'a KMeansFit,
     /// Rows of `rows` that were drawn.
@@ -186,8 +186,7 @@ impl Found<'_> {
         let position: HashMap<usize, usize> =
             lines.iter().enumerate().map(|(n, line)| (line.index, n)).collect();
         let indices = self.helpful.positions.iter().map(|&p| self.table.candidates[p].info.index);
-        let flat: Vec<f32> = self.rows.iter().copied().collect();
-        let plane = principal_plane(&flat, self.rows.ncols())?;
+        let plane = principal_plane(self.rows)?;
         Ok(Map {
             rows: indices.filter_map(|index| position.get(&index).copied()).collect(),
             points: plane.points,

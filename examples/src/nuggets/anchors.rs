@@ -1,7 +1,6 @@
 //! The anchors: given, or representatives of the pool.
 
 use anyhow::{Context, Result, ensure};
-use ndarray::ArrayView2;
 use tamis::clustering::KMeansParams;
 use tamis::dataset::{Answers, Dataset, EncodeOptions, Sample};
 use tamis::embeddings::{EmbedParams, Embedder, EmbeddingStore, Embeddings};
@@ -66,11 +65,9 @@ pub fn anchors(
         pool.len()
     );
     let kmeans = KMeansParams { k, seed: flags.seed, ..KMeansParams::default() }.check()?;
-    let all = embeddings.contiguous();
-    let view = ArrayView2::from_shape((rows, embeddings.columns()), &all)?;
     let indices = embeddings.indices().context("the embeddings do not say which rows they are")?;
     let drawn: Vec<usize> =
-        representatives(view, &kmeans)?.into_iter().map(|row| indices[row]).collect();
+        representatives(&embeddings, &kmeans)?.into_iter().map(|row| indices[row]).collect();
     let mut anchors = Vec::with_capacity(k);
     for first in (0..pool.len()).step_by(CHUNK) {
         let samples = pool.read_range(first..(first + CHUNK).min(pool.len()))?;

@@ -1,7 +1,6 @@
 //! The strategies: which rows, in which order, and why.
 
 use anyhow::{Context, Result};
-use ndarray::ArrayView2;
 use tamis::artifact::Progress;
 use tamis::clustering::{self, KMeansParams, Resample, Within};
 use tamis::embeddings::Embeddings;
@@ -123,10 +122,8 @@ impl Choice {
             Metric::Euclidean => clustering::Metric::Euclidean,
             Metric::Cosine => clustering::Metric::Cosine,
         };
-        let all = embeddings.contiguous();
-        let view = ArrayView2::from_shape((rows, embeddings.columns()), &all)?;
         let params = KMeansParams { k, metric, seed, ..KMeansParams::default() };
-        let fit = params.check()?.fit(view)?;
+        let fit = params.check()?.fit(embeddings)?;
         // Initial rows took part in the clustering, but are not drawn.
         let left = self.left(rows);
         let labels: Vec<usize> = left.iter().map(|&row| fit.labels[row]).collect();

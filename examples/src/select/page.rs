@@ -6,6 +6,7 @@ use tamis::report::{
     Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, Score,
     SelectionReport, Table, format_number, principal_plane,
 };
+use tamis::selection::Subset;
 
 use super::{Found, Line, Strategy};
 use crate::outputs::examples;
@@ -145,15 +146,11 @@ impl Found<'_> {
 
     /// The rows along their two principal axes; of many rows, some of those chosen and of the others.
     fn picture(&self, page: &mut Report) -> Result<()> {
-        let (rows, columns) = (self.embeddings.len(), self.embeddings.columns());
+        let rows = self.embeddings.len();
         let mut strong = vec![false; rows];
         self.choice.picks.iter().for_each(|pick| strong[pick.row] = true);
         let shown = pictured(&strong);
-        let (mut flat, mut scratch) = (Vec::with_capacity(shown.len() * columns), Vec::new());
-        for &row in &shown {
-            flat.extend_from_slice(self.embeddings.block(row, 1, &mut scratch));
-        }
-        let plane = principal_plane(&flat, columns)?;
+        let plane = principal_plane(&Subset::new(self.embeddings, &shown)?)?;
         let [first, second] = plane.explained.map(|share| format!("{:.1} %", 100.0 * share));
         let mut scatter = Scatter::new("Rows in two dimensions", plane.points)
             .labels(

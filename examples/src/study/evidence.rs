@@ -6,16 +6,17 @@ use anyhow::{Context, Result};
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::Random;
-use tamis::clustering::{KMeansParams, Resample, Within};
+use tamis::clustering::{KMeansParams, Resample, Vectors, Within};
 use tamis::dataset::Encoded;
-use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
+use tamis::gradients::{
+    GradientPass, GradientVectors, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink,
+};
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
 use tamis::model::{CausalLm, LayerPattern};
 
 use super::{Flags, Kind, Method};
 use crate::batches::{mean_losses, mean_states};
-use crate::gdig::unit_rows;
 use crate::{Bars, adapt};
 
 /// Everything the methods may ask about the pool.
@@ -129,7 +130,7 @@ impl<'a> Evidence<'a> {
         }
         let enough = (budget as f64 * self.flags.headroom).ceil() as usize;
         let helpful = place(&Rule::Auto.apply(&table, budget, enough)?.positions);
-        let rows = unit_rows(&influence.gradients, &helpful)?;
+        let rows = GradientVectors::new(&influence.gradients, &helpful)?.unit();
         let drawn = spread(&rows, method.clusters, budget, seed)?;
         Ok(drawn.into_iter().map(|row| helpful[row]).collect())
     }
@@ -195,13 +196,13 @@ impl<'a> Evidence<'a> {
 
 /// Evenly over k-means clusters of the rows.
 fn spread(
-    rows: &Array2<f32>,
+    rows: &dyn Vectors,
     clusters: Option<usize>,
     budget: usize,
     seed: u64,
 ) -> Result<Vec<usize>> {
-    let count = rows.nrows();
+    let count = rows.len();
     let k = clusters.unwrap_or((count as f64).sqrt() as usize).clamp(1, count);
-    let fit = KMeansParams { k, seed, ..KMeansParams::default() }.check()?.fit(rows.view())?;
+    let fit = KMeansParams { k, seed, ..KMeansParams::default() }.check()?.fit(rows)?;
     Ok(Resample { budget, within: Within::Random, seed }.draw(&fit.labels, None, None)?)
 }

@@ -26,22 +26,22 @@ fn parameters_are_checked() {
 #[test]
 fn rows_are_checked() {
     let rows = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0_f32]];
-    let refused = kmeans(4, Metric::Euclidean).fit(rows.view()).unwrap_err();
+    let refused = kmeans(4, Metric::Euclidean).fit(&rows).unwrap_err();
     assert_eq!(refused, ClusteringError::TooFewRows { k: 4, rows: 3 });
-    let refused = kmeans(1, Metric::Euclidean).fit(Array2::zeros((0, 2)).view()).unwrap_err();
+    let refused = kmeans(1, Metric::Euclidean).fit(&Array2::zeros((0, 2)).view()).unwrap_err();
     assert_eq!(refused, ClusteringError::TooFewRows { k: 1, rows: 0 });
-    let refused = kmeans(1, Metric::Euclidean).fit(Array2::zeros((3, 0)).view()).unwrap_err();
+    let refused = kmeans(1, Metric::Euclidean).fit(&Array2::zeros((3, 0)).view()).unwrap_err();
     assert_eq!(refused, ClusteringError::NoColumns { rows: 3 });
 
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut bad = rows.clone();
         bad[[2, 1]] = value;
         for metric in [Metric::Euclidean, Metric::Cosine] {
-            let refused = kmeans(2, metric).fit(bad.view()).unwrap_err().to_string();
+            let refused = kmeans(2, metric).fit(&bad.view()).unwrap_err().to_string();
             assert!(refused.starts_with("row 2 of the rows holds"), "{refused}");
             assert!(refused.contains("column 1"), "{refused}");
             let start = bad.slice(ndarray::s![1.., ..]);
-            let refused = kmeans(2, metric).fit_from(rows.view(), start).unwrap_err().to_string();
+            let refused = kmeans(2, metric).fit_from(&rows.view(), start).unwrap_err().to_string();
             assert!(refused.starts_with("row 1 of the initial centroids"), "{refused}");
         }
     }
@@ -50,19 +50,19 @@ fn rows_are_checked() {
 #[test]
 fn zero_rows_have_no_cosine() {
     let rows = array![[1.0, 2.0], [0.0, -0.0], [5.0, 6.0_f32]];
-    let refused = kmeans(2, Metric::Cosine).fit(rows.view()).unwrap_err();
+    let refused = kmeans(2, Metric::Cosine).fit(&rows).unwrap_err();
     assert_eq!(refused, ClusteringError::ZeroRow { what: "rows", row: 1 });
-    kmeans(2, Metric::Euclidean).fit(rows.view()).unwrap();
+    kmeans(2, Metric::Euclidean).fit(&rows).unwrap();
     // The smallest row there is has a direction.
     let tiny = array![[1.0, 0.0], [f32::from_bits(1), 0.0], [0.0, 6.0_f32]];
-    let fit = kmeans(2, Metric::Cosine).fit(tiny.view()).unwrap();
+    let fit = kmeans(2, Metric::Cosine).fit(&tiny.view()).unwrap();
     assert_eq!(fit.labels[0], fit.labels[1]);
 }
 
 #[test]
 fn initial_centroids_must_fit() {
     let rows = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0_f32]];
-    let refused = kmeans(2, Metric::Euclidean).fit_from(rows.view(), rows.view()).unwrap_err();
+    let refused = kmeans(2, Metric::Euclidean).fit_from(&rows.view(), rows.view()).unwrap_err();
     assert_eq!(refused, ClusteringError::InitialShape { found: [3, 2], expected: [2, 2] });
 }
 
@@ -70,20 +70,20 @@ fn initial_centroids_must_fit() {
 fn sizes_at_the_ends_of_f32() {
     // Coordinates whose squares vanish in f32 are told apart all the same.
     let small = array![[1e-30], [1.1e-30], [8e-30], [9e-30_f32]];
-    let fit = kmeans(2, Metric::Euclidean).fit(small.view()).unwrap();
+    let fit = kmeans(2, Metric::Euclidean).fit(&small.view()).unwrap();
     assert_eq!(fit.sizes(), [2, 2]);
     assert_eq!(fit.labels[0], fit.labels[1]);
     // Those whose squares overflow are refused, up to the greatest f32.
     for large in [1e19, f32::MAX] {
         let rows = array![[0.0], [1.0], [large], [-large]];
-        let refused = kmeans(2, Metric::Euclidean).fit(rows.view()).unwrap_err();
+        let refused = kmeans(2, Metric::Euclidean).fit(&rows).unwrap_err();
         assert!(matches!(refused, ClusteringError::TooLong { row: 2, .. }), "{refused}");
         assert!(refused.to_string().contains("scale all rows down"), "{refused}");
         // Their directions are fine.
-        kmeans(2, Metric::Cosine).fit(array![[1.0, 1.0], [large, -large]].view()).unwrap();
+        kmeans(2, Metric::Cosine).fit(&array![[1.0, 1.0], [large, -large]].view()).unwrap();
     }
     let just = array![[1e18], [1.1e18], [-1e18], [-1.1e18_f32]];
-    assert_eq!(kmeans(2, Metric::Euclidean).fit(just.view()).unwrap().sizes(), [2, 2]);
+    assert_eq!(kmeans(2, Metric::Euclidean).fit(&just.view()).unwrap().sizes(), [2, 2]);
 }
 
 #[test]

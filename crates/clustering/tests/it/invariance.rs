@@ -1,9 +1,14 @@
 //! What must not change the result: threads, order and place of the rows, their layout.
 
 use ndarray::{Array2, Axis, s};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
-use tamis_clustering::{KMeans, KMeansParams, Metric, ndarray};
+use tamis_clustering::{
+    ClusteringError, KMeans, KMeansParams, Metric, Vectors, VectorsError, ndarray,
+};
 
 use crate::{Numbers, blobs};
 
@@ -29,7 +34,7 @@ fn the_number_of_threads_does_not_matter() {
             .into_iter()
             .map(|threads| {
                 let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| kmeans.fit(rows.view())).unwrap()
+                pool.install(|| kmeans.fit(&rows)).unwrap()
             })
             .collect();
         assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "{metric}");
@@ -43,9 +48,9 @@ fn the_layout_of_the_rows_does_not_matter() {
     let mut wide = Array2::from_elem((600, 20), f32::NAN);
     wide.slice_mut(s![..;2, 5..15]).assign(&rows);
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        let fit = kmeans(4, metric).fit(rows.view()).unwrap();
-        assert_eq!(kmeans(4, metric).fit(columns_first.t()).unwrap(), fit);
-        assert_eq!(kmeans(4, metric).fit(wide.slice(s![..;2, 5..15])).unwrap(), fit);
+        let fit = kmeans(4, metric).fit(&rows).unwrap();
+        assert_eq!(kmeans(4, metric).fit(&columns_first.t()).unwrap(), fit);
+        assert_eq!(kmeans(4, metric).fit(&wide.slice(s![..;2, 5..15])).unwrap(), fit);
     }
 }
 
@@ -56,7 +61,7 @@ fn rows_far_from_the_origin_are_told_apart() {
     let far = &near + 32_768.0;
     // What f32 keeps of them.
     let kept = &far - 32_768.0;
-    let fit = |rows: &Array2<f32>| kmeans(5, Metric::Euclidean).fit(rows.view()).unwrap();
+    let fit = |rows: &Array2<f32>| kmeans(5, Metric::Euclidean).fit(&rows).unwrap();
     let (far, kept) = (fit(&far), fit(&kept));
     assert_eq!(far.labels, kept.labels);
     // Centroids in f32 out there would be off by up to 0.002.
@@ -70,7 +75,7 @@ fn equally_near_centroids_give_the_first() {
     let rows = ndarray::array![[0.0], [-4.0], [4.0_f32]];
     let initial = ndarray::array![[1.0], [-1.0_f32]];
     let params = KMeansParams { k: 2, max_iter: 1, tolerance: 1e9, ..KMeansParams::default() };
-    let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
+    let fit = params.check().unwrap().fit_from(&rows.view(), initial.view()).unwrap();
     // Row 0 went with the first: its mean is 2, that of the second -4.
     assert_eq!(fit.centroids, ndarray::array![[2.0], [-4.0_f32]]);
 }
@@ -92,8 +97,8 @@ proptest! {
         order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
         let shuffled = rows.select(Axis(0), &order);
         let initial = rows.slice(s![..k, ..]);
-        let before = kmeans(k, Metric::Euclidean).fit_from(rows.view(), initial).unwrap();
-        let after = kmeans(k, Metric::Euclidean).fit_from(shuffled.view(), initial).unwrap();
+        let before = kmeans(k, Metric::Euclidean).fit_from(&rows.view(), initial).unwrap();
+        let after = kmeans(k, Metric::Euclidean).fit_from(&shuffled.view(), initial).unwrap();
         prop_assert_eq!(&before.centroids, &after.centroids);
         prop_assert_eq!(before.iterations, after.iterations);
         for (row, &from) in order.iter().enumerate() {
@@ -107,9 +112,9 @@ proptest! {
         // By a quarter of a whole number: exact in f32 for multiples of 2⁻¹⁰ below 2¹³.
         let shift = f32::from(shift) / 4.0;
         let initial = rows.slice(s![..k, ..]);
-        let before = kmeans(k, Metric::Euclidean).fit_from(rows.view(), initial).unwrap();
+        let before = kmeans(k, Metric::Euclidean).fit_from(&rows.view(), initial).unwrap();
         let (moved, initial) = (&rows + shift, &initial + shift);
-        let after = kmeans(k, Metric::Euclidean).fit_from(moved.view(), initial.view()).unwrap();
+        let after = kmeans(k, Metric::Euclidean).fit_from(&moved.view(), initial.view()).unwrap();
         prop_assert_eq!(&before.labels, &after.labels);
         let apart = (&after.centroids - &before.centroids - shift).mapv(f32::abs);
         prop_assert!(apart.iter().all(|&x| x < 1e-3));
@@ -123,10 +128,98 @@ proptest! {
         let mut last = f64::INFINITY;
         for max_iter in 1..12 {
             let params = KMeansParams { k, metric, max_iter, tolerance: 0.0, ..KMeansParams::default() };
-            let fit = params.check().unwrap().fit_from(rows.view(), initial).unwrap();
+            let fit = params.check().unwrap().fit_from(&rows.view(), initial).unwrap();
             prop_assert!(fit.inertia <= last * (1.0 + 1e-6) + 1e-9, "{} {last}", fit.inertia);
             prop_assert!(fit.iterations <= max_iter);
             last = fit.inertia;
         }
+    }
+}
+
+/// Rows that are put together from an odd number of places each time they are asked for, after so many times no more.
+struct Pieces<'a> {
+    rows: &'a Array2<f32>,
+    piece: usize,
+    left: AtomicUsize,
+}
+
+impl Vectors for Pieces<'_> {
+    fn len(&self) -> usize {
+        self.rows.nrows()
+    }
+
+    fn width(&self) -> usize {
+        self.rows.ncols()
+    }
+
+    fn block<'a>(
+        &'a self,
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], VectorsError> {
+        let left = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        left.map_err(|_| VectorsError::new("the disk is gone"))?;
+        scratch.clear();
+        for start in (first..first + count).step_by(self.piece) {
+            let end = (first + count).min(start + self.piece);
+            scratch.extend(self.rows.slice(s![start..end, ..]).iter());
+        }
+        Ok(scratch)
+    }
+}
+
+fn pieces(rows: &Array2<f32>, piece: usize) -> Pieces<'_> {
+    Pieces { rows, piece, left: AtomicUsize::new(usize::MAX) }
+}
+
+proptest! {
+    #[test]
+    fn rows_read_in_pieces_give_the_same_bits(
+        seed in 0u64..1000,
+        count in 1usize..700,
+        width in 1usize..12,
+        k in 1usize..9,
+        half in 0usize..60,
+        far in prop::bool::ANY,
+        cosine in prop::bool::ANY,
+    ) {
+        let mut rows = blobs(count, width, k, 0.5, seed);
+        // No row of zeros, and rows that are worked on less their mean.
+        rows += if far { 300.0 } else { 0.001 };
+        let metric = if cosine { Metric::Cosine } else { Metric::Euclidean };
+        let kmeans = kmeans(k.min(count), metric);
+        let (expected, source) = (kmeans.fit(&rows).unwrap(), pieces(&rows, 2 * half + 1));
+        prop_assert_eq!(kmeans.fit(&source).unwrap(), expected);
+    }
+}
+
+#[test]
+fn rows_too_wide_for_a_block_give_the_same_bits() {
+    // A piece has 209 of them, and a wave of the update a few dozen.
+    let rows = blobs(300, 20_000, 3, 0.5, 4);
+    let found = kmeans(3, Metric::Euclidean).fit(&rows).unwrap();
+    assert_eq!(kmeans(3, Metric::Euclidean).fit(&pieces(&rows, 7)).unwrap(), found);
+    // The witness in the plainest of ways.
+    for (row, &label) in rows.rows().into_iter().zip(&found.labels) {
+        let to = |j: usize| -> f64 {
+            let terms = row.iter().zip(found.centroids.row(j));
+            terms.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+        };
+        assert!((0..3).all(|j| to(label) <= to(j) * (1.0 + 1e-12)));
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_end_the_run() {
+    let rows = blobs(900, 3, 4, 0.5, 2);
+    let kmeans = kmeans(4, Metric::Cosine);
+    let enough = pieces(&rows, 5);
+    kmeans.fit(&enough).unwrap();
+    let blocks = usize::MAX - enough.left.load(Relaxed);
+    for left in [0, 1, blocks / 2, blocks - 1] {
+        let source = Pieces { left: AtomicUsize::new(left), ..pieces(&rows, 5) };
+        let expected = ClusteringError::Vectors(VectorsError::new("the disk is gone"));
+        assert_eq!(kmeans.fit(&source).unwrap_err(), expected, "{left}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::Array2;
 use proptest::prelude::*;
+use tamis_clustering::ndarray::Array2;
 use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
 
 const RULES: [Within; 3] = [Within::Random, Within::BestScore, Within::Nearest];
@@ -55,7 +55,7 @@ fn a_draw_does_not_repeat_what_k_means_began_with() {
     let clusters: Vec<usize> = (0..1000).collect();
     let alike = |labels: &[usize], seed| {
         let fit = KMeansParams { k: 2, seed, ..KMeansParams::default() }.check().unwrap();
-        let begun_low = fit.fit(rows.view()).unwrap().labels[0] == 0;
+        let begun_low = fit.fit(&rows).unwrap().labels[0] == 0;
         let resample = Resample { budget: 1000, within: Within::Random, seed };
         let drawn = resample.draw(labels, None, None).unwrap();
         begun_low == (drawn[999] < 500)

@@ -31,7 +31,7 @@ fn as_scikit_learn_from_the_same_start() {
             tolerance: case["tolerance"].as_f64().unwrap(),
             ..KMeansParams::default()
         };
-        let fit = kmeans.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
+        let fit = kmeans.check().unwrap().fit_from(&rows.view(), initial.view()).unwrap();
         let labels: Vec<usize> = numbers(&case["labels"]).iter().map(|&x| x as usize).collect();
         let name = &case["name"];
         assert_eq!(fit.labels, labels, "{name}");
@@ -142,7 +142,7 @@ fn as_a_plain_loop() {
             let rows = blobs(n, columns, k + 2, 6.0, n as u64);
             let initial = rows.slice(s![..k, ..]).to_owned();
             let params = KMeansParams { k, metric, tolerance: 0.0, ..KMeansParams::default() };
-            let fit = params.check().unwrap().fit_from(rows.view(), initial.view()).unwrap();
+            let fit = params.check().unwrap().fit_from(&rows.view(), initial.view()).unwrap();
             assert!(fit.converged);
             let expected = plain_loop(rows.view(), initial.view(), metric);
             assert!(fit.labels == expected, "{metric} {n} {columns} {k}");
@@ -156,7 +156,7 @@ fn cosine_sees_directions_only() {
     let rows = blobs(400, 6, 5, 3.0, 3);
     let kmeans = KMeansParams { k: 5, metric: Metric::Cosine, seed: 4, ..KMeansParams::default() };
     let kmeans = kmeans.check().unwrap();
-    let fit = kmeans.fit(rows.view()).unwrap();
+    let fit = kmeans.fit(&rows).unwrap();
     for centroid in fit.centroids.rows() {
         assert!((centroid.dot(&centroid) - 1.0).abs() < 1e-6);
     }
@@ -165,12 +165,12 @@ fn cosine_sees_directions_only() {
     for (i, mut row) in scaled.rows_mut().into_iter().enumerate() {
         row *= 2_f32.powi((i * 37 % 199) as i32 - 99);
     }
-    assert_eq!(kmeans.fit(scaled.view()).unwrap(), fit);
+    assert_eq!(kmeans.fit(&scaled.view()).unwrap(), fit);
     // Opposite rows in one cluster have no mean direction; the first centroid stays.
     let opposite = ndarray::array![[1.0, 0.0], [-1.0, 0.0_f32]];
     let kmeans = KMeansParams { k: 1, metric: Metric::Cosine, ..KMeansParams::default() };
     let start = ndarray::array![[0.0, 2.0_f32]];
-    let fit = kmeans.check().unwrap().fit_from(opposite.view(), start.view()).unwrap();
+    let fit = kmeans.check().unwrap().fit_from(&opposite.view(), start.view()).unwrap();
     assert_eq!(fit.centroids, ndarray::array![[0.0, 1.0_f32]]);
     assert!((fit.inertia - 2.0).abs() < 1e-12);
 }

@@ -200,18 +200,23 @@ pub(crate) fn places(weights: &[u8]) -> Array2<f32> {
 #[derive(Clone, Debug)]
 pub(crate) struct Owned(pub(crate) Array2<f32>);
 
-impl tamis_kcenter::Rows for Owned {
+impl tamis_diverse_evol::Vectors for Owned {
     fn len(&self) -> usize {
         self.0.nrows()
     }
-    fn columns(&self) -> usize {
+    fn width(&self) -> usize {
         self.0.ncols()
     }
-    fn block<'a>(&'a self, first: usize, count: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+    fn block<'a>(
+        &'a self,
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], tamis_diverse_evol::VectorsError> {
         let view: ArrayView2<'_, f32> = self.0.view();
         scratch.clear();
         scratch.extend(view.rows().into_iter().skip(first).take(count).flatten());
-        scratch
+        Ok(scratch)
     }
 }
 

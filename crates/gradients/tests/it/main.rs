@@ -12,3 +12,4 @@ mod pass;
 mod projection;
 mod sinks;
 mod store;
+mod vectors;

@@ -1,9 +1,15 @@
 //! What must not change the result: threads, layout and place of the rows, the rest of the budget.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 use tamis_kcenter::ndarray::{Array2, s};
-use tamis_kcenter::{KCenterParams, Metric, Rows};
+use tamis_kcenter::{
+    FacilityParams, KCenterError, KCenterParams, Metric, StatisticsParams, Vectors, VectorsError,
+    vendi_score,
+};
 
 use crate::{blobs, pick};
 
@@ -26,22 +32,27 @@ fn the_number_of_threads_does_not_matter() {
 /// Rows that are made when they are asked for, in pieces that never lie in memory together.
 struct Made(usize);
 
-impl Rows for Made {
+impl Vectors for Made {
     fn len(&self) -> usize {
         self.0
     }
 
-    fn columns(&self) -> usize {
+    fn width(&self) -> usize {
         5
     }
 
-    fn block<'a>(&'a self, first: usize, count: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+    fn block<'a>(
+        &'a self,
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], VectorsError> {
         assert!(first + count <= self.0 && count <= 256);
         scratch.clear();
         for number in first * 5..(first + count) * 5 {
             scratch.push(((number as u64 * 2_654_435_761) % 65_536) as f32 / 256.0);
         }
-        scratch
+        Ok(scratch)
     }
 }
 
@@ -49,8 +60,9 @@ impl Rows for Made {
 fn the_layout_of_the_rows_does_not_matter() {
     let made = Made(3000);
     let mut scratch = Vec::new();
-    let rows =
-        Array2::from_shape_fn((3000, 5), |(row, column)| made.block(row, 1, &mut scratch)[column]);
+    let rows = Array2::from_shape_fn((3000, 5), |(row, column)| {
+        made.block(row, 1, &mut scratch).unwrap()[column]
+    });
     let columns_first = rows.t().as_standard_layout().into_owned();
     let mut wide = Array2::from_elem((6000, 12), f32::NAN);
     wide.slice_mut(s![..;2, 3..8]).assign(&rows);
@@ -60,7 +72,7 @@ fn the_layout_of_the_rows_does_not_matter() {
         assert_eq!(pick(wide.slice(s![..;2, 3..8]), metric, 150, &[]), found);
         let kcenter = KCenterParams { budget: 150, metric }.check().unwrap();
         assert_eq!(kcenter.pick(&made, &[]).unwrap(), found);
-        let dynamic: &dyn Rows = &made;
+        let dynamic: &dyn Vectors = &made;
         assert_eq!(kcenter.pick(dynamic, &[]).unwrap(), found);
     }
 }
@@ -110,5 +122,57 @@ proptest! {
             pick(rows.view(), Metric::Euclidean, budget, &[]),
             pick(moved.view(), Metric::Euclidean, budget, &[])
         );
+    }
+}
+
+/// Rows of a disk that fails after so many blocks.
+struct Failing {
+    rows: Made,
+    left: AtomicUsize,
+}
+
+impl Vectors for Failing {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn width(&self) -> usize {
+        self.rows.width()
+    }
+
+    fn block<'a>(
+        &'a self,
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], VectorsError> {
+        let left = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        left.map_err(|_| VectorsError::new("the disk is gone"))?;
+        self.rows.block(first, count, scratch)
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_end_everything() {
+    let kcenter = KCenterParams { budget: 40, metric: Metric::Euclidean }.check().unwrap();
+    let facility = FacilityParams { budget: 4, ..FacilityParams::default() }.check().unwrap();
+    let statistics = StatisticsParams::default().check().unwrap();
+    let all: [(&str, &dyn Fn(&Failing) -> Result<(), KCenterError>); 4] = [
+        ("k-center", &|rows| kcenter.pick(rows, &[]).map(drop)),
+        ("facility location", &|rows| facility.pick(rows, &[5]).map(drop)),
+        ("statistics", &|rows| statistics.measure(rows, &[1, 700]).map(drop)),
+        ("Vendi score", &|rows| vendi_score(rows, &[1, 700]).map(drop)),
+    ];
+    for (name, run) in all {
+        let failing = |left: usize| Failing { rows: Made(800), left: AtomicUsize::new(left) };
+        let enough = failing(usize::MAX);
+        run(&enough).unwrap();
+        let blocks = usize::MAX - enough.left.load(Relaxed);
+        // The blocks asked for do not depend on the threads here; the last one is needed, too.
+        for left in [0, 1, blocks / 2, blocks - 1] {
+            let error = run(&failing(left)).unwrap_err();
+            let expected = KCenterError::Vectors(VectorsError::new("the disk is gone"));
+            assert_eq!(error, expected, "{name} {left}");
+        }
     }
 }

@@ -21,7 +21,7 @@ fn each_cluster_has_its_nearest_row() {
     ];
     let kmeans = KMeansParams { k: 3, n_init: 5, ..KMeansParams::default() }.check().unwrap();
     // Of two rows equally near, the first.
-    assert_eq!(representatives(rows.view(), &kmeans).unwrap(), [1, 4, 8]);
+    assert_eq!(representatives(&rows, &kmeans).unwrap(), [1, 4, 8]);
 }
 
 #[test]
@@ -30,12 +30,12 @@ fn representatives_are_different_rows() {
         ((row * 31 + column * 17 + row * row) % 97) as f32
     });
     let kmeans = KMeansParams { k: 40, ..KMeansParams::default() }.check().unwrap();
-    let chosen = representatives(rows.view(), &kmeans).unwrap();
+    let chosen = representatives(&rows, &kmeans).unwrap();
     assert_eq!(chosen.len(), 40);
     assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
 
     let same = Array2::<f32>::ones((10, 2));
     let kmeans = KMeansParams { k: 3, ..KMeansParams::default() }.check().unwrap();
-    let error = representatives(same.view(), &kmeans).unwrap_err();
+    let error = representatives(&same, &kmeans).unwrap_err();
     assert!(matches!(error, NuggetsError::Representatives { asked: 3, rows: 10, .. }), "{error}");
 }

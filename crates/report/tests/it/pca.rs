@@ -2,7 +2,21 @@
 
 use nalgebra::DMatrix;
 use proptest::prelude::*;
-use tamis_report::{ReportError, pca_2d, principal_plane};
+use tamis_report::{Plane, ReportError};
+use tamis_selection::ndarray::ArrayView2;
+use tamis_selection::{Subset, Vectors};
+
+fn matrix_of(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows.len() / width, width), rows).unwrap()
+}
+
+fn principal_plane(rows: &[f32], width: usize) -> Result<Plane, ReportError> {
+    tamis_report::principal_plane(&matrix_of(rows, width))
+}
+
+fn pca_2d(rows: &[f32], width: usize) -> Result<Vec<[f64; 2]>, ReportError> {
+    tamis_report::pca_2d(&matrix_of(rows, width))
+}
 
 /// Repeatable noise in (-1, 1) that has nothing to do with the crate's own.
 fn noise(seed: u64, count: usize) -> Vec<f64> {
@@ -103,10 +117,24 @@ fn tiny_and_constant_matrices() {
 
 #[test]
 fn bad_matrices_are_refused() {
-    assert!(matches!(pca_2d(&[1.0; 5], 2), Err(ReportError::Mismatch { .. })));
-    assert!(matches!(pca_2d(&[1.0; 5], 0), Err(ReportError::Mismatch { .. })));
+    let none = ArrayView2::from_shape((5, 0), &[]).unwrap();
+    let refused = tamis_report::pca_2d(&none);
+    assert!(matches!(refused, Err(ReportError::Mismatch { .. })));
     let message = pca_2d(&[1.0, 2.0, 3.0, f32::NAN], 2).unwrap_err().to_string();
     assert!(message.contains("row 1, column 1"), "{message}");
+}
+
+#[test]
+fn rows_that_are_copied_together_give_the_same_plane() {
+    let rows = matrix(90, 30, 3);
+    let (whole, expected) = (matrix_of(&rows, 30), principal_plane(&rows, 30).unwrap());
+    // Every row stands twice, and only its first place is asked for.
+    let twice: Vec<f32> = rows.chunks(30).flat_map(|row| [row, row].concat()).collect();
+    let positions: Vec<usize> = (0..90).map(|row| 2 * row).collect();
+    let twice = matrix_of(&twice, 30);
+    let some = Subset::new(&twice, &positions).unwrap();
+    assert_eq!([some.len(), some.width()], [whole.nrows(), 30]);
+    assert_eq!(tamis_report::principal_plane(&some).unwrap(), expected);
 }
 
 #[test]

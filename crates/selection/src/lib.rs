@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod arrays;
+mod subset;
+mod vectors;
+
+pub use subset::{NoSuchRow, Subset};
+pub use vectors::{Vectors, VectorsError};
+
+/// The release of ndarray whose arrays are [`Vectors`].
+pub use ndarray;
