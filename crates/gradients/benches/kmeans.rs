@@ -5,8 +5,8 @@
 //! cargo bench -p tamis-gradients --bench kmeans -- FOLDER cluster 64 3
 //! ```
 //!
-//! The first writes random f16 rows (so many, so wide) around 64 centres, the second clusters them: k, iterations
-//! at most.
+//! The first writes random f16 rows (so many, so wide) around 64 centres, the second clusters them (k, iterations
+//! at most), from the first k rows as centroids: k-means++ would read them k times more, and needs less memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,6 +15,7 @@ use std::time::Instant;
 use std::{env, fs};
 
 use serde_json::Map;
+use tamis_clustering::ndarray::ArrayView2;
 use tamis_clustering::{KMeansParams, Vectors};
 use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType};
 use tch::{Device, Kind, Tensor};
@@ -73,9 +74,13 @@ fn cluster(folder: &Path, k: usize, max_iter: usize) {
         .collect();
     let rows = GradientVectors::new(&store, &indices).unwrap();
     println!("{} x {} looked up in {:.1?}", rows.len(), rows.width(), begun.elapsed());
+    drop(indices);
     let begun = Instant::now();
     let kmeans = KMeansParams { k, max_iter, ..KMeansParams::default() }.check().unwrap();
-    let fit = kmeans.fit(&rows).unwrap();
+    let mut scratch = Vec::new();
+    let first = rows.block(0, k, &mut scratch).unwrap();
+    let first = ArrayView2::from_shape((k, rows.width()), first).unwrap();
+    let fit = kmeans.fit_from(&rows, first).unwrap();
     let took = begun.elapsed();
     println!("k {k}, {} iterations in {took:.1?}, inertia {:.6e}", fit.iterations, fit.inertia);
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
