@@ -53,6 +53,7 @@ impl<'a> AnyTrainer<'a> {
         let mut lora = adapter.map(|params| Lora::new(params, &model)).transpose()?;
         let mut checkpoints =
             Checkpoints::open(task.work.join("checkpoints"), base, self.flags.checkpoints())?;
+        let rows = Encodings::of(&rows);
         let job = Job {
             lora: lora.as_mut(),
             checkpoints: Some(&mut checkpoints),

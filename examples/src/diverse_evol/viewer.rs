@@ -120,7 +120,7 @@ impl<'a> ModelViewer<'a> {
         let mut metrics = Metrics::new();
         if let Some((rows, _)) = self.held_out {
             let model = self.load(sight.model)?;
-            let found = evaluate(&model, rows, self.flags.token_budget, &mut NoTap)?;
+            let found = evaluate(&model, &Encodings::of(rows), self.flags.token_budget, &mut NoTap)?;
             metrics.insert("held_out_loss".to_owned(), found.loss);
         }
         Ok(metrics)

@@ -148,7 +148,7 @@ impl<'a> Evidence<'a> {
         let start = flags.model.load()?;
         let inputs = self.inputs.clone();
         let (model, adapted) =
-            adapt(&flags.model, start, self.data, flags.adaptation(), inputs, &out)?;
+            adapt(&flags.model, start, &Encodings::of(self.data), flags.adaptation(), inputs, &out)?;
         let model = &model;
         let mut fields = self.inputs.clone();
         fields.insert("model".to_owned(), json!(adapted.fingerprint));

@@ -87,12 +87,12 @@ fn the_rounds_are_those_of_the_method() {
             ..Default::default()
         };
         let report =
-            params.check().unwrap().train(fresh.as_mut(), &rows, &mut tamis::finetune::Silent);
+            params.check().unwrap().train(fresh.as_mut(), &Encodings::of(&rows), &mut tamis::finetune::Silent);
         let loss = report.unwrap().epochs[1].loss;
         // Other threads add in another order.
         let told = line["train_loss"].as_f64().unwrap();
         assert!((told - loss).abs() < 1e-4 * loss, "{told} {loss}");
-        let eval = evaluate(found.as_ref(), &held_out, 512, &mut NoTap).unwrap();
+        let eval = evaluate(found.as_ref(), &Encodings::of(&held_out), 512, &mut NoTap).unwrap();
         let told = line["held_out_loss"].as_f64().unwrap();
         assert!((told - eval.loss).abs() < 1e-5 * eval.loss, "{told} {}", eval.loss);
 
