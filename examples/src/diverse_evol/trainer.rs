@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::diverse_evol::{Failure, Metrics, Places, Task, TrainCommand, Trainer};
 use tamis::finetune::{Checkpoints, Job, Lora};
 use tamis::model::{CausalLm, LayerInfo, ModelShape};

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Ledger, Manifest, Random};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Parameters};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tamis::artifact::Store;
-use tamis::dataset::{Encoded, Encoder};
+use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Finish, Generator, NoTap, Parameters};
 

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::Random;
 use tamis::clustering::{KMeansParams, Resample, Within};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
@@ -147,8 +147,14 @@ impl<'a> Evidence<'a> {
         let out = flags.out.join("gdig");
         let start = flags.model.load()?;
         let inputs = self.inputs.clone();
-        let (model, adapted) =
-            adapt(&flags.model, start, &Encodings::of(self.data), flags.adaptation(), inputs, &out)?;
+        let (model, adapted) = adapt(
+            &flags.model,
+            start,
+            &Encodings::of(self.data),
+            flags.adaptation(),
+            inputs,
+            &out,
+        )?;
         let model = &model;
         let mut fields = self.inputs.clone();
         fields.insert("model".to_owned(), json!(adapted.fingerprint));

@@ -173,7 +173,7 @@ fn exports_for_peft() {
         }
         let trainer = TrainParams { epochs: 10, learning_rate: 2e-2, ..TrainParams::default() };
         let rows = tamis_dataset::Encodings::of(&data);
-    let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
+        let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
         trainer.check().unwrap().run(job, &mut tamis_finetune::Silent).unwrap();
         let dir = Path::new(&out).join(name);
         lora.save_pretrained(&*model, fixture(name), &dir).unwrap();

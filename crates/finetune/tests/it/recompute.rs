@@ -22,7 +22,8 @@ fn full_training_is_the_same_to_rounding() {
             let mut model = base(name, DType::F64);
             let params = TrainParams { activation_checkpointing, ..settings() };
             let trainer = params.check().unwrap();
-            let report = trainer.train(model.as_mut(), &Encodings::of(&short()), &mut Silent).unwrap();
+            let report =
+                trainer.train(model.as_mut(), &Encodings::of(&short()), &mut Silent).unwrap();
             (weights(&*model), report.losses)
         };
         let (plain, again) = (trained(false), trained(true));

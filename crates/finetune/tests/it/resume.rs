@@ -174,12 +174,7 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
             &data(),
             "field `settings.lora` is absent",
         ),
-        (
-            "numbers",
-            Run { kind: DType::Bf16, ..run.clone() },
-            &data(),
-            "field `model.weights` is",
-        ),
+        ("numbers", Run { kind: DType::Bf16, ..run.clone() }, &data(), "field `model.weights` is"),
         (
             "evaluation",
             Run { validation: Some(EvalParams::default()), ..run.clone() },

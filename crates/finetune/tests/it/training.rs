@@ -26,7 +26,8 @@ fn refused(
     data: &[Encoded],
 ) -> (FinetuneError, bool) {
     let before = model.parameters().fingerprint().unwrap();
-    let error = params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap_err();
+    let error =
+        params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap_err();
     assert_frozen(model);
     (error, model.parameters().fingerprint().unwrap() == before)
 }
@@ -134,7 +135,8 @@ fn records_and_report_add_up() {
     let data = data();
     let mut watch = Watch::default();
     let trainer = settings().check().unwrap();
-    let report = trainer.train(llama(DType::F32).as_mut(), &Encodings::of(&data), &mut watch).unwrap();
+    let report =
+        trainer.train(llama(DType::F32).as_mut(), &Encodings::of(&data), &mut watch).unwrap();
     let Watch(steps, records) = watch;
 
     // 18 samples in batches of 4: five steps, the last of two samples; two epochs.
@@ -271,7 +273,8 @@ fn half_precision_is_refused() {
 fn a_loss_far_above_blind_guessing_counts_as_diverged() {
     let params = TrainParams { learning_rate: 30.0, warmup_ratio: 0.0, ..settings() };
     let mut model = llama(DType::F32);
-    let error = params.clone().check().unwrap().train(model.as_mut(), &Encodings::of(&data()), &mut Silent);
+    let error =
+        params.clone().check().unwrap().train(model.as_mut(), &Encodings::of(&data()), &mut Silent);
     let FinetuneError::Diverged { step: 2, loss, what, checkpoint: None, .. } = error.unwrap_err()
     else {
         panic!("expected divergence at step 2")

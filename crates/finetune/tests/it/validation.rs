@@ -81,7 +81,11 @@ fn evaluations_come_when_they_are_due_and_change_nothing() {
     let (often, second) = steps(Some(4));
     assert_eq!((epochs, often), (vec![0, 3, 6], vec![0, 4, 6]));
     let mut plain = llama(DType::F32);
-    settings().check().unwrap().train(plain.as_mut(), &Encodings::of(&split().0), &mut Silent).unwrap();
+    settings()
+        .check()
+        .unwrap()
+        .train(plain.as_mut(), &Encodings::of(&split().0), &mut Silent)
+        .unwrap();
     assert!(first == second && first == weights(&*plain));
 }
 
@@ -98,13 +102,15 @@ fn the_best_weights_are_kept_and_training_stops_when_it_harms() {
     assert_eq!(report.restored, Some(report.evaluations[best].step));
     assert_eq!(report.steps, report.evaluations.last().unwrap().step);
     // The model has the weights of that evaluation.
-    let found = evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
+    let found =
+        evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
     assert!((found.loss - lowest).abs() <= 0.0, "{} {lowest}", found.loss);
 
     let last = EvalParams { keep_best: false, ..how };
     let mut model = llama(DType::F32);
     let report = run(model.as_mut(), overfitting(), last, &mut Silent);
-    let found = evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
+    let found =
+        evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
     assert_eq!(report.restored, None);
     assert!((found.loss - report.evaluations.last().unwrap().loss).abs() <= 0.0);
     assert!(found.loss > lowest);
@@ -115,7 +121,11 @@ fn where_nothing_helps_the_weights_are_those_it_started_with() {
     // A model that knows the held-out samples by heart can only lose.
     let mut model = llama(DType::F32);
     let by_heart = TrainParams { epochs: 40, learning_rate: 1e-2, ..settings() };
-    by_heart.check().unwrap().train(model.as_mut(), &Encodings::of(&split().1), &mut Silent).unwrap();
+    by_heart
+        .check()
+        .unwrap()
+        .train(model.as_mut(), &Encodings::of(&split().1), &mut Silent)
+        .unwrap();
     let before = model.parameters().fingerprint().unwrap();
     let report = run(model.as_mut(), settings(), EvalParams::default(), &mut Silent);
     assert_eq!(report.restored, Some(0));

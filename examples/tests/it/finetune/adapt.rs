@@ -42,7 +42,9 @@ fn an_interrupted_adaptation_goes_on() {
     let go = |out: &str| {
         let out = folder.path().join(out);
         let model = flags.load().unwrap();
-        adapt(&flags, model, &Encodings::of(&samples()), params.clone(), inputs.clone(), &out).unwrap().1
+        adapt(&flags, model, &Encodings::of(&samples()), params.clone(), inputs.clone(), &out)
+            .unwrap()
+            .1
     };
     let calm = go("calm");
     assert_eq!(calm.losses.len(), 12);
