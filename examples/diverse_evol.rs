@@ -56,7 +56,7 @@ fn main() -> Result<()> {
         Some(path) => Some((read("eval", path, &flags.text, &encoder, &mut record)?, hash(path)?)),
         None => None,
     };
-    let held_out = held_out.as_ref().map(|(part, hash)| (part.samples.as_slice(), hash.as_str()));
+    let held_out = held_out.as_ref().map(|(rows, hash)| (rows.as_slice(), hash.as_str()));
     let base = flags.model.load()?;
     let longest = base.shape().max_positions;
     check_lengths(&pool.samples, held_out.map_or(&[], |(rows, _)| rows), longest)?;

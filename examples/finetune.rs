@@ -18,10 +18,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Parser;
 use tamis::artifact::Progress;
+use tamis::dataset::Encodings;
 use tamis::finetune::{Checkpoints, Job, Lora, MetricsFile, TrainReport};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
-use tamis_examples::finetune::{Flags, page, read};
+use tamis_examples::finetune::{Flags, left_out, open, page};
 use tamis_examples::{
     Bars, begin_results, end_results, refuse_inside, refuse_overwriting, say_results,
 };
@@ -41,15 +42,15 @@ fn main() -> Result<()> {
     refuse_inside(&flags.model.model, &flags.out)?;
     let encoder = flags.text.encoder(&flags.model)?;
     record.add_input(&flags.model.model)?;
-    let train = read("train", &flags.train, &flags.text, &encoder, &mut record)?;
+    let train = open("train", &flags.train, &flags.text, &mut record)?;
     let valid = match &flags.valid {
-        Some(path) => Some(read("valid", path, &flags.text, &encoder, &mut record)?),
+        Some(path) => Some(open("valid", path, &flags.text, &mut record)?),
         None => None,
     };
     let mut model = flags.model.load()?;
     let mut lora = flags.adapter().map(|params| Lora::new(params, &model)).transpose()?;
     let trained = trained(lora.as_ref(), &model);
-    tamis_examples::note!("{trained}; {} steps", trainer.steps(train.samples.len()));
+    tamis_examples::note!("{trained}");
     record.notes.push(trained.clone());
     record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
@@ -58,17 +59,26 @@ fn main() -> Result<()> {
     let mut timer = StageTimer::start("train");
     let mut checkpoints = Checkpoints::open(&flags.out, &flags.model.model, flags.checkpoints())?;
     let mut watching = (Bars::training("train"), MetricsFile::new(flags.out.join("metrics.jsonl")));
-    let held_out = valid.as_ref().map(|part| (part.samples.as_slice(), flags.evaluation()));
+    let rows = Encodings::new(&train, &encoder);
+    let held_out = valid.as_ref().map(|valid| Encodings::new(valid, &encoder));
     let job = Job {
         model: &mut model,
         lora: lora.as_mut(),
-        data: &train.samples,
-        validation: held_out,
+        data: &rows,
+        validation: held_out.as_ref().map(|rows| (rows, flags.evaluation())),
         checkpoints: Some(&mut checkpoints),
     };
-    let report = trainer.run(job, &mut watching)?;
+    let report = trainer.run(job, &mut watching).with_context(|| {
+        let held_out = flags.valid.as_ref();
+        let beside = held_out.map(|path| format!(", held out: {}", path.display()));
+        format!("fine-tuning on {}{}", flags.train.display(), beside.unwrap_or_default())
+    })?;
     watching.0.finish();
     watching.1.finish()?;
+    left_out("train", &train, &report.skipped, &mut record)?;
+    if let Some(valid) = &valid {
+        left_out("valid", valid, &report.held_out_skipped, &mut record)?;
+    }
     timer.resumed(report.resumed.is_some());
     record.stages.push(timer.finish());
 
@@ -123,9 +133,9 @@ fn count(report: &TrainReport, record: &mut RunRecord) {
     }
 }
 
-/// The losses at both ends, a line each.
+/// The number of steps and the losses at both ends, a line each.
 fn losses(report: &TrainReport) -> String {
-    let mut lines = String::new();
+    let mut lines = format!("{} steps\n", report.steps);
     if let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) {
         let (first, last) = (first.loss, last.loss);
         lines += &format!("training loss: {first:.4} in the first epoch, {last:.4} in the last\n");

@@ -21,7 +21,7 @@ use clap::Parser;
 use serde_json::{Map, Value, json};
 use tamis::artifact::hash_bytes;
 use tamis::clustering::{KMeansParams, Resample};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
     Bytes, Drawn, Estimate, GradientPass, GradientVectors, PassReport, Pool, Projection,
     ProjectionSpec, RowStore, RowType, Samples, Sink, read_all,
@@ -84,7 +84,7 @@ fn main() -> Result<()> {
     inputs.insert("pool".to_owned(), json!(pool.content_hash()));
     inputs.insert("format".to_owned(), json!(pool.format().to_string()));
     inputs.insert("encoder".to_owned(), encoder.description());
-    let (model, losses) = adapted(&flags, model, &samples, inputs.clone(), &mut record)?;
+    let (model, losses) = adapted(&flags, model, &samples, usable, inputs.clone(), &mut record)?;
     inputs.insert("model".to_owned(), json!(model.fingerprint()?));
 
     // 2. Curvature, fitted on the pool.
@@ -155,6 +155,7 @@ fn adapted(
     flags: &Flags,
     model: Model,
     samples: &Pool<'_>,
+    usable: usize,
     inputs: Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(Model, Vec<f64>)> {
@@ -166,9 +167,9 @@ fn adapted(
         return Ok((model, Vec::new()));
     }
     let mut timer = StageTimer::start("adapt");
-    let (data, _) = read_all(samples)?;
-    let (model, done) = adapt(&flags.model, model, &data, flags.training(), inputs, &flags.out)?;
-    timer.rows(data.len() as u64).resumed(done.resumed);
+    let rows = Encodings::new(samples.dataset, samples.encoder);
+    let (model, done) = adapt(&flags.model, model, &rows, flags.training(), inputs, &flags.out)?;
+    timer.rows(usable as u64).resumed(done.resumed);
     record.stages.push(timer.finish());
     Ok((model, done.losses))
 }

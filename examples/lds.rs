@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use clap::Parser;
 use serde_json::{Map, json};
+use tamis::dataset::Encodings;
 use tamis::gradients::{Pool, read_all};
 use tamis::metrics::{BootstrapParams, compare_attributions, linear_datamodelling_score};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
@@ -79,7 +80,7 @@ fn main() -> Result<()> {
     let mut timer = StageTimer::start("adapt");
     model.parameters().copy_from(&bank.start)?;
     let (model, adapted) =
-        adapt(&flags.model, model, &data, training, made_from.clone(), &flags.out)?;
+        adapt(&flags.model, model, &Encodings::of(&data), training, made_from.clone(), &flags.out)?;
     timer.rows(data.len() as u64).resumed(adapted.resumed);
     record.stages.push(timer.finish());
     made_from.insert("model".to_owned(), json!(adapted.fingerprint));

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tamis::artifact::{Fingerprint, Manifest, Store};
-use tamis::dataset::Encoded;
+use tamis::dataset::Encodings;
 use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};
 use tamis::model::{CausalLm, Model};
 
@@ -33,8 +33,8 @@ pub struct Adaptation {
 const CHECKPOINTS: CheckpointParams =
     CheckpointParams { every: Every::Seconds(300), keep: 1, at_end: false };
 
-/// Fine-tunes all weights on `samples` and keeps the model in `out/adapted`, or loads it from there
-/// if an earlier run of the same settings did it. `inputs` names what the samples were made from.
+/// Fine-tunes all weights on `rows`, read as they are needed, and keeps the model in `out/adapted`, or loads it from there
+/// if an earlier run of the same settings did it. `inputs` names what the rows were made from.
 ///
 /// While it goes on there are checkpoints in `out/adaptation/checkpoints`, from the newest of which
 /// an interrupted adaptation goes on.
@@ -44,7 +44,7 @@ const CHECKPOINTS: CheckpointParams =
 pub fn adapt(
     flags: &ModelFlags,
     model: Model,
-    samples: &[Encoded],
+    rows: &Encodings<'_>,
     params: TrainParams,
     inputs: Map<String, serde_json::Value>,
     out: &Path,
@@ -88,7 +88,7 @@ pub fn adapt(
     );
     let mut model = model;
     let mut checkpoints = Checkpoints::open(&unfinished, &flags.model, CHECKPOINTS)?;
-    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, samples) };
+    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, rows) };
     let report = params.check()?.run(job, &mut Bars::default()).context("adapting the model")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     model.save_pretrained(&folder)?;

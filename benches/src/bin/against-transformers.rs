@@ -112,7 +112,7 @@ fn ours(name: &str, model: &mut dyn CausalLm, samples: &[Encoded], prompts: &[Ve
         };
         let trainer = params.check().unwrap();
         let begun = Instant::now();
-        trainer.train(model, samples, &mut Silent).unwrap();
+        trainer.train(model, &tamis::dataset::Encodings::of(samples), &mut Silent).unwrap();
         return begun.elapsed().as_secs_f64();
     }
     let (strategy, width) = if name == "beams" {

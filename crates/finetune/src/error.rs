@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tamis_artifact::{ArtifactError, Differences, ParameterError};
-use tamis_dataset::{DatasetError, SampleId};
+use tamis_dataset::{DatasetError, SampleId, Skipped};
 use tamis_model::ModelError;
 use tch::{Kind, TchError};
 
@@ -18,15 +18,34 @@ pub enum FinetuneError {
     /// There is nothing to train on.
     #[error("no samples to train on: the data is empty; check the filters that made it")]
     NoData,
-    /// A sample cannot be trained on; found before the first step.
+    /// A sample has tokens that are not this model's, or has changed while training read it.
     #[error("sample {id} (row {index}) cannot be trained on: {reason}")]
     Sample {
         /// The sample.
         id: SampleId,
-        /// Its row in the data file.
+        /// Its position in the data.
         index: usize,
         /// What is wrong with it.
         reason: String,
+    },
+    /// None of the rows can be trained on.
+    #[error(
+        "none of the {rows} rows can be trained on; the first, {} (row {}): {}",
+        first.id, first.index, first.reason
+    )]
+    NothingUsable {
+        /// How many rows there are.
+        rows: usize,
+        /// The first of them, with its reason.
+        first: Skipped,
+    },
+    /// More than four bytes can count.
+    #[error("{count} {what}, at most {} can be trained on", u32::MAX)]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
     },
     /// A weight is kept in a type that the optimizer cannot update precisely enough.
     #[error(

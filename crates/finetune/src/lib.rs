@@ -11,6 +11,7 @@ mod order;
 mod params;
 mod passes;
 mod progress;
+mod provenance;
 mod recompute;
 mod schedule;
 mod seeded;
@@ -20,6 +21,7 @@ mod tensor_file;
 mod trainer;
 mod validation;
 mod weights;
+mod window;
 
 pub use adamw::{AdamW, AdamWParams, Moments};
 pub use checkpoint::{CheckpointParams, Checkpoints, Every, NotADistance, SavedCheckpoint};

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use tamis_dataset::{Encoded, plan_batches};
+use tamis_dataset::{Encoded, Encodings, Skipped, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap, target_log_probs};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::data::target_count;
+use crate::data::{Usable, target_count};
 use crate::weights::Unfrozen;
 use crate::{FinetuneError, Lora, recompute};
 
@@ -73,7 +73,7 @@ impl Passing<'_> {
 }
 
 /// What [`evaluate`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Mean negative log-likelihood over the supervised tokens of all samples, in nats per token.
     pub loss: f64,
@@ -81,6 +81,8 @@ pub struct Evaluation {
     pub targets: usize,
     /// Wall-clock time.
     pub seconds: f64,
+    /// Rows that could not be used, and why.
+    pub skipped: Vec<Skipped>,
 }
 
 /// The loss of `model` on `data`, without gradients: the mean over all supervised tokens.
@@ -89,27 +91,37 @@ pub struct Evaluation {
 /// [`Lora::tap`](crate::Lora::tap).
 ///
 /// # Errors
-/// No data, a sample the model cannot read, or what LibTorch reports.
+/// No data, no row that can be used, tokens that are not the model's, or what reading and LibTorch
+/// report.
 pub fn evaluate(
     model: &dyn CausalLm,
-    data: &[Encoded],
+    data: &Encodings<'_>,
     token_budget: usize,
     tap: &mut dyn Tap,
 ) -> Result<Evaluation, FinetuneError> {
     let begun = Instant::now();
-    let shape = model.shape();
-    crate::data::check(&shape, data)?;
-    let lengths: Vec<usize> = data.iter().map(|sample| sample.ids.len()).collect();
-    let targets: usize = data.iter().map(target_count).sum();
+    let usable = Usable::find(&model.shape(), data)?;
+    let loss = mean_loss(model, &usable, token_budget, tap)?;
+    let (targets, seconds) = (usable.targets, begun.elapsed().as_secs_f64());
+    Ok(Evaluation { loss, targets, seconds, skipped: usable.skipped })
+}
+
+/// The mean loss over all supervised tokens; the tokens of one forward pass are held at a time.
+pub(crate) fn mean_loss(
+    model: &dyn CausalLm,
+    data: &Usable<'_>,
+    token_budget: usize,
+    tap: &mut dyn Tap,
+) -> Result<f64, FinetuneError> {
+    let device = model.shape().device;
     no_grad(|| {
-        let mut total = Tensor::f_zeros([], (Kind::Double, shape.device))?;
-        for rows in plan_batches(&lengths, token_budget)? {
-            let rows: Vec<&Encoded> = rows.iter().map(|&row| &data[row]).collect();
-            let batch = Batch::new(&rows, shape.device)?;
+        let mut total = Tensor::f_zeros([], (Kind::Double, device))?;
+        for places in plan_batches(&data.lengths(), token_budget)? {
+            let rows = data.read(&places)?;
+            let batch = Batch::new(&rows.iter().collect::<Vec<_>>(), device)?;
             let log_probs = target_log_probs(model, &batch, tap)?;
             total = total.f_sub(&log_probs.f_sum(Kind::Double)?)?;
         }
-        let loss = total.f_double_value(&[])? / targets as f64;
-        Ok(Evaluation { loss, targets, seconds: begun.elapsed().as_secs_f64() })
+        Ok(total.f_double_value(&[])? / data.targets as f64)
     })
 }

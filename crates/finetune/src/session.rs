@@ -3,28 +3,31 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tamis_dataset::Encoded;
 use tamis_model::NoTap;
 use tch::{Kind, Tensor};
 
 use crate::checkpoint::{Best, Contents, Resumable};
-use crate::passes::{Passing, evaluate};
+use crate::data::Usable;
+use crate::passes::{Passing, mean_loss};
 use crate::progress::Progress;
+use crate::provenance::provenance;
 use crate::subject::{Subject, not_finite};
 use crate::validation::best;
 use crate::weights::{Unfrozen, norms};
+use crate::window::Window;
 use crate::{
     AdamW, Checkpoints, EvalParams, EvalRecord, FinetuneError, Job, Observer, StepRecord,
-    TrainParams, TrainReport, data, epoch_order, order, warmup_steps,
+    TrainParams, TrainReport, epoch_order, order, warmup_steps,
 };
 
 /// One process's part of a run.
 pub(crate) struct Session<'a> {
     params: &'a TrainParams,
     subject: Subject<'a>,
-    data: &'a [Encoded],
-    validation: Option<(&'a [Encoded], EvalParams)>,
+    data: Usable<'a>,
+    validation: Option<(Usable<'a>, EvalParams)>,
     checkpoints: Option<&'a mut Checkpoints>,
     observer: &'a mut dyn Observer,
     /// What decides the run; filled in where there are checkpoints.
@@ -57,32 +60,29 @@ impl<'a> Session<'a> {
         if shape.kind == Kind::Half {
             return Err(FinetuneError::HalfPrecision { kind: shape.kind });
         }
-        data::check(&shape, data)?;
-        if let Some((held_out, how)) = &validation {
-            data::check(&shape, held_out)?;
-            how.check()?;
-        }
+        let usable = Usable::find(&shape, data)?;
+        let held_out = match &validation {
+            Some((held_out, how)) => {
+                how.check()?;
+                Some((Usable::find(&shape, held_out)?, *how))
+            }
+            None => None,
+        };
         let subject = Subject { model, lora: lora.map(|lora| &*lora) };
         // Before the weights take gradients, and before a checkpoint changes them.
         let mut run = Map::new();
         if checkpoints.is_some() {
-            run = subject.identity()?;
-            run.insert("params".to_owned(), json!(params));
-            run.insert("data".to_owned(), json!(data::fingerprint(data)));
-            if let Some((held_out, how)) = &validation {
-                run.insert("evaluation".to_owned(), json!(how));
-                run.insert("validation".to_owned(), json!(data::fingerprint(held_out)));
-            }
+            run = provenance(params, &subject, data, validation)?;
         }
         let weights = subject.unfreeze()?;
         let optimizer = AdamW::new(params.adamw(), weights.iter())?;
-        let epoch = data.len().div_ceil(params.batch_size);
+        let epoch = usable.len().div_ceil(params.batch_size);
         let steps = epoch * params.epochs;
         let mut session = Self {
             params,
             subject,
-            data,
-            validation,
+            data: usable,
+            validation: held_out,
             checkpoints,
             observer,
             run,
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
     fn resume(&mut self) -> Result<(), FinetuneError> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let observer = &mut *self.observer;
-        let keeps = self.validation.is_some_and(|(_, how)| how.keep_best);
+        let keeps = self.validation.as_ref().is_some_and(|(_, how)| how.keep_best);
         let found = checkpoints.newest(&self.run, keeps, |damage| observer.damaged(damage))?;
         let Some(Resumable { newest, best }) = found else { return Ok(()) };
         let (dir, here) = (newest.dir.clone(), newest.step());
@@ -137,16 +137,17 @@ impl<'a> Session<'a> {
             self.evaluate()?;
         }
         let (mut order, mut of) = (Vec::new(), None);
+        let mut window = Window::new(self.params.batch_size);
         while self.progress.step < self.steps && !self.exhausted() {
             let epoch = self.progress.step / self.epoch;
             if of != Some(epoch) {
                 order = epoch_order(self.data.len(), self.params.seed, epoch);
                 of = Some(epoch);
+                window.clear();
             }
             let within = self.progress.step % self.epoch;
             let range = order::step(within, order.len(), self.params.batch_size);
-            let data = self.data;
-            let samples: Vec<&Encoded> = order[range].iter().map(|&i| &data[i]).collect();
+            let samples = window.read(&self.data, &order, range)?;
             let record = self.step(&samples, epoch)?;
             self.observer.step(&record);
             let ended = (within + 1 == self.epoch).then(|| self.mean_rate(epoch));
@@ -296,28 +297,29 @@ impl<'a> Session<'a> {
 
     /// Evaluates on the held-out data, if there is any; whether the loss is the lowest so far.
     fn evaluate(&mut self) -> Result<bool, FinetuneError> {
-        let Some((held_out, how)) = self.validation else { return Ok(false) };
+        let Some((held_out, how)) = &self.validation else { return Ok(false) };
+        let (begun, targets, keep_best) = (Instant::now(), held_out.targets, how.keep_best);
         let (model, budget) = (self.subject.model, self.params.token_budget);
-        let found = match self.subject.lora {
-            Some(lora) => evaluate(model, held_out, budget, &mut lora.tap())?,
-            None => evaluate(model, held_out, budget, &mut NoTap)?,
+        let loss = match self.subject.lora {
+            Some(lora) => mean_loss(model, held_out, budget, &mut lora.tap())?,
+            None => mean_loss(model, held_out, budget, &mut NoTap)?,
         };
         let step = self.progress.step;
-        if !found.loss.is_finite() {
+        if !loss.is_finite() {
             let what = "the loss on the held-out data is not finite".to_owned();
-            return Err(self.spoilt(what, found.loss));
+            return Err(self.spoilt(what, loss));
         }
         let lowest = best(&self.progress.evaluations).map_or(f64::INFINITY, |best| best.loss);
         let record = EvalRecord {
             step,
-            loss: found.loss,
-            best: found.loss < lowest,
-            targets: found.targets,
-            seconds: found.seconds,
+            loss,
+            best: loss < lowest,
+            targets,
+            seconds: begun.elapsed().as_secs_f64(),
         };
         self.progress.evaluations.push(record);
         self.observer.evaluation(&record);
-        if record.best && how.keep_best {
+        if record.best && keep_best {
             self.best = Some(self.weights.snapshot()?);
         }
         Ok(record.best)
@@ -380,6 +382,8 @@ impl<'a> Session<'a> {
             stopped_early,
             resumed: self.resumed,
             seconds: self.earlier + self.begun.elapsed().as_secs_f64(),
+            skipped: self.data.skipped,
+            held_out_skipped: self.validation.map_or_else(Vec::new, |(rows, _)| rows.skipped),
         })
     }
 }

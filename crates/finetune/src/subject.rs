@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
 use tamis_model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
 
 use crate::weights::Unfrozen;
@@ -24,17 +23,6 @@ impl Subject<'_> {
         }
         let named = self.model.parameters().iter();
         Unfrozen::new(named.map(|(name, tensor)| (name.to_owned(), tensor)))
-    }
-
-    /// What names the weights before the first step.
-    pub(crate) fn identity(&self) -> Result<Map<String, Value>, FinetuneError> {
-        let mut fields = Map::new();
-        fields.insert("model".to_owned(), json!(self.model.fingerprint()?));
-        if let Some(lora) = self.lora {
-            fields.insert("lora".to_owned(), json!(lora.params()));
-            fields.insert("adapter".to_owned(), json!(lora.fingerprint()?));
-        }
-        Ok(fields)
     }
 
     /// Writes what is trained to a folder: a whole model, or an adapter.

@@ -1,7 +1,7 @@
 //! Training, seen from outside: what goes in, and what comes out.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encodings, Skipped};
 use tamis_model::CausalLm;
 
 use crate::session::Session;
@@ -19,10 +19,10 @@ pub struct Job<'a> {
     pub model: &'a mut dyn CausalLm,
     /// The adapter to train while the model's weights stay as they are; none trains all weights.
     pub lora: Option<&'a mut Lora>,
-    /// The samples.
-    pub data: &'a [Encoded],
+    /// The samples, read as they are needed.
+    pub data: &'a Encodings<'a>,
     /// Held-out samples, and when to evaluate on them.
-    pub validation: Option<(&'a [Encoded], EvalParams)>,
+    pub validation: Option<(&'a Encodings<'a>, EvalParams)>,
     /// Where checkpoints are kept. The run goes on from the newest one there.
     pub checkpoints: Option<&'a mut Checkpoints>,
 }
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Job<'_> {
 
 impl<'a> Job<'a> {
     /// All weights of `model` on `data`, and nothing else.
-    pub fn new(model: &'a mut dyn CausalLm, data: &'a [Encoded]) -> Self {
+    pub fn new(model: &'a mut dyn CausalLm, data: &'a Encodings<'a>) -> Self {
         Self { model, lora: None, data, validation: None, checkpoints: None }
     }
 
@@ -81,6 +81,10 @@ pub struct TrainReport {
     pub resumed: Option<usize>,
     /// Wall-clock time of all sessions.
     pub seconds: f64,
+    /// Rows that could not be trained on, and why.
+    pub skipped: Vec<Skipped>,
+    /// Held-out rows that could not be evaluated on, and why.
+    pub held_out_skipped: Vec<Skipped>,
 }
 
 /// What one epoch did.
@@ -122,7 +126,7 @@ impl Trainer {
     pub fn train(
         &self,
         model: &mut dyn CausalLm,
-        data: &[Encoded],
+        data: &Encodings<'_>,
         observer: &mut dyn Observer,
     ) -> Result<TrainReport, FinetuneError> {
         self.run(Job::new(model, data), observer)
@@ -130,7 +134,10 @@ impl Trainer {
 
     /// Fine-tunes what the job names on the supervised tokens of its data.
     ///
-    /// Each epoch visits the samples in the order [`epoch_order`](crate::epoch_order) gives;
+    /// One pass over the data finds the rows that can be used; the others are named in the report. Of
+    /// each row its position and length are held, and tokens only of the rows of the next few steps.
+    ///
+    /// Each epoch visits the usable samples in the order [`epoch_order`](crate::epoch_order) gives;
     /// `batch_size` consecutive ones make an optimizer step, the last of an epoch being smaller
     /// when they do not divide evenly. The loss of a step is the mean over its supervised tokens,
     /// however they are split into forward passes. When this returns, with or without an error,
@@ -141,8 +148,8 @@ impl Trainer {
     /// starting weights, which the model must have again).
     ///
     /// # Errors
-    /// Before anything is changed: no data, a sample that the model cannot be trained on, weights
-    /// in f16, a checkpoint of another run or a damaged one. Later: [`FinetuneError::Diverged`],
+    /// Before anything is changed: no data, no row that can be used, tokens that are not the
+    /// model's, weights in f16, a checkpoint of another run or a damaged one. Later: [`FinetuneError::Diverged`],
     /// which leaves the weights of the last good step, a checkpoint that cannot be written, or what
     /// model and LibTorch report.
     pub fn run(

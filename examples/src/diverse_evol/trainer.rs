@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::diverse_evol::{Failure, Metrics, Places, Task, TrainCommand, Trainer};
 use tamis::finetune::{Checkpoints, Job, Lora};
 use tamis::model::{CausalLm, LayerInfo, ModelShape};
@@ -53,6 +53,7 @@ impl<'a> AnyTrainer<'a> {
         let mut lora = adapter.map(|params| Lora::new(params, &model)).transpose()?;
         let mut checkpoints =
             Checkpoints::open(task.work.join("checkpoints"), base, self.flags.checkpoints())?;
+        let rows = Encodings::of(&rows);
         let job = Job {
             lora: lora.as_mut(),
             checkpoints: Some(&mut checkpoints),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
-use tamis::dataset::{Encoded, Encoder};
+use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::diverse_evol::{
     Failure, Metrics, Need, Sight, Uncertainties, Uncertainty, Vectors, VectorsError, View, Viewer,
 };
@@ -125,7 +125,8 @@ impl<'a> ModelViewer<'a> {
         let mut metrics = Metrics::new();
         if let Some((rows, _)) = self.held_out {
             let model = self.load(sight.model)?;
-            let found = evaluate(&model, rows, self.flags.token_budget, &mut NoTap)?;
+            let found =
+                evaluate(&model, &Encodings::of(rows), self.flags.token_budget, &mut NoTap)?;
             metrics.insert("held_out_loss".to_owned(), found.loss);
         }
         Ok(metrics)

@@ -1,60 +1,72 @@
 //! The samples of a run.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use tamis::dataset::{Encoded, Encoder};
-use tamis::gradients::{Pool, read_all};
+use tamis::dataset::{Dataset, Encoded, Encoder, Encodings, Skipped, Source};
 use tamis::report::RunRecord;
 
 use crate::TextFlags;
 
-/// Rows of a file as tokens.
-#[derive(Debug)]
-pub struct Part {
-    /// Those that can be used.
-    pub samples: Vec<Encoded>,
-    /// Rows that could be read.
-    pub rows: usize,
-}
-
 /// Rows without use that `run.json` names; the rest are counted.
 const NAMED: usize = 100;
 
-/// Reads and tokenises a file and records it under `name`: its hash, counts, and rows that cannot
-/// be used with the reason.
+/// Opens a file and records it under `name`: its hash, how many rows it has, and what of it is no row.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn open(name: &str, path: &Path, text: &TextFlags, record: &mut RunRecord) -> Result<Dataset> {
+    let dataset = text.open(path)?;
+    record.add_input(path)?;
+    for reject in dataset.rejects().iter().take(NAMED) {
+        record.notes.push(format!("{name}: not read: {reject}"));
+    }
+    record.counts.set(format!("{name}_rows"), dataset.len() as u64);
+    record.counts.set(format!("{name}_rejected"), dataset.rejects().len() as u64);
+    Ok(dataset)
+}
+
+/// Records under `name` which rows could not be used, with their reasons.
+///
+/// # Errors
+/// A file that cannot be read any more.
+pub fn left_out(
+    name: &str,
+    dataset: &Dataset,
+    skipped: &[Skipped],
+    record: &mut RunRecord,
+) -> Result<()> {
+    let named = &skipped[..skipped.len().min(NAMED)];
+    let positions: Vec<usize> = named.iter().map(|row| row.index).collect();
+    for (row, Skipped { id, reason, .. }) in Source::read(dataset, &positions)?.iter().zip(named) {
+        record.notes.push(format!("{name}: {id} (row {}) left out: {reason}", row.index));
+    }
+    let (rows, count) = (dataset.len(), skipped.len());
+    record.counts.set(format!("{name}_left_out"), count as u64);
+    record.counts.set(format!("{name}_used"), (rows - count) as u64);
+    if count > 0 {
+        crate::note!("{name}: {count} of {rows} rows are left out; run.json has the reasons");
+    }
+    Ok(())
+}
+
+/// Reads and tokenises a small file whose rows are held, and records it as [`open`] and [`left_out`] do.
 ///
 /// # Errors
 /// A file that cannot be read, or none of whose rows can be used.
 pub fn read(
     name: &str,
-    path: &PathBuf,
+    path: &Path,
     text: &TextFlags,
     encoder: &Encoder,
     record: &mut RunRecord,
-) -> Result<Part> {
-    let dataset = text.open(path)?;
-    record.add_input(path)?;
-    let (samples, unusable) = read_all(&Pool { dataset: &dataset, encoder })?;
-    for reject in dataset.rejects().iter().take(NAMED) {
-        record.notes.push(format!("{name}: not read: {reject}"));
-    }
-    for row in unusable.iter().take(NAMED) {
-        record
-            .notes
-            .push(format!("{name}: {} (row {}) left out: {}", row.id, row.index, row.reason));
-    }
-    record.counts.set(format!("{name}_rows"), dataset.len() as u64);
-    record.counts.set(format!("{name}_rejected"), dataset.rejects().len() as u64);
-    record.counts.set(format!("{name}_left_out"), unusable.len() as u64);
-    record.counts.set(format!("{name}_used"), samples.len() as u64);
-    if let (true, Some(row)) = (samples.is_empty(), unusable.first()) {
-        return Err(anyhow::anyhow!("{} (row {}): {}", row.id, row.index, row.reason))
+) -> Result<Vec<Encoded>> {
+    let dataset = open(name, path, text, record)?;
+    let (samples, skipped) = Encodings::new(&dataset, encoder).read_all()?;
+    left_out(name, &dataset, &skipped, record)?;
+    if let (true, Some(Skipped { id, index, reason })) = (samples.is_empty(), skipped.first()) {
+        return Err(anyhow::anyhow!("{id} (row {index}): {reason}"))
             .with_context(|| format!("no row of {} can be used", path.display()));
     }
-    if !unusable.is_empty() {
-        let (left_out, rows) = (unusable.len(), dataset.len());
-        crate::note!("{name}: {left_out} of {rows} rows are left out; run.json has the reasons");
-    }
-    Ok(Part { samples, rows: dataset.len() })
+    Ok(samples)
 }

@@ -4,6 +4,6 @@ mod data;
 mod flags;
 mod page;
 
-pub use data::{Part, read};
+pub use data::{left_out, open, read};
 pub use flags::{Flags, WeightsKind};
 pub use page::page;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Ledger, Manifest, Random};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Parameters};
 
@@ -103,7 +103,7 @@ impl Bank<'_> {
         let name = format!("{subset} {repeat}");
         let seed = Random::keyed(self.training.seed, "lds order", &name).next_u64();
         let trainer = TrainParams { seed, ..self.training.clone() }.check()?;
-        let trained = trainer.train(model, &rows, &mut Silent);
+        let trained = trainer.train(model, &Encodings::of(&rows), &mut Silent);
         trained.with_context(|| format!("training on half {subset}"))?;
         let losses = mean_losses(model, self.queries, self.training.token_budget)?;
         for (query, loss) in self.queries.iter().zip(&losses) {

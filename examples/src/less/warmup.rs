@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use tamis::artifact::Progress;
+use tamis::dataset::Encodings;
 use tamis::finetune::{Checkpoints, Job, Lora};
 use tamis::gradients::{Drawn, Pool, Samples, read_all};
 use tamis::model::CausalLm;
@@ -45,10 +46,11 @@ pub fn warm_up(flags: &Flags, model: &mut dyn CausalLm, pool: &Pool<'_>) -> Resu
     let mut checkpoints =
         Checkpoints::open(flags.warmup_folder(), &flags.model.model, flags.checkpoints())?;
     let mut bars = Bars::training("warm-up");
+    let rows = Encodings::of(&data);
     let job = Job {
         lora: Some(&mut lora),
         checkpoints: Some(&mut checkpoints),
-        ..Job::new(model, &data)
+        ..Job::new(model, &rows)
     };
     let report = trainer.run(job, &mut bars).context("warming up the model")?;
     bars.finish();

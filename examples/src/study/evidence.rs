@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::Random;
 use tamis::clustering::{KMeansParams, Resample, Vectors, Within};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
     GradientPass, GradientVectors, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink,
 };
@@ -148,8 +148,14 @@ impl<'a> Evidence<'a> {
         let out = flags.out.join("gdig");
         let start = flags.model.load()?;
         let inputs = self.inputs.clone();
-        let (model, adapted) =
-            adapt(&flags.model, start, self.data, flags.adaptation(), inputs, &out)?;
+        let (model, adapted) = adapt(
+            &flags.model,
+            start,
+            &Encodings::of(self.data),
+            flags.adaptation(),
+            inputs,
+            &out,
+        )?;
         let model = &model;
         let mut fields = self.inputs.clone();
         fields.insert("model".to_owned(), json!(adapted.fingerprint));

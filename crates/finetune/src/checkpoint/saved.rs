@@ -42,7 +42,12 @@ impl SavedCheckpoint {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, FinetuneError> {
         let dir = dir.into();
         let state = State::read(&dir)?;
-        let params = state.run.get("params").cloned().unwrap_or_default();
+        let params = state
+            .run
+            .get("settings")
+            .and_then(|settings| settings.get("training"))
+            .cloned()
+            .unwrap_or_default();
         let params = serde_json::from_value(params).map_err(|source| FinetuneError::Json {
             path: dir.join(super::state::STATE),
             source,

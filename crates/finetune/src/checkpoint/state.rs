@@ -15,7 +15,7 @@ use crate::progress::Progress;
 /// Its name; a folder without it is no checkpoint.
 pub(crate) const STATE: &str = "trainer.json";
 /// Raised when older checkpoints cannot be read any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Length and hash of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

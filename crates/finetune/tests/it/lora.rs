@@ -53,7 +53,8 @@ fn train(
     params: TrainParams,
     data: &[Encoded],
 ) -> TrainReport {
-    let job = Job { lora: Some(lora), ..Job::new(model, data) };
+    let rows = tamis_dataset::Encodings::of(data);
+    let job = Job { lora: Some(lora), ..Job::new(model, &rows) };
     params.check().unwrap().run(job, &mut Silent).unwrap()
 }
 
@@ -276,7 +277,8 @@ fn training_a_model_folder_is_seen_in_its_fingerprint() {
     .unwrap();
     let before = model.fingerprint().unwrap();
     let data = data();
-    let job = Job::new(&mut model, &data);
+    let rows = tamis_dataset::Encodings::of(&data);
+    let job = Job::new(&mut model, &rows);
     TrainParams { epochs: 1, ..settings() }.check().unwrap().run(job, &mut Silent).unwrap();
     let after = model.fingerprint().unwrap();
     assert_ne!(after, before);

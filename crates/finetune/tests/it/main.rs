@@ -15,5 +15,6 @@ mod resume;
 mod run;
 mod saved;
 mod settings;
+mod sources;
 mod training;
 mod validation;

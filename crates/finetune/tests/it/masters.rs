@@ -1,5 +1,6 @@
 //! Models in bf16, whose weights follow f32 masters.
 
+use tamis_dataset::Encodings;
 use tamis_finetune::{Schedule, Silent, TrainParams};
 use tamis_model::{CausalLm, DType};
 
@@ -8,7 +9,7 @@ use crate::common::{data, difference, llama, settings, weights};
 fn trained(kind: DType, params: &TrainParams) -> (Box<dyn CausalLm>, Vec<f64>) {
     let mut model = llama(kind);
     let trainer = params.clone().check().unwrap();
-    let report = trainer.train(model.as_mut(), &data(), &mut Silent).unwrap();
+    let report = trainer.train(model.as_mut(), &Encodings::of(&data()), &mut Silent).unwrap();
     (model, report.losses)
 }
 
@@ -55,7 +56,7 @@ fn micro_batches_add_up_in_f32() {
         let mut records: Vec<tamis_finetune::StepRecord> = Vec::new();
         let params = TrainParams { token_budget, batch_size: 18, epochs: 1, ..settings() };
         let trainer = params.check().unwrap();
-        trainer.train(llama(DType::Bf16).as_mut(), &data(), &mut records).unwrap();
+        trainer.train(llama(DType::Bf16).as_mut(), &Encodings::of(&data()), &mut records).unwrap();
         (records[0].grad_norm, records[0].micro_batches)
     };
     let ((whole, one), (parts, many)) = (norm(10_000), norm(1));

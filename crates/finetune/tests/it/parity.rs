@@ -47,7 +47,9 @@ fn assert_parity(name: &str) -> Run {
     // Small enough that the five steps take more than one pass each.
     let settings = TrainParams { token_budget: 40, ..expected.settings.clone() };
     let trainer = settings.check().unwrap();
-    trainer.train(model.as_mut(), &data.encoded(), &mut records).unwrap();
+    trainer
+        .train(model.as_mut(), &tamis_dataset::Encodings::of(&data.encoded()), &mut records)
+        .unwrap();
 
     assert_eq!(records.len(), 5);
     assert!(records.iter().any(|record| record.micro_batches > 1));

@@ -73,7 +73,8 @@ fn five_steps_equal_those_of_peft() {
     let data = Data::read().encoded();
     let mut records: Vec<StepRecord> = Vec::new();
     let trainer = TrainParams { token_budget: 40, ..settings }.check().unwrap();
-    let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &data) };
+    let rows = tamis_dataset::Encodings::of(&data);
+    let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
     trainer.run(job, &mut records).unwrap();
 
     let steps = run["steps"].as_array().unwrap();
@@ -171,7 +172,8 @@ fn exports_for_peft() {
             sample.supervised.truncate(24);
         }
         let trainer = TrainParams { epochs: 10, learning_rate: 2e-2, ..TrainParams::default() };
-        let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &data) };
+        let rows = tamis_dataset::Encodings::of(&data);
+        let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
         trainer.check().unwrap().run(job, &mut tamis_finetune::Silent).unwrap();
         let dir = Path::new(&out).join(name);
         lora.save_pretrained(&*model, fixture(name), &dir).unwrap();

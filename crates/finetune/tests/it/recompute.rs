@@ -1,5 +1,6 @@
 //! Activation checkpointing gives the gradients that remembering activations gives.
 
+use tamis_dataset::Encodings;
 use tamis_finetune::{Job, Lora, LoraParams, Silent, TrainParams};
 use tamis_model::DType;
 use tch::Kind;
@@ -21,7 +22,8 @@ fn full_training_is_the_same_to_rounding() {
             let mut model = base(name, DType::F64);
             let params = TrainParams { activation_checkpointing, ..settings() };
             let trainer = params.check().unwrap();
-            let report = trainer.train(model.as_mut(), &short(), &mut Silent).unwrap();
+            let report =
+                trainer.train(model.as_mut(), &Encodings::of(&short()), &mut Silent).unwrap();
             (weights(&*model), report.losses)
         };
         let (plain, again) = (trained(false), trained(true));
@@ -40,7 +42,8 @@ fn an_adapter_with_dropout_sees_the_same_masks_again() {
         let lora = LoraParams { dropout: 0.4, rank: 4, ..LoraParams::default() };
         let mut lora = Lora::new(lora, &*model).unwrap();
         let data = short();
-        let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &data) };
+        let rows = Encodings::of(&data);
+        let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
         let params = TrainParams { activation_checkpointing, ..settings() };
         params.check().unwrap().run(job, &mut Silent).unwrap();
         lora.parameters()

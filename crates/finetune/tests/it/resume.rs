@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::Value;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
     EvalParams, Every, FinetuneError, Job, LoraParams, MetricsFile, Observer, Silent, StepRecord,
     TrainParams, TrainReport,
@@ -131,7 +131,7 @@ fn a_checkpoint_is_a_model_folder_with_named_moments_and_a_position() {
     // Two steps of four samples into the second epoch.
     assert_eq!(state["progress"]["current"]["samples"], 8);
     assert_eq!(state["progress"]["losses"].as_array().unwrap().len(), 7);
-    assert_eq!(state["run"]["params"]["schedule"], "linear");
+    assert_eq!(state["run"]["settings"]["training"]["schedule"], "linear");
 
     let bf16 = Run { kind: DType::Bf16, ..run.clone() };
     let dir = tempfile::tempdir().unwrap();
@@ -153,18 +153,45 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
         assert!(message.contains("checkpoint-6"), "{message}");
         message
     };
-    let rate = Run { params: TrainParams { learning_rate: 1e-3, ..settings() }, ..run.clone() };
-    let message = refused(&rate, &data());
-    assert!(message.contains("field `params.learning_rate` is 0.005, expected 0.001"), "{message}");
-    let mut other = data();
-    other[3].ids[2] += 1;
-    assert!(refused(&run, &other).contains("field `data` is"));
-    let lora = Run { lora: Some(LoraParams::default()), ..run.clone() };
-    assert!(refused(&lora, &data()).contains("field `lora` is absent"));
-    let bf16 = Run { kind: DType::Bf16, ..run.clone() };
-    assert!(refused(&bf16, &data()).contains("`model.weights` is"));
-    let how = Run { validation: Some(EvalParams::default()), ..run.clone() };
-    assert!(refused(&how, &data()).contains("field `evaluation` is absent"));
+    let (mut tokens, mut names, mut fewer) = (data(), data(), data());
+    tokens[3].ids[2] += 1;
+    names[3].id = "another".into();
+    fewer.pop();
+    let rate = TrainParams { learning_rate: 1e-3, ..settings() };
+    let table: [(&str, Run, &[Encoded], &str); 8] = [
+        (
+            "rate",
+            Run { params: rate, ..run.clone() },
+            &data(),
+            "field `settings.training.learning_rate` is 0.005, expected 0.001",
+        ),
+        ("tokens", run.clone(), &tokens, "field `source.tokens` is"),
+        ("ids", run.clone(), &names, "field `source.tokens` is"),
+        ("rows", run.clone(), &fewer, "field `source.rows` is 18, expected 17"),
+        (
+            "adapter",
+            Run { lora: Some(LoraParams::default()), ..run.clone() },
+            &data(),
+            "field `settings.lora` is absent",
+        ),
+        ("numbers", Run { kind: DType::Bf16, ..run.clone() }, &data(), "field `model.weights` is"),
+        (
+            "evaluation",
+            Run { validation: Some(EvalParams::default()), ..run.clone() },
+            &data(),
+            "field `settings.evaluation` is absent",
+        ),
+        (
+            "held out",
+            Run { validation: Some(EvalParams::default()), ..run.clone() },
+            &data(),
+            "field `made_from` is absent",
+        ),
+    ];
+    for (what, run, data, expected) in table {
+        let message = refused(&run, data);
+        assert!(message.contains(expected), "{what}: {message}");
+    }
     assert_eq!(steps_in(dir.path()), [3, 6], "nothing was touched");
 
     // The weights of the model it starts from.
@@ -172,7 +199,8 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let _ = model.parameters().get("model.norm.weight").unwrap().shallow_clone().fill_(1.0);
     let mut checkpoints = run.checkpoints(dir.path()).unwrap();
     let data = data();
-    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &data) };
+    let rows = Encodings::of(&data);
+    let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &rows) };
     let error = run.params.check().unwrap().run(job, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("field `model.weights` is"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
     CheckpointParams, Checkpoints, EvalParams, Every, FinetuneError, Job, Lora, LoraParams,
     Observer, StepRecord, TrainParams, TrainReport,
@@ -58,11 +58,12 @@ impl Run {
             Some(_) => data.split_at(12),
             None => (data, data),
         };
+        let (data, held_out) = (Encodings::of(data), Encodings::of(held_out));
         let job = Job {
             lora: lora.as_mut(),
-            validation: self.validation.map(|how| (held_out, how)),
+            validation: self.validation.map(|how| (&held_out, how)),
             checkpoints: checkpoints.as_mut(),
-            ..Job::new(model.as_mut(), data)
+            ..Job::new(model.as_mut(), &data)
         };
         let report = self.params.clone().check().unwrap().run(job, observer)?;
         let fingerprint = match &lora {

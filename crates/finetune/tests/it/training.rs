@@ -1,7 +1,7 @@
 //! The training loop: what it must not depend on, what it must refuse, what it must leave behind.
 
 use proptest::prelude::*;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
     FinetuneError, Observer, Schedule, Silent, StepRecord, TrainParams, TrainReport, epoch_order,
 };
@@ -10,7 +10,7 @@ use tamis_model::{CausalLm, DType, LoadOptions, load};
 use crate::common::{data, difference, fixture, llama, settings, weights};
 
 fn train(model: &mut dyn CausalLm, params: TrainParams, data: &[Encoded]) -> TrainReport {
-    params.check().unwrap().train(model, data, &mut Silent).unwrap()
+    params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap()
 }
 
 fn trained(kind: DType, params: TrainParams) -> Vec<(String, Vec<f64>)> {
@@ -26,7 +26,8 @@ fn refused(
     data: &[Encoded],
 ) -> (FinetuneError, bool) {
     let before = model.parameters().fingerprint().unwrap();
-    let error = params.check().unwrap().train(model, data, &mut Silent).unwrap_err();
+    let error =
+        params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap_err();
     assert_frozen(model);
     (error, model.parameters().fingerprint().unwrap() == before)
 }
@@ -99,7 +100,7 @@ fn a_tiny_task_is_memorised() {
     };
     let mut curve: Vec<StepRecord> = Vec::new();
     let trainer = params.check().unwrap();
-    let report = trainer.train(model.as_mut(), data, &mut curve).unwrap();
+    let report = trainer.train(model.as_mut(), &Encodings::of(data), &mut curve).unwrap();
     assert_eq!((report.steps, report.epochs.len(), curve.len()), (120, 60, 120));
     assert!(report.epochs[0].loss > 3.0, "{:?}", report.epochs[0]);
     assert!(report.epochs[59].loss < 0.05, "{:?}", report.epochs[59]);
@@ -134,7 +135,8 @@ fn records_and_report_add_up() {
     let data = data();
     let mut watch = Watch::default();
     let trainer = settings().check().unwrap();
-    let report = trainer.train(llama(DType::F32).as_mut(), &data, &mut watch).unwrap();
+    let report =
+        trainer.train(llama(DType::F32).as_mut(), &Encodings::of(&data), &mut watch).unwrap();
     let Watch(steps, records) = watch;
 
     // 18 samples in batches of 4: five steps, the last of two samples; two epochs.
@@ -214,7 +216,7 @@ fn divergence_leaves_the_last_good_weights() {
     let mut model = llama(DType::F32);
     let mut curve: Vec<StepRecord> = Vec::new();
     let trainer = params.clone().check().unwrap();
-    let error = trainer.train(model.as_mut(), &data(), &mut curve).unwrap_err();
+    let error = trainer.train(model.as_mut(), &Encodings::of(&data()), &mut curve).unwrap_err();
     let FinetuneError::Diverged { step, learning_rate, .. } = error else {
         panic!("expected divergence, got {error}")
     };
@@ -271,7 +273,8 @@ fn half_precision_is_refused() {
 fn a_loss_far_above_blind_guessing_counts_as_diverged() {
     let params = TrainParams { learning_rate: 30.0, warmup_ratio: 0.0, ..settings() };
     let mut model = llama(DType::F32);
-    let error = params.clone().check().unwrap().train(model.as_mut(), &data(), &mut Silent);
+    let error =
+        params.clone().check().unwrap().train(model.as_mut(), &Encodings::of(&data()), &mut Silent);
     let FinetuneError::Diverged { step: 2, loss, what, checkpoint: None, .. } = error.unwrap_err()
     else {
         panic!("expected divergence at step 2")

@@ -1,7 +1,7 @@
 //! Evaluation on held-out data, early stopping, and keeping the best weights.
 
 use tamis_artifact::ParameterError;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
     EvalParams, EvalRecord, FinetuneError, Job, Observer, Silent, StepRecord, TrainParams,
     TrainReport, evaluate,
@@ -26,6 +26,7 @@ fn run(
     observer: &mut dyn Observer,
 ) -> TrainReport {
     let (data, held_out) = split();
+    let (data, held_out) = (Encodings::of(&data), Encodings::of(&held_out));
     let job = Job { validation: Some((&held_out, how)), ..Job::new(model, &data) };
     params.check().unwrap().run(job, observer).unwrap()
 }
@@ -46,11 +47,11 @@ fn the_loss_is_the_mean_over_all_supervised_tokens() {
     }
     let targets: usize = data.iter().map(Encoded::targets).sum();
     for token_budget in [1, 50, 10_000] {
-        let found = evaluate(&*model, &data, token_budget, &mut NoTap).unwrap();
+        let found = evaluate(&*model, &Encodings::of(&data), token_budget, &mut NoTap).unwrap();
         assert_eq!(found.targets, targets);
         assert!((found.loss - sum / targets as f64).abs() < 1e-12, "{found:?}");
     }
-    let error = evaluate(&*model, &[], 64, &mut NoTap).unwrap_err();
+    let error = evaluate(&*model, &Encodings::of(&[]), 64, &mut NoTap).unwrap_err();
     assert!(matches!(error, FinetuneError::NoData));
 }
 
@@ -80,7 +81,11 @@ fn evaluations_come_when_they_are_due_and_change_nothing() {
     let (often, second) = steps(Some(4));
     assert_eq!((epochs, often), (vec![0, 3, 6], vec![0, 4, 6]));
     let mut plain = llama(DType::F32);
-    settings().check().unwrap().train(plain.as_mut(), &split().0, &mut Silent).unwrap();
+    settings()
+        .check()
+        .unwrap()
+        .train(plain.as_mut(), &Encodings::of(&split().0), &mut Silent)
+        .unwrap();
     assert!(first == second && first == weights(&*plain));
 }
 
@@ -97,13 +102,15 @@ fn the_best_weights_are_kept_and_training_stops_when_it_harms() {
     assert_eq!(report.restored, Some(report.evaluations[best].step));
     assert_eq!(report.steps, report.evaluations.last().unwrap().step);
     // The model has the weights of that evaluation.
-    let found = evaluate(&*model, &split().1, settings().token_budget, &mut NoTap).unwrap();
+    let found =
+        evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
     assert!((found.loss - lowest).abs() <= 0.0, "{} {lowest}", found.loss);
 
     let last = EvalParams { keep_best: false, ..how };
     let mut model = llama(DType::F32);
     let report = run(model.as_mut(), overfitting(), last, &mut Silent);
-    let found = evaluate(&*model, &split().1, settings().token_budget, &mut NoTap).unwrap();
+    let found =
+        evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
     assert_eq!(report.restored, None);
     assert!((found.loss - report.evaluations.last().unwrap().loss).abs() <= 0.0);
     assert!(found.loss > lowest);
@@ -114,7 +121,11 @@ fn where_nothing_helps_the_weights_are_those_it_started_with() {
     // A model that knows the held-out samples by heart can only lose.
     let mut model = llama(DType::F32);
     let by_heart = TrainParams { epochs: 40, learning_rate: 1e-2, ..settings() };
-    by_heart.check().unwrap().train(model.as_mut(), &split().1, &mut Silent).unwrap();
+    by_heart
+        .check()
+        .unwrap()
+        .train(model.as_mut(), &Encodings::of(&split().1), &mut Silent)
+        .unwrap();
     let before = model.parameters().fingerprint().unwrap();
     let report = run(model.as_mut(), settings(), EvalParams::default(), &mut Silent);
     assert_eq!(report.restored, Some(0));
@@ -126,7 +137,8 @@ fn bad_settings_and_bad_held_out_data_are_refused() {
     let (data, held_out) = split();
     let mut model = llama(DType::F32);
     let mut refused = |how: EvalParams, held_out: &[Encoded]| {
-        let job = Job { validation: Some((held_out, how)), ..Job::new(model.as_mut(), &data) };
+        let (data, held_out) = (Encodings::of(&data), Encodings::of(held_out));
+        let job = Job { validation: Some((&held_out, how)), ..Job::new(model.as_mut(), &data) };
         settings().check().unwrap().run(job, &mut Silent).unwrap_err()
     };
     let default = EvalParams::default();
@@ -140,9 +152,13 @@ fn bad_settings_and_bad_held_out_data_are_refused() {
         };
         assert_eq!(name, expected);
     }
+    let mut foreign = held_out.clone();
+    foreign[0].ids[0] = 64;
+    assert!(matches!(refused(default, &foreign), FinetuneError::Sample { .. }));
     let mut long = held_out.clone();
+    long.truncate(1);
     long[0].ids = vec![1; 40];
     long[0].supervised = vec![true; 40];
-    assert!(matches!(refused(default, &long), FinetuneError::Sample { .. }));
+    assert!(matches!(refused(default, &long), FinetuneError::NothingUsable { rows: 1, .. }));
     assert!(matches!(refused(default, &[]), FinetuneError::NoData));
 }

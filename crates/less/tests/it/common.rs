@@ -69,10 +69,11 @@ pub(crate) fn warm_up(name: &str, kind: DType, out: &Path, seed: u64) -> Vec<Pat
         seed,
         ..TrainParams::default()
     };
+    let rows = tamis_dataset::Encodings::of(&data);
     let job = Job {
         lora: Some(&mut lora),
         checkpoints: Some(&mut checkpoints),
-        ..Job::new(model.as_mut(), &data)
+        ..Job::new(model.as_mut(), &rows)
     };
     params.check().unwrap().run(job, &mut Silent).unwrap();
     let mut all: Vec<PathBuf> =

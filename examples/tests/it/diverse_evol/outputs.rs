@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tamis::dataset::{Dataset, Template};
-use tamis::dataset::{EncodeOptions, Encoded, Encoder, Outcome, ReadOptions, TextTokenizer};
+use tamis::dataset::{
+    EncodeOptions, Encoded, Encoder, Encodings, Outcome, ReadOptions, TextTokenizer,
+};
 use tamis::diverse_evol::Strategy;
 use tamis::finetune::evaluate;
 use tamis::model::{Batch, CausalLm, LoadOptions, NoTap, load};
@@ -86,13 +88,16 @@ fn the_rounds_are_those_of_the_method() {
             token_budget: 512,
             ..Default::default()
         };
-        let report =
-            params.check().unwrap().train(fresh.as_mut(), &rows, &mut tamis::finetune::Silent);
+        let report = params.check().unwrap().train(
+            fresh.as_mut(),
+            &Encodings::of(&rows),
+            &mut tamis::finetune::Silent,
+        );
         let loss = report.unwrap().epochs[1].loss;
         // Other threads add in another order.
         let told = line["train_loss"].as_f64().unwrap();
         assert!((told - loss).abs() < 1e-4 * loss, "{told} {loss}");
-        let eval = evaluate(found.as_ref(), &held_out, 512, &mut NoTap).unwrap();
+        let eval = evaluate(found.as_ref(), &Encodings::of(&held_out), 512, &mut NoTap).unwrap();
         let told = line["held_out_loss"].as_f64().unwrap();
         assert!((told - eval.loss).abs() < 1e-5 * eval.loss, "{told} {}", eval.loss);
 

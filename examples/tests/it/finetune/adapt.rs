@@ -4,7 +4,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, json};
-use tamis::dataset::{Encoded, SampleId};
+use tamis::dataset::{Encoded, Encodings, SampleId};
 use tamis::finetune::{
     CheckpointParams, Checkpoints, Every, Job, Observer, StepRecord, TrainParams,
 };
@@ -42,7 +42,9 @@ fn an_interrupted_adaptation_goes_on() {
     let go = |out: &str| {
         let out = folder.path().join(out);
         let model = flags.load().unwrap();
-        adapt(&flags, model, &samples(), params.clone(), inputs.clone(), &out).unwrap().1
+        adapt(&flags, model, &Encodings::of(&samples()), params.clone(), inputs.clone(), &out)
+            .unwrap()
+            .1
     };
     let calm = go("calm");
     assert_eq!(calm.losses.len(), 12);
@@ -60,6 +62,7 @@ fn an_interrupted_adaptation_goes_on() {
         let mut checkpoints = Checkpoints::open(&place, &flags.model, every).unwrap();
         let mut model = flags.load().unwrap();
         let data = samples();
+        let data = Encodings::of(&data);
         let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, &data) };
         drop(params.clone().check().unwrap().run(job, &mut Dies));
     }));

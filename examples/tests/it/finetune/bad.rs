@@ -40,9 +40,9 @@ fn a_checkpoint_of_another_run_is_refused_and_left_alone() {
     let before = run.model();
     run.clone().with("learning-rate", "1e-3").refuse(&[
         "checkpoint-10 belongs to another run",
-        "field `params.learning_rate` is 0.003, expected 0.001",
+        "field `settings.training.learning_rate` is 0.003, expected 0.001",
     ]);
-    run.clone().with("lora-rank", 4).refuse(&["field `lora` is absent"]);
+    run.clone().with("lora-rank", 4).refuse(&["field `settings.lora` is absent"]);
     // Another model: the one that this run made.
     let other = folder.path().join("other");
     fs::rename(run.out.join("model"), &other).unwrap();
@@ -50,7 +50,7 @@ fn a_checkpoint_of_another_run_is_refused_and_left_alone() {
     // Other data.
     let rows = pools::pairs();
     let train = pools::write(folder.path(), "train2.jsonl", &rows[1..41]);
-    run.clone().with("train", train.display()).refuse(&["field `data` is"]);
+    run.clone().with("train", train.display()).refuse(&["field `source."]);
     assert_eq!(run.checkpoints(), [10]);
     run.succeed();
     assert!(run.model() == before);
