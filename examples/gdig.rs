@@ -22,10 +22,9 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::hash_bytes;
 use tamis::clustering::{KMeansParams, Resample};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
-    Bytes, Drawn, Estimate, GradientPass, PassReport, Pool, Projection, ProjectionSpec, RowStore,
-    RowType, Samples, Sink, read_all,
+    Bytes, Estimate, GradientPass, PassReport, Projection, ProjectionSpec, RowStore, RowType, Sink,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
@@ -58,10 +57,11 @@ fn main() -> Result<()> {
         "--budget is {budget}, but must be between 1 and the {rows} rows of the pool"
     );
     let encoder = flags.text.encoder(&flags.model)?;
-    let samples = Pool { dataset: &pool, encoder: &encoder };
-    let (seeds, unusable) = read_all(&Pool { dataset: &seed_rows, encoder: &encoder })?;
+    let samples = Encodings::new(&pool, &encoder);
+    let (seeds, unusable) = Encodings::new(&seed_rows, &encoder).read_all()?;
     if let Some(seed) = unusable.first() {
-        bail!("seed {} (row {}) cannot be used: {}", seed.id, seed.index, seed.reason);
+        let row = seed_rows.row(seed.index).unwrap_or(seed.index);
+        bail!("seed {} (row {row}) cannot be used: {}", seed.id, seed.reason);
     }
     let model = flags.load(&encoder)?;
     let usable = check_lengths(&samples, &seeds, model.shape().max_positions)?;
@@ -155,7 +155,7 @@ fn main() -> Result<()> {
 fn adapted(
     flags: &Flags,
     model: Model,
-    samples: &Pool<'_>,
+    samples: &Encodings<'_>,
     inputs: Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(Model, Vec<f64>)> {
@@ -167,7 +167,7 @@ fn adapted(
         return Ok((model, Vec::new()));
     }
     let mut timer = StageTimer::start("adapt");
-    let (data, _) = read_all(samples)?;
+    let (data, _) = samples.read_all()?;
     let (model, done) = adapt(&flags.model, model, &data, flags.training(), inputs, &flags.out)?;
     timer.rows(data.len() as u64).resumed(done.resumed);
     record.stages.push(timer.finish());
@@ -179,13 +179,13 @@ fn fitted(
     flags: &Flags,
     model: &dyn CausalLm,
     layers: &[LayerInfo],
-    samples: &Pool<'_>,
+    samples: &Encodings<'_>,
     inputs: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<Fitted> {
     let mut timer = StageTimer::start("curvature");
     let count = flags.curvature_samples.map_or(samples.len(), NonZeroUsize::get);
-    let drawn = Drawn::new(samples, count, flags.seed);
+    let drawn = samples.sample(count, flags.seed)?;
     let layers_at_once = flags.curvature_layers.map(NonZeroUsize::get);
     let fit = CurvatureFit { model, layers, params: flags.fitting(), layers_at_once };
     let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
@@ -248,7 +248,7 @@ fn projection(
 fn scored(
     flags: &Flags,
     pass: &GradientPass<'_>,
-    samples: &Pool<'_>,
+    samples: &Encodings<'_>,
     seeds: &[Encoded],
     fitted: &Fitted,
     made_from: &Map<String, Value>,

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::{Progress, hash_bytes};
-use tamis_dataset::{Encoded, SampleId};
-use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Samples, Sink};
+use tamis_dataset::{Encoded, Encodings, SampleId};
+use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::Tensor;
@@ -102,7 +102,7 @@ impl<'a> InfluenceStage<'a> {
     /// Folders made from something else, naming the field; no seed; what the model, the data or the disk reports.
     pub fn run(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         seeds: &[Encoded],
         fields: &Map<String, Value>,
         dir: &Path,

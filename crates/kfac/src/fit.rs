@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis_artifact::Progress;
-use tamis_dataset::{Encoded, Outcome, SampleId, plan_batches};
-use tamis_gradients::{Labels, LayerTrace, Reduction, Samples, trace_batch};
+use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
+use tamis_gradients::{Labels, LayerTrace, Reduction, trace_batch};
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
@@ -113,7 +113,7 @@ impl FactorFit<'_> {
     /// used.
     pub fn run(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         store: &mut SumStore<Factors>,
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
@@ -204,12 +204,13 @@ impl FactorFit<'_> {
     /// Fits sums part by part into `store`; the report is of all parts, also of those that were there.
     pub(crate) fn run_parts<S: Sums>(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         store: &mut SumStore<S>,
         progress: &mut dyn Progress,
         stage: &str,
         zeros: impl Fn() -> Result<S, KfacError>,
     ) -> Result<(S, FitReport), KfacError> {
+        samples.check()?;
         let total = samples.len();
         let size = self.params.part_samples.max(1);
         let parts = total.div_ceil(size);
@@ -220,7 +221,7 @@ impl FactorFit<'_> {
             let range = part * size..((part + 1) * size).min(total);
             let wanted = range.len();
             let usable: Vec<Encoded> = samples
-                .read(range)?
+                .read_range(range)?
                 .into_iter()
                 .filter_map(|outcome| match outcome {
                     Outcome::Scored(sample) => Some(sample),

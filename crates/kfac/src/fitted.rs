@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::Progress;
-use tamis_dataset::SampleId;
-use tamis_gradients::{Projection, ProjectionSpec, Samples, gradient_size};
+use tamis_dataset::{Encodings, SampleId};
+use tamis_gradients::{Projection, ProjectionSpec, gradient_size};
 use tamis_model::{CausalLm, LayerInfo};
 
 use crate::basis_store::decompose;
@@ -70,7 +70,7 @@ impl CurvatureFit<'_> {
     pub fn run(
         &self,
         kind: CurvatureKind,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         dir: &Path,
         fields: &Map<String, Value>,
         progress: &mut dyn Progress,
@@ -95,7 +95,7 @@ impl CurvatureFit<'_> {
 /// One group of layers on its way.
 struct Group<'a> {
     fit: FactorFit<'a>,
-    samples: &'a dyn Samples,
+    samples: &'a Encodings<'a>,
     fields: &'a Map<String, Value>,
     folder: &'a dyn Fn(&str) -> PathBuf,
 }

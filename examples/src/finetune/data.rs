@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use tamis::dataset::{Encoded, Encoder};
-use tamis::gradients::{Pool, read_all};
+use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::report::RunRecord;
 
 use crate::TextFlags;
@@ -35,21 +34,26 @@ pub fn read(
 ) -> Result<Part> {
     let dataset = text.open(path)?;
     record.add_input(path)?;
-    let (samples, unusable) = read_all(&Pool { dataset: &dataset, encoder })?;
+    let (mut samples, unusable) = Encodings::new(&dataset, encoder).read_all()?;
+    let row_of = |position: usize| dataset.row(position).unwrap_or(position);
+    samples.iter_mut().for_each(|sample| sample.index = row_of(sample.index));
     for reject in dataset.rejects().iter().take(NAMED) {
         record.notes.push(format!("{name}: not read: {reject}"));
     }
     for row in unusable.iter().take(NAMED) {
-        record
-            .notes
-            .push(format!("{name}: {} (row {}) left out: {}", row.id, row.index, row.reason));
+        record.notes.push(format!(
+            "{name}: {} (row {}) left out: {}",
+            row.id,
+            row_of(row.index),
+            row.reason
+        ));
     }
     record.counts.set(format!("{name}_rows"), dataset.len() as u64);
     record.counts.set(format!("{name}_rejected"), dataset.rejects().len() as u64);
     record.counts.set(format!("{name}_left_out"), unusable.len() as u64);
     record.counts.set(format!("{name}_used"), samples.len() as u64);
     if let (true, Some(row)) = (samples.is_empty(), unusable.first()) {
-        return Err(anyhow::anyhow!("{} (row {}): {}", row.id, row.index, row.reason))
+        return Err(anyhow::anyhow!("{} (row {}): {}", row.id, row_of(row.index), row.reason))
             .with_context(|| format!("no row of {} can be used", path.display()));
     }
     if !unusable.is_empty() {

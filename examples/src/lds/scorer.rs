@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Manifest, Random, Store, hash_bytes};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, RowInfo};
 use tamis::influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, FactorFit, Identity};
@@ -135,7 +135,7 @@ impl Scorer<'_> {
         // Kinds share what they have in common.
         let folder = self.folder("curvature", &fields)?;
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
-        let data = self.data.to_vec();
+        let data = Encodings::of(self.data);
         let fitted = fit.run(kind, &data, &folder, &self.made_from, &mut Bars::default())?;
         Ok(fitted.curvature(self.flags.damping)?)
     }
@@ -144,7 +144,7 @@ impl Scorer<'_> {
     fn refined(&self, pass: &GradientPass<'_>, with: CurvatureKind, steps: usize) -> Result<Seeds> {
         let token_budget = self.flags.token_budget;
         let params = GaussNewtonParams { token_budget, ..GaussNewtonParams::default() };
-        let data = self.data.to_vec();
+        let data = Encodings::of(self.data);
         let matrix = GaussNewton::new(self.model, self.layers, &data, params)?;
         let preconditioner = self.curvature(with)?;
         let method = ConjugateGradient { steps, tolerance: 0.0 };

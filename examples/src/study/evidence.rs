@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use tamis::artifact::Random;
 use tamis::clustering::{KMeansParams, Resample, Within};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
@@ -157,7 +157,7 @@ impl<'a> Evidence<'a> {
         let labels = Labels::Sampled { seed: flags.seed };
         let params = FitParams { labels, ..FitParams::default() };
         let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
-        let data = self.data.to_vec();
+        let data = Encodings::of(self.data);
         let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &fields, &mut Bars::default())?;
         let kfac = fitted.curvature(Damping::default())?;
 

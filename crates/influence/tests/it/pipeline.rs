@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec};
 use tamis_influence::{InfluenceStage, Seeds};
 use tamis_kfac::{Curvature, CurvatureKind, Damping, FactorFit, FitParams, Identity, Spectral};
@@ -58,7 +59,7 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
             InfluenceStage { pass: params, curvature: kind, ..InfluenceStage::new(model, &layers) };
         let dir = folder.path().join(kind.to_string());
         let run = |dir: &Path, progress: &mut dyn Progress| {
-            stage.run(&pool, &seeds, &named("p"), dir, progress).unwrap()
+            stage.run(&Encodings::of(&pool), &seeds, &named("p"), dir, progress).unwrap()
         };
         let found = run(&dir, &mut NoProgress);
 
@@ -103,9 +104,13 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
         assert_eq!(run(&dir, &mut Watch { done: 0, until: 0 }).table, table);
 
         let other = samples(model, 3, 4);
-        let error = stage.run(&pool, &other, &named("p"), &dir, &mut NoProgress).unwrap_err();
+        let error = stage
+            .run(&Encodings::of(&pool), &other, &named("p"), &dir, &mut NoProgress)
+            .unwrap_err();
         assert!(error.to_string().contains("`seeds`"), "{error}");
-        let error = stage.run(&pool, &seeds, &named("q"), &dir, &mut NoProgress).unwrap_err();
+        let error = stage
+            .run(&Encodings::of(&pool), &seeds, &named("q"), &dir, &mut NoProgress)
+            .unwrap_err();
         assert!(error.to_string().contains("`pool` is \"p\", expected \"q\""), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, SampleId};
+use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::Labels;
 use tamis_kfac::{
     FactorFit, FactorStore, Factors, FitParams, FitReport, KfacError, NonFinite, Sums, Tokens,
@@ -93,7 +93,7 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     drop(store);
     let mut store = open(&fit).unwrap();
     assert!(store.has(0) && !store.has(1));
-    let resumed = fit.run(&data, &mut store, &mut NoProgress).unwrap();
+    let resumed = fit.run(&Encodings::of(&data), &mut store, &mut NoProgress).unwrap();
     drop(store);
     assert!(distance(&resumed, &fit.sum(&data, &mut NoProgress).unwrap()) < 1e-9);
     let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
@@ -123,7 +123,7 @@ fn nothing_to_fit_on_is_an_error() {
     let mut store =
         FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
     let none: Vec<Encoded> = Vec::new();
-    let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
+    let error = fit.run(&Encodings::of(&none), &mut store, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
 }
 

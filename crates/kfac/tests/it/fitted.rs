@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{LayerTrace, Projection, ProjectionSpec, Reducer};
 use tamis_kfac::{
     Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted, KfacError, NonFinite,
@@ -25,7 +25,7 @@ fn fields(of: &str) -> Map<String, Value> {
 }
 
 fn run(fit: &CurvatureFit<'_>, kind: CurvatureKind, data: &Vec<Encoded>, dir: &Path) -> Fitted {
-    fit.run(kind, data, dir, &fields("a"), &mut NoProgress).unwrap()
+    fit.run(kind, &Encodings::of(data), dir, &fields("a"), &mut NoProgress).unwrap()
 }
 
 /// Largest relative difference of what two fits make of the same gradients.
@@ -104,7 +104,13 @@ fn a_fit_goes_on_where_it_was_stopped_to_the_same_bytes() {
     let mut stops = 0;
     loop {
         let stop = std::panic::AssertUnwindSafe(|| {
-            fit.run(CurvatureKind::Ekfac, &data, &stopped, &fields("a"), &mut StopAfter(5))
+            fit.run(
+                CurvatureKind::Ekfac,
+                &Encodings::of(&data),
+                &stopped,
+                &fields("a"),
+                &mut StopAfter(5),
+            )
         });
         if std::panic::catch_unwind(stop).is_ok() {
             break;
@@ -117,7 +123,13 @@ fn a_fit_goes_on_where_it_was_stopped_to_the_same_bytes() {
     assert!(resumed.resumed());
     assert_eq!(files(&straight), files(&stopped));
     // K-FAC and another damping take what is there.
-    let kfac = fit.run(CurvatureKind::Kfac, &data, &stopped, &fields("a"), &mut StopAfter(1));
+    let kfac = fit.run(
+        CurvatureKind::Kfac,
+        &Encodings::of(&data),
+        &stopped,
+        &fields("a"),
+        &mut StopAfter(1),
+    );
     let kfac = kfac.unwrap();
     assert!(kfac.spectral(Damping::Absolute(1e-3)).unwrap().is_some());
     assert_ne!(kfac.name(), resumed.name());
@@ -154,7 +166,7 @@ fn a_resumed_fit_knows_which_samples_were_left_out() {
         assert_eq!(again.left_out(), expected, "{kind}");
         // Stopped after the part of the first bad sample, before that of the second.
         let stop = std::panic::AssertUnwindSafe(|| {
-            own.run(kind, &data, &at("stopped"), &fields("a"), &mut StopAfter(5))
+            own.run(kind, &Encodings::of(&data), &at("stopped"), &fields("a"), &mut StopAfter(5))
         });
         assert!(std::panic::catch_unwind(stop).is_err());
         let resumed = run(&own, kind, &data, &at("stopped"));
@@ -171,7 +183,13 @@ fn what_belongs_to_something_else_is_refused_by_name() {
     let own = fit(model.as_ref(), &layers, 10);
     let _ = run(&own, CurvatureKind::Ekfac, &data, dir.path());
     let refused = |fit: &CurvatureFit<'_>, of: &str| {
-        let found = fit.run(CurvatureKind::Ekfac, &data, dir.path(), &fields(of), &mut NoProgress);
+        let found = fit.run(
+            CurvatureKind::Ekfac,
+            &Encodings::of(&data),
+            dir.path(),
+            &fields(of),
+            &mut NoProgress,
+        );
         found.unwrap_err().to_string()
     };
     assert!(refused(&own, "another").contains("model"), "{}", refused(&own, "another"));

@@ -2,6 +2,7 @@
 //! kernels, which round differently on some processors.
 
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::ProjectionSpec;
 use tamis_kfac::{
     CurvatureFit, CurvatureKind, Eigenbasis, FactorFit, FactorStore, FitParams, Fitted,
@@ -44,7 +45,8 @@ fn eigenvectors_lie_row_by_row_computed_and_read() {
     let fit = CurvatureFit { model: model.as_ref(), layers: &layers, params, layers_at_once: None };
     let run = || -> Fitted {
         let fields = serde_json::Map::new();
-        fit.run(CurvatureKind::Ekfac, &data, dir.path(), &fields, &mut NoProgress).unwrap()
+        fit.run(CurvatureKind::Ekfac, &Encodings::of(&data), dir.path(), &fields, &mut NoProgress)
+            .unwrap()
     };
     let (computed, read) = (run(), run());
     assert!(!computed.resumed() && read.resumed());
