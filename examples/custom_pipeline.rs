@@ -76,14 +76,12 @@ fn main() -> Result<()> {
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.
     let (seeds, unusable) = Encodings::new(&seeds, &encoder).read_all()?;
     ensure!(unusable.is_empty(), "seeds that cannot be used: {unusable:?}");
-    let mut made_from = rows.description();
-    made_from.insert("encoder".into(), encoder.description());
     let (left, dir) =
         (Encodings::new(&pool, &encoder).at(rows.positions())?, out.join("3-influence"));
     let layers = LayerPattern::default();
     let layers = layers.select(model.layers())?;
     let stage = InfluenceStage::new(&model, &layers);
-    let influence = stage.run(&left, &seeds, &made_from, &dir, bars)?;
+    let influence = stage.run(&left, &seeds, &dir, bars)?;
     let helpful = Rule::Normalised.apply(&influence.table, flags.budget, 3 * flags.budget)?;
 
     // 4. k-center: far from each other by their gradients. Takes no time, so nothing is stored.

@@ -89,11 +89,11 @@ fn main() -> Result<()> {
     inputs.insert("model".to_owned(), json!(model.fingerprint()?));
 
     // 2. Curvature, fitted on the pool.
-    let fitted = fitted(&flags, &model, &layers, &samples, &inputs, &mut record)?;
+    let fitted = fitted(&flags, &model, &layers, &samples, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
     let pass = GradientPass { model: &model, layers: &layers, params };
-    let named = json!({ "fitted": fitted.name(), "damping": flags.damping });
+    let named = json!({ "fitted": fitted.fingerprint(), "damping": flags.damping });
     inputs.insert("curvature".to_owned(), named);
     let seed_format = seed_rows.format().to_string();
     inputs.insert("seeds".to_owned(), json!([seed_rows.content_hash(), seed_format]));
@@ -180,7 +180,6 @@ fn fitted(
     model: &dyn CausalLm,
     layers: &[LayerInfo],
     samples: &Encodings<'_>,
-    inputs: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<Fitted> {
     let mut timer = StageTimer::start("curvature");
@@ -193,9 +192,7 @@ fn fitted(
         "curvature: {kind} of {} layers, about {bytes} of memory at the most",
         layers.len()
     );
-    let mut fields = inputs.clone();
-    fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
-    let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
+    let fitted = fit.run(flags.curvature, &drawn, &flags.out, &mut Bars::default())?;
     let left_out = fitted.left_out().iter();
     record.notes.extend(left_out.map(|id| format!("{id}: not finite, left out of the curvature")));
     if flags.curvature != CurvatureKind::Identity {
@@ -273,9 +270,9 @@ fn scored(
     fields.extend(made_from.clone());
     let of_scores = fields.clone();
     // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
-    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_name());
+    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_fingerprint());
     fields.retain(|name, _| name != "seeds" && name != "curvature");
-    fields.extend(own.map(|name| ("eigenvectors".to_owned(), name)));
+    fields.extend(own.map(|print| ("eigenvectors".to_owned(), print.into())));
     fields.insert("projection".to_owned(), json!(flags.projection));
     fields.insert("projection_seed".to_owned(), json!(flags.seed));
     let folder = flags.out.join("gradients");

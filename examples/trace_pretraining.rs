@@ -104,7 +104,7 @@ fn main() -> Result<()> {
         ("finetuned", &late, &of_tuning, flags.late_damping()),
         ("pretrained", &early, &of_texts, flags.damping),
     ] {
-        let curvature = json!({ "fitted": fitted.name(), "damping": damping });
+        let curvature = json!({ "fitted": fitted.fingerprint(), "damping": damping });
         made_from.insert(name.to_owned(), json!([stage.inputs()?, curvature]));
     }
     let tuned = of_tuning.curvature(flags.late_damping())?;

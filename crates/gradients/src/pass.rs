@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis_artifact::{ParameterError, Progress};
+use tamis_artifact::{ParameterError, Progress, Provenance};
 use tamis_dataset::{Encoded, Encodings, Outcome, Reason, Skipped, plan_batches};
 use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
@@ -98,6 +98,19 @@ pub struct PassReport {
 }
 
 impl GradientPass<'_> {
+    /// What decides the gradients of `samples`: their rows and tokens, the model, the layers and how the pass goes over
+    /// them. What a reducer makes of them is added with [`Provenance::made_from`].
+    ///
+    /// # Errors
+    /// Rows or weights that cannot be read.
+    pub fn provenance(&self, samples: &Encodings<'_>) -> Result<Provenance, GradientError> {
+        Ok(Provenance::new()
+            .source(samples.fingerprint()?)
+            .encoder(samples.encoder_fingerprint())
+            .model(self.model.fingerprint()?)
+            .settings(&self.manifest_fields())?)
+    }
+
     /// The manifest fields that every store written by this pass shares. The caller adds what else
     /// decides the rows: fingerprints of model and data, the encoder, the reducer.
     pub fn manifest_fields(&self) -> Map<String, Value> {

@@ -1,8 +1,8 @@
 //! Fitting: a forward and an activation-backward over a pool, sums taken on the way.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tamis_artifact::Progress;
+use serde_json::json;
+use tamis_artifact::{Progress, Provenance};
 use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
 use tamis_gradients::{Labels, LayerTrace, Reduction, trace_batch};
 use tamis_model::{Batch, CausalLm, LayerInfo};
@@ -78,13 +78,17 @@ impl std::fmt::Debug for FactorFit<'_> {
 }
 
 impl FactorFit<'_> {
-    /// The manifest fields that decide the sums, but for the fingerprints of model and data.
-    pub fn manifest_fields(&self) -> Map<String, Value> {
+    /// What decides the sums over `samples`: their rows and tokens, the model, the layers and how is fitted.
+    ///
+    /// # Errors
+    /// Rows or weights that cannot be read.
+    pub fn provenance(&self, samples: &Encodings<'_>) -> Result<Provenance, KfacError> {
         let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
-        let mut fields = Map::new();
-        fields.insert("layers".to_owned(), json!(layers));
-        fields.insert("fit".to_owned(), json!(self.params));
-        fields
+        Ok(Provenance::new()
+            .source(samples.fingerprint()?)
+            .encoder(samples.encoder_fingerprint())
+            .model(self.model.fingerprint()?)
+            .settings(&json!({ "layers": layers, "fit": self.params }))?)
     }
 
     /// Covariances over samples held in memory.

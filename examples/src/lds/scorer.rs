@@ -130,13 +130,12 @@ impl Scorer<'_> {
 
     fn curvature(&self, kind: CurvatureKind) -> Result<Box<dyn Curvature>> {
         let (model, layers, params) = (self.model, self.layers, self.flags.fitting());
-        let mut fields = FactorFit { model, layers, params }.manifest_fields();
-        fields.extend(self.made_from.clone());
+        let data = Encodings::of(self.data);
+        let fields = FactorFit { model, layers, params }.provenance(&data)?.manifest("", 0).fields;
         // Kinds share what they have in common.
         let folder = self.folder("curvature", &fields)?;
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
-        let data = Encodings::of(self.data);
-        let fitted = fit.run(kind, &data, &folder, &self.made_from, &mut Bars::default())?;
+        let fitted = fit.run(kind, &data, &folder, &mut Bars::default())?;
         Ok(fitted.curvature(self.flags.damping)?)
     }
 

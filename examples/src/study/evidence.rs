@@ -158,7 +158,7 @@ impl<'a> Evidence<'a> {
         let params = FitParams { labels, ..FitParams::default() };
         let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
         let data = Encodings::of(self.data);
-        let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &fields, &mut Bars::default())?;
+        let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &mut Bars::default())?;
         let kfac = fitted.curvature(Damping::default())?;
 
         let pass = GradientPass { model, layers: &layers, params: PassParams::default().check()? };

@@ -71,10 +71,8 @@ impl Stage<'_> {
         let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
         let layers = self.layers.len();
         crate::note!("{name}: {kind} of {layers} layers, about {bytes} of memory at the most");
-        let mut fields = self.inputs()?;
-        fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
         let folder = flags.out.join(name);
-        let fitted = fit.run(kind, &drawn, &folder, &fields, &mut Bars::default())?;
+        let fitted = fit.run(kind, &drawn, &folder, &mut Bars::default())?;
         let left_out = fitted.left_out().iter();
         record.notes.extend(
             left_out.map(|id| format!("{id}: not finite, left out of the {name} curvature")),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use tamis::artifact::{NoProgress, Progress};
 use tamis::dataset::Encodings;
 use tamis::gradients::{GradientPass, Labels, PassParams, Reduction, RowStore, RowType, Sink};
@@ -105,7 +104,7 @@ impl Side<'_> {
         let params = FitParams { labels: Labels::Data, ..FitParams::default() };
         let (model, layers) = (self.model, self.layers);
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
-        fit.run(kind, &Encodings::of(&self.samples.train), &fitted(self.folder), &Map::new(), clock)
+        fit.run(kind, &Encodings::of(&self.samples.train), &fitted(self.folder), clock)
             .expect("a fit")
     }
 

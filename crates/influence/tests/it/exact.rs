@@ -1,7 +1,6 @@
 //! The witnesses themselves: two ways to the same number each.
 
 use nalgebra::{DMatrix, DVector};
-use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, Labels, PassParams, Reduction, gradient_size, trace_batch};
@@ -127,13 +126,7 @@ fn the_matrix_has_the_units_of_fitted_curvature() {
             let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
             let dir = tempfile::tempdir().unwrap();
             let fitted = fit
-                .run(
-                    CurvatureKind::Ekfac,
-                    &Encodings::of(&data),
-                    dir.path(),
-                    &Map::new(),
-                    &mut NoProgress,
-                )
+                .run(CurvatureKind::Ekfac, &Encodings::of(&data), dir.path(), &mut NoProgress)
                 .unwrap();
             let spectral = fitted.spectral(Damping::default()).unwrap().unwrap();
             for ((sum, spectrum), layer) in found.iter_mut().zip(spectral.spectra()).zip(&layers) {

@@ -13,10 +13,8 @@ use crate::common::{model, samples};
 fn ekfac(model: &dyn CausalLm, layers: &[LayerInfo], data: &Vec<Encoded>) -> Spectral {
     let dir = tempfile::tempdir().unwrap();
     let fit = CurvatureFit { model, layers, params: FitParams::default(), layers_at_once: None };
-    let fields = serde_json::Map::new();
-    let fitted = fit
-        .run(CurvatureKind::Ekfac, &Encodings::of(data), dir.path(), &fields, &mut NoProgress)
-        .unwrap();
+    let fitted =
+        fit.run(CurvatureKind::Ekfac, &Encodings::of(data), dir.path(), &mut NoProgress).unwrap();
     fitted.spectral(Damping::default()).unwrap().unwrap()
 }
 

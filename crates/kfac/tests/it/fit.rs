@@ -85,7 +85,9 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("factors");
-    let open = |fit: &FactorFit<'_>| FactorStore::create_or_resume(&folder, fit.manifest_fields());
+    let open = |fit: &FactorFit<'_>| {
+        FactorStore::create_or_resume(&folder, &fit.provenance(&Encodings::of(&data)).unwrap())
+    };
 
     // An interrupted run: the first part only.
     let mut store = open(&fit).unwrap();
@@ -120,10 +122,10 @@ fn nothing_to_fit_on_is_an_error() {
     let (model, layers) = model();
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
     let dir = tempfile::tempdir().unwrap();
-    let mut store =
-        FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
-    let none: Vec<Encoded> = Vec::new();
-    let error = fit.run(&Encodings::of(&none), &mut store, &mut NoProgress).unwrap_err();
+    let none = Encodings::of(&[]);
+    let provenance = fit.provenance(&none).unwrap();
+    let mut store = FactorStore::create_or_resume(dir.path().join("f"), &provenance).unwrap();
+    let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
 }
 

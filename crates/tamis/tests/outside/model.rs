@@ -34,7 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let influence = InfluenceStage::new(&*model, &layers).run(
         &all.at(rows.positions())?,
         &seeds,
-        &rows.description(),
         "influence".as_ref(),
         &mut NoProgress,
     )?;
