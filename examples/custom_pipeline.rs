@@ -13,8 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::dataset::Sample;
-use tamis::gradients::{Drawn, Pool, read_all};
+use tamis::dataset::{Encodings, Sample};
 use tamis::ifd_scoring::{self, Measure, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
@@ -75,15 +74,14 @@ fn main() -> Result<()> {
     note!("{} of {} rows pass the sieves", rows.len(), pool.len());
 
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.
-    let (seeds, unusable) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
+    let (seeds, unusable) = Encodings::new(&seeds, &encoder).read_all()?;
     ensure!(unusable.is_empty(), "seeds that cannot be used: {unusable:?}");
-    let mut made_from = rows.description();
-    made_from.insert("encoder".into(), encoder.description());
-    let (all, dir) = (Pool { dataset: &pool, encoder: &encoder }, out.join("3-influence"));
-    let (left, layers) = (Drawn::at(&all, rows.positions()), LayerPattern::default());
+    let (left, dir) =
+        (Encodings::new(&pool, &encoder).at(rows.positions())?, out.join("3-influence"));
+    let layers = LayerPattern::default();
     let layers = layers.select(model.layers())?;
     let stage = InfluenceStage::new(&model, &layers);
-    let influence = stage.run(&left, &seeds, &made_from, &dir, bars)?;
+    let influence = stage.run(&left, &seeds, &dir, bars)?;
     let helpful = Rule::Normalised.apply(&influence.table, flags.budget, 3 * flags.budget)?;
 
     // 4. k-center: far from each other by their gradients. Takes no time, so nothing is stored.

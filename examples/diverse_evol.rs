@@ -20,6 +20,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use tamis::dataset::Encodings;
 use tamis::diverse_evol::Pool;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
@@ -59,7 +60,7 @@ fn main() -> Result<()> {
     let held_out = held_out.as_ref().map(|(rows, hash)| (rows.as_slice(), hash.as_str()));
     let base = flags.model.load()?;
     let longest = base.shape().max_positions;
-    check_lengths(&pool.samples, held_out.map_or(&[], |(rows, _)| rows), longest)?;
+    check_lengths(&Encodings::of(&pool.samples), held_out.map_or(&[], |(rows, _)| rows), longest)?;
     record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(base.shape().device).to_string());
     let mut trainer = AnyTrainer::new(&flags, &pool, &base)?;

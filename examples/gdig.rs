@@ -23,8 +23,8 @@ use tamis::artifact::hash_bytes;
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
-    Bytes, Drawn, Estimate, GradientPass, GradientVectors, PassReport, Pool, Projection,
-    ProjectionSpec, RowStore, RowType, Samples, Sink, read_all,
+    Bytes, Estimate, GradientPass, GradientVectors, PassReport, Projection, ProjectionSpec,
+    RowStore, RowType, Sink,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
@@ -57,10 +57,11 @@ fn main() -> Result<()> {
         "--budget is {budget}, but must be between 1 and the {rows} rows of the pool"
     );
     let encoder = flags.text.encoder(&flags.model)?;
-    let samples = Pool { dataset: &pool, encoder: &encoder };
-    let (seeds, unusable) = read_all(&Pool { dataset: &seed_rows, encoder: &encoder })?;
+    let samples = Encodings::new(&pool, &encoder);
+    let (seeds, unusable) = Encodings::new(&seed_rows, &encoder).read_all()?;
     if let Some(seed) = unusable.first() {
-        bail!("seed {} (row {}) cannot be used: {}", seed.id, seed.index, seed.reason);
+        let row = seed_rows.row(seed.index).unwrap_or(seed.index);
+        bail!("seed {} (row {row}) cannot be used: {}", seed.id, seed.reason);
     }
     let model = flags.load(&encoder)?;
     let usable = check_lengths(&samples, &seeds, model.shape().max_positions)?;
@@ -88,11 +89,11 @@ fn main() -> Result<()> {
     inputs.insert("model".to_owned(), json!(model.fingerprint()?));
 
     // 2. Curvature, fitted on the pool.
-    let fitted = fitted(&flags, &model, &layers, &samples, &inputs, &mut record)?;
+    let fitted = fitted(&flags, &model, &layers, &samples, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
     let pass = GradientPass { model: &model, layers: &layers, params };
-    let named = json!({ "fitted": fitted.name(), "damping": flags.damping });
+    let named = json!({ "fitted": fitted.fingerprint(), "damping": flags.damping });
     inputs.insert("curvature".to_owned(), named);
     let seed_format = seed_rows.format().to_string();
     inputs.insert("seeds".to_owned(), json!([seed_rows.content_hash(), seed_format]));
@@ -154,7 +155,7 @@ fn main() -> Result<()> {
 fn adapted(
     flags: &Flags,
     model: Model,
-    samples: &Pool<'_>,
+    samples: &Encodings<'_>,
     usable: usize,
     inputs: Map<String, Value>,
     record: &mut RunRecord,
@@ -167,8 +168,7 @@ fn adapted(
         return Ok((model, Vec::new()));
     }
     let mut timer = StageTimer::start("adapt");
-    let rows = Encodings::new(samples.dataset, samples.encoder);
-    let (model, done) = adapt(&flags.model, model, &rows, flags.training(), inputs, &flags.out)?;
+    let (model, done) = adapt(&flags.model, model, samples, flags.training(), inputs, &flags.out)?;
     timer.rows(usable as u64).resumed(done.resumed);
     record.stages.push(timer.finish());
     Ok((model, done.losses))
@@ -179,13 +179,12 @@ fn fitted(
     flags: &Flags,
     model: &dyn CausalLm,
     layers: &[LayerInfo],
-    samples: &Pool<'_>,
-    inputs: &Map<String, Value>,
+    samples: &Encodings<'_>,
     record: &mut RunRecord,
 ) -> Result<Fitted> {
     let mut timer = StageTimer::start("curvature");
     let count = flags.curvature_samples.map_or(samples.len(), NonZeroUsize::get);
-    let drawn = Drawn::new(samples, count, flags.seed);
+    let drawn = samples.sample(count, flags.seed)?;
     let layers_at_once = flags.curvature_layers.map(NonZeroUsize::get);
     let fit = CurvatureFit { model, layers, params: flags.fitting(), layers_at_once };
     let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
@@ -193,9 +192,7 @@ fn fitted(
         "curvature: {kind} of {} layers, about {bytes} of memory at the most",
         layers.len()
     );
-    let mut fields = inputs.clone();
-    fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
-    let fitted = fit.run(flags.curvature, &drawn, &flags.out, &fields, &mut Bars::default())?;
+    let fitted = fit.run(flags.curvature, &drawn, &flags.out, &mut Bars::default())?;
     let left_out = fitted.left_out().iter();
     record.notes.extend(left_out.map(|id| format!("{id}: not finite, left out of the curvature")));
     if flags.curvature != CurvatureKind::Identity {
@@ -248,7 +245,7 @@ fn projection(
 fn scored(
     flags: &Flags,
     pass: &GradientPass<'_>,
-    samples: &Pool<'_>,
+    samples: &Encodings<'_>,
     seeds: &[Encoded],
     fitted: &Fitted,
     made_from: &Map<String, Value>,
@@ -273,9 +270,9 @@ fn scored(
     fields.extend(made_from.clone());
     let of_scores = fields.clone();
     // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
-    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_name());
+    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_fingerprint());
     fields.retain(|name, _| name != "seeds" && name != "curvature");
-    fields.extend(own.map(|name| ("eigenvectors".to_owned(), name)));
+    fields.extend(own.map(|print| ("eigenvectors".to_owned(), print.into())));
     fields.insert("projection".to_owned(), json!(flags.projection));
     fields.insert("projection_seed".to_owned(), json!(flags.seed));
     let folder = flags.out.join("gradients");

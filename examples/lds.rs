@@ -21,7 +21,6 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use serde_json::{Map, json};
 use tamis::dataset::Encodings;
-use tamis::gradients::{Pool, read_all};
 use tamis::metrics::{BootstrapParams, compare_attributions, linear_datamodelling_score};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
@@ -46,17 +45,18 @@ fn main() -> Result<()> {
         record.add_input(input)?;
     }
     let encoder = flags.text.encoder(&flags.model)?;
-    let (queries, unusable) = read_all(&Pool { dataset: &asked, encoder: &encoder })?;
+    let (queries, unusable) = Encodings::new(&asked, &encoder).read_all()?;
     if let Some(query) = unusable.first() {
-        bail!("query {} (row {}) cannot be used: {}", query.id, query.index, query.reason);
+        let row = asked.row(query.index).unwrap_or(query.index);
+        bail!("query {} (row {row}) cannot be used: {}", query.id, query.reason);
     }
-    let (data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
+    let (data, skipped) = Encodings::new(&pool, &encoder).read_all()?;
     flags.check(data.len())?;
     record
         .notes
         .extend(skipped.iter().map(|row| format!("row {} left out: {}", row.id, row.reason)));
     let mut model = flags.model.load()?;
-    check_lengths(&data, &queries, model.shape().max_positions)?;
+    check_lengths(&Encodings::of(&data), &queries, model.shape().max_positions)?;
     let layers = flags.layers.select(model.layers())?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let mut made_from = Map::new();

@@ -21,8 +21,8 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::dataset::{Encoded, Selector};
-use tamis::gradients::{GradientPass, Pool, RowStore, Sink, read_all};
+use tamis::dataset::{Encoded, Encodings, Selector};
+use tamis::gradients::{GradientPass, RowStore, Sink};
 use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
@@ -55,10 +55,13 @@ fn main() -> Result<()> {
         "--budget is {budget}, but must be between 1 and the {rows} rows of the pool"
     );
     let encoder = flags.text.encoder(&flags.model)?;
-    let samples = Pool { dataset: &pool, encoder: &encoder };
+    let samples = Encodings::new(&pool, &encoder);
     let mut tasks: Vec<(String, Vec<Encoded>)> = Vec::new();
     for (name, file) in flags.targets.open()? {
-        let (examples, unusable) = read_all(&Pool { dataset: &file, encoder: &encoder })?;
+        let (mut examples, unusable) = Encodings::new(&file, &encoder).read_all()?;
+        for example in &mut examples {
+            example.index = file.row(example.index).unwrap_or(example.index);
+        }
         let left_out = unusable.len();
         if let (true, Some(row)) = (examples.is_empty(), unusable.first()) {
             bail!("target {name}: no row can be used; {}: {}", row.id, row.reason);
@@ -73,7 +76,8 @@ fn main() -> Result<()> {
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let longest = model.shape().max_positions;
     for (name, examples) in &tasks {
-        check_lengths(examples, &[], longest).with_context(|| format!("target {name}"))?;
+        check_lengths(&Encodings::of(examples), &[], longest)
+            .with_context(|| format!("target {name}"))?;
     }
     let done = (1..=flags.epochs).all(|epoch| complete(&flags, epoch));
     if !done {
@@ -143,7 +147,7 @@ fn epoch(
     flags: &Flags,
     number: usize,
     (model, checkpoint): (&mut dyn CausalLm, &mut WarmCheckpoint),
-    (samples, tasks): (&Pool<'_>, &[(String, Vec<Encoded>)]),
+    (samples, tasks): (&Encodings<'_>, &[(String, Vec<Encoded>)]),
     inputs: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(Tensor, RowStore)> {
@@ -155,7 +159,7 @@ fn epoch(
     if number == 1 {
         let row = flags.row_type.row_bytes(flags.dim.get());
         let adapter = (checkpoint.lora(), layers.as_slice());
-        let rows = (samples.dataset.len(), row);
+        let rows = (samples.len(), row);
         let needs = Estimate::new(model, adapter, &flags.passing(), &params.projection, rows);
         tamis_examples::note!(
             "features: {} layers, {} numbers, {needs}",
@@ -171,7 +175,7 @@ fn epoch(
 
     let mut timer = StageTimer::start(format!("features {number}"));
     if store.artifact().is_complete() {
-        timer.rows(samples.dataset.len() as u64).resumed(true);
+        timer.rows(samples.len() as u64).resumed(true);
     } else {
         let mut sinks = [Sink { reducer: &features, store: &mut store }];
         let report = pass.run(samples, &mut sinks, &mut Bars::default())?;

@@ -23,8 +23,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Manifest, Store};
+use tamis::dataset::Encodings;
 use tamis::finetune::FinetuneError;
-use tamis::gradients::{Pool, read_all};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::study::{
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         source.len()
     );
     flags.check(rows.len())?;
-    let (clean_rows, unusable) = read_all(&Pool { dataset: &held_out, encoder: &encoder })?;
+    let (clean_rows, unusable) = Encodings::new(&held_out, &encoder).read_all()?;
     if let Some(row) = unusable.first() {
         bail!("row {} of --held-out cannot be used: {}", row.id, row.reason);
     }
@@ -108,8 +108,9 @@ fn main() -> Result<()> {
     let (file, clean) = spoil(&source.read_range(rows)?, flags.mismatch, flags.seed, &flags.out)?;
     // Whatever the format of the file it is made from.
     let pool = TextFlags { format: None, ..flags.text.clone() }.open(&file)?;
-    let (mut data, skipped) = read_all(&Pool { dataset: &pool, encoder: &encoder })?;
-    let clean: Vec<bool> = data.iter().map(|sample| clean[sample.index]).collect();
+    let (mut data, skipped) = Encodings::new(&pool, &encoder).read_all()?;
+    let clean: Vec<bool> =
+        data.iter().map(|sample| clean[pool.row(sample.index).unwrap_or(sample.index)]).collect();
     for (place, sample) in data.iter_mut().enumerate() {
         sample.index = place; // From here on, rows are counted without those left out.
     }

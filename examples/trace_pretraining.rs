@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, json};
-use tamis::gradients::{Pool, read_all};
+use tamis::dataset::Encodings;
 use tamis::influence::{Seeds, stages};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::RunRecord;
@@ -57,11 +57,12 @@ fn main() -> Result<()> {
     );
     let late_encoder = flags.text.encoder(&flags.model(&flags.finetuned))?;
     let early_encoder = flags.texts_encoder()?;
-    let tuning = Pool { dataset: &tuning, encoder: &late_encoder };
-    let pool = Pool { dataset: &texts, encoder: &early_encoder };
-    let (answers, unusable) = read_all(&Pool { dataset: &asked, encoder: &late_encoder })?;
+    let tuned_on = Encodings::new(&tuning, &late_encoder);
+    let pool = Encodings::new(&texts, &early_encoder);
+    let (answers, unusable) = Encodings::new(&asked, &late_encoder).read_all()?;
     if let Some(answer) = unusable.first() {
-        bail!("answer {} (row {}) cannot be used: {}", answer.id, answer.index, answer.reason);
+        let row = asked.row(answer.index).unwrap_or(answer.index);
+        bail!("answer {} (row {row}) cannot be used: {}", answer.id, answer.reason);
     }
     let ids: Vec<_> = answers.iter().map(|answer| answer.id.clone()).collect();
 
@@ -69,7 +70,7 @@ fn main() -> Result<()> {
     let pretrained = flags.model(&flags.pretrained).load()?;
     let finetuned = flags.model(&flags.finetuned).load()?;
     record.environment.device = Some(DeviceSpec::from(pretrained.shape().device).to_string());
-    check_lengths(&tuning, &answers, finetuned.shape().max_positions)?;
+    check_lengths(&tuned_on, &answers, finetuned.shape().max_positions)?;
     check_lengths(&pool, &[], pretrained.shape().max_positions)?;
     let before = flags.layers.select(pretrained.layers())?;
     let after = flags.layers.select(finetuned.layers())?;
@@ -80,9 +81,16 @@ fn main() -> Result<()> {
         model: &pretrained,
         layers: &before,
         data: &pool,
+        file: (&texts, &early_encoder),
     };
-    let late =
-        Stage { name: "finetuned", model: &finetuned, layers: &after, data: &tuning, ..early };
+    let late = Stage {
+        name: "finetuned",
+        model: &finetuned,
+        layers: &after,
+        data: &tuned_on,
+        file: (&tuning, &late_encoder),
+        ..early
+    };
 
     // 1. A curvature for each stage, of its own data at its own weights.
     let of_tuning = late.fit(&mut record)?;
@@ -96,7 +104,7 @@ fn main() -> Result<()> {
         ("finetuned", &late, &of_tuning, flags.late_damping()),
         ("pretrained", &early, &of_texts, flags.damping),
     ] {
-        let curvature = json!({ "fitted": fitted.name(), "damping": damping });
+        let curvature = json!({ "fitted": fitted.fingerprint(), "damping": damping });
         made_from.insert(name.to_owned(), json!([stage.inputs()?, curvature]));
     }
     let tuned = of_tuning.curvature(flags.late_damping())?;

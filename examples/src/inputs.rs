@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use tamis::dataset::{Encoded, Outcome};
-use tamis::gradients::Samples;
+use tamis::dataset::{Encoded, Encodings, Outcome};
 
 use crate::exports::EXPORTED;
 
@@ -16,7 +15,7 @@ const CHUNK: usize = 4096;
 ///
 /// # Errors
 /// The row or seed by its id.
-pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> Result<usize> {
+pub fn check_lengths(pool: &Encodings<'_>, seeds: &[Encoded], longest: usize) -> Result<usize> {
     let fits = |sample: &Encoded, what: &str| {
         ensure!(
             sample.len() <= longest,
@@ -30,7 +29,7 @@ pub fn check_lengths(pool: &dyn Samples, seeds: &[Encoded], longest: usize) -> R
     seeds.iter().try_for_each(|seed| fits(seed, "seed"))?;
     let (mut usable, mut reason) = (0, None);
     for first in (0..pool.len()).step_by(CHUNK) {
-        for outcome in pool.read(first..(first + CHUNK).min(pool.len()))? {
+        for outcome in pool.read_range(first..(first + CHUNK).min(pool.len()))? {
             match outcome {
                 Outcome::Scored(sample) => {
                     usable += 1;

@@ -126,6 +126,11 @@ impl Dataset {
         self.read(&positions.collect::<Vec<_>>())
     }
 
+    /// The row of the file that stands at this position, which is [`Sample::index`] of it; `None` beyond `len()`.
+    pub fn row(&self, position: usize) -> Option<usize> {
+        self.index.rows.get(position).map(|place| place.index as usize)
+    }
+
     /// How many times rows of a Parquet file were decoded, opening included; for tests of what reading costs.
     #[doc(hidden)]
     pub fn decoded(&self) -> u64 {

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 use tamis_artifact::ParameterError;
+use tamis_dataset::Skipped;
 use tch::{Device, Kind, Tensor};
 
 use crate::pack::codes;
 use crate::planes::{PAD, Queries};
-use crate::{GradientError, RowInfo, RowShard, RowType, Skipped};
+use crate::{GradientError, RowInfo, RowShard, RowType};
 
 /// Rows of a task; floats are converted so many at a time.
 const TASK: usize = 64;

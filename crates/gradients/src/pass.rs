@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis_artifact::{ParameterError, Progress};
-use tamis_dataset::{Encoded, Outcome, Reason, plan_batches};
+use tamis_artifact::{ParameterError, Progress, Provenance};
+use tamis_dataset::{Encoded, Encodings, Outcome, Reason, Skipped, plan_batches};
 use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
 
 use crate::norms::SquaredNorms;
 use crate::shard::{RowInfo, RowShard};
 use crate::trace::{Labels, trace_batch};
-use crate::{GradientError, Reducer, RowStore, Samples, Skipped};
+use crate::{GradientError, Reducer, RowStore};
 
 /// How a pass goes over its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,19 @@ pub struct PassReport {
 }
 
 impl GradientPass<'_> {
+    /// What decides the gradients of `samples`: their rows and tokens, the model, the layers and how the pass goes over
+    /// them. What a reducer makes of them is added with [`Provenance::made_from`].
+    ///
+    /// # Errors
+    /// Rows or weights that cannot be read.
+    pub fn provenance(&self, samples: &Encodings<'_>) -> Result<Provenance, GradientError> {
+        Ok(Provenance::new()
+            .source(samples.fingerprint()?)
+            .encoder(samples.encoder_fingerprint())
+            .model(self.model.fingerprint()?)
+            .settings(&self.manifest_fields())?)
+    }
+
     /// The manifest fields that every store written by this pass shares. The caller adds what else
     /// decides the rows: fingerprints of model and data, the encoder, the reducer.
     pub fn manifest_fields(&self) -> Map<String, Value> {
@@ -113,18 +126,20 @@ impl GradientPass<'_> {
     }
 
     /// Runs over `samples` and writes one shard of rows per sink and stretch of the pool. Shards
-    /// that are there already are not computed again.
+    /// that are there already are not computed again. A row is joined to its sample by the position that it has
+    /// among `samples`.
     ///
     /// # Errors
-    /// What the model, the data or a store reports. A sample whose gradient is not finite is no
+    /// An id that two samples have, and what the model, the data or a store reports. A sample whose gradient is not finite is no
     /// error: it is listed as skipped in its shard.
     pub fn run(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         sinks: &mut [Sink<'_>],
         progress: &mut dyn Progress,
     ) -> Result<PassReport, GradientError> {
         let params = self.params.check()?;
+        samples.check()?;
         let total = samples.len();
         let shards = total.div_ceil(params.shard_rows);
         let range = |n: usize| n * params.shard_rows..((n + 1) * params.shard_rows).min(total);
@@ -152,14 +167,14 @@ impl GradientPass<'_> {
     /// Rows of the samples at `positions`, one shard a reducer.
     fn shard(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         positions: Range<usize>,
         reducers: &[&dyn Reducer],
         progress: &mut dyn Progress,
         report: &mut PassReport,
     ) -> Result<Vec<RowShard>, GradientError> {
         let (mut encoded, mut skipped) = (Vec::new(), Vec::new());
-        for outcome in samples.read(positions)? {
+        for outcome in samples.read_range(positions)? {
             match outcome {
                 Outcome::Scored(sample) => encoded.push(sample),
                 Outcome::Unscorable { id, index, reason } => {
@@ -256,7 +271,8 @@ impl GradientPass<'_> {
         all.into_iter().map(finish).collect()
     }
 
-    /// Reduces samples held in memory, without a store: rows (samples, width) in the order given.
+    /// Reduces samples held in memory, without a store: rows (samples, width) in the order given, which is what
+    /// [`RowInfo::index`] counts.
     ///
     /// # Errors
     /// What the model or LibTorch reports.
@@ -267,8 +283,13 @@ impl GradientPass<'_> {
     ) -> Result<RowShard, GradientError> {
         let mut report = PassReport::default();
         let mut quiet = tamis_artifact::NoProgress;
-        let mut shards =
-            self.shard(&samples, 0..samples.len(), &[reducer], &mut quiet, &mut report)?;
+        let mut shards = self.shard(
+            &Encodings::of(samples),
+            0..samples.len(),
+            &[reducer],
+            &mut quiet,
+            &mut report,
+        )?;
         shards.pop().ok_or(GradientError::NoRow { index: 0 })
     }
 

@@ -6,18 +6,18 @@ use std::fmt;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use tamis_dataset::SampleId;
+use tamis_dataset::{SampleId, Skipped};
 use tch::{Device, Tensor};
 
 use crate::pack::pack;
-use crate::{GradientError, PackedRows, PackedShard, RowType, Skipped};
+use crate::{GradientError, PackedRows, PackedShard, RowType};
 
 /// What stands beside a sample's row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowInfo {
     /// Id of the sample.
     pub id: SampleId,
-    /// Its row in the pool, from 0.
+    /// Its position among the samples that the pass ran over, from 0.
     pub index: usize,
     /// L2 norm of its full gradient over the chosen layers (of their adapters, if it is those that were
     /// looked at).

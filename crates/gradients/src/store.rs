@@ -108,18 +108,18 @@ impl RowStore {
         read_shard(&self.store.read(&name)?, self.dtype, &name)
     }
 
-    /// The rows of the samples at `indices` of the pool: (indices, width) in f32, one for each index in
-    /// the order given, also where an index is repeated. Holds these rows and one shard at a time.
+    /// The rows of the samples at these positions of what the pass ran over: (positions, width) in f32, one for each
+    /// position in the order given, also where one is repeated. Holds these rows and one shard at a time.
     ///
     /// # Errors
     /// A sample without a row, or a shard that is missing or damaged.
-    pub fn gather(&self, indices: &[usize]) -> Result<Tensor, GradientError> {
-        if indices.is_empty() {
+    pub fn gather(&self, positions: &[usize]) -> Result<Tensor, GradientError> {
+        if positions.is_empty() {
             return Ok(Tensor::f_zeros([0, 0], (Kind::Float, tch::Device::Cpu))?);
         }
         let mut wanted: HashMap<usize, Vec<i64>> = HashMap::new();
-        for (place, &index) in (0..).zip(indices) {
-            wanted.entry(index).or_default().push(place);
+        for (place, &position) in (0..).zip(positions) {
+            wanted.entry(position).or_default().push(place);
         }
         let mut gathered = None;
         for shard in self.shards() {
@@ -140,7 +140,7 @@ impl RowStore {
             let mut all = match gathered.take() {
                 Some(all) => all,
                 None => {
-                    let size = [indices.len() as i64, rows.size()[1]];
+                    let size = [positions.len() as i64, rows.size()[1]];
                     Tensor::f_zeros(size, (Kind::Float, rows.device()))?
                 }
             };
@@ -150,7 +150,7 @@ impl RowStore {
         let missing = wanted.keys().min().copied();
         match (missing, gathered) {
             (None, Some(gathered)) => Ok(gathered),
-            (missing, _) => Err(GradientError::NoRow { index: missing.unwrap_or(indices[0]) }),
+            (missing, _) => Err(GradientError::NoRow { index: missing.unwrap_or(positions[0]) }),
         }
     }
 

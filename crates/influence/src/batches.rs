@@ -1,7 +1,7 @@
 //! The samples that a matrix is a mean over, in batches.
 
-use tamis_dataset::{Encoded, Outcome, plan_batches};
-use tamis_gradients::{GradientError, Samples};
+use tamis_dataset::{Encoded, Encodings, Outcome, plan_batches};
+use tamis_gradients::GradientError;
 use tamis_kfac::Tokens;
 use tamis_model::CausalLm;
 use tch::Kind;
@@ -21,7 +21,7 @@ impl Batches {
     /// precision is too coarse for.
     pub(crate) fn read(
         model: &dyn CausalLm,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         params: GaussNewtonParams,
         what: &'static str,
     ) -> Result<Self, InfluenceError> {
@@ -30,7 +30,7 @@ impl Batches {
             let expected = "f32 or f64";
             return Err(InfluenceError::Precision { what, found: format!("{kind:?}"), expected });
         }
-        let read = samples.read(0..samples.len()).map_err(GradientError::from)?;
+        let read = samples.read_range(0..samples.len()).map_err(GradientError::from)?;
         let mut usable: Vec<Option<Encoded>> = read
             .into_iter()
             .filter_map(|outcome| match outcome {

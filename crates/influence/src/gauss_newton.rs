@@ -1,8 +1,8 @@
 //! Products of the Gauss–Newton matrix with vectors, exact and without the matrix.
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::Encoded;
-use tamis_gradients::{Samples, gradient_columns};
+use tamis_dataset::{Encoded, Encodings};
+use tamis_gradients::gradient_columns;
 use tamis_kfac::Tokens;
 use tamis_model::{CausalLm, LayerInfo};
 use tch::Tensor;
@@ -72,7 +72,7 @@ impl<'a> GaussNewton<'a> {
     pub fn new(
         model: &'a dyn CausalLm,
         layers: &'a [LayerInfo],
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         params: GaussNewtonParams,
     ) -> Result<Self, InfluenceError> {
         let what = "products with the Gauss–Newton matrix";

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use tamis_dataset::Encoded;
-use tamis_gradients::Samples;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_model::{Batch, CausalLm, LayerId, LayerInfo, Tap};
 use tch::{TchError, Tensor};
 
@@ -61,7 +60,7 @@ impl<'a> LossHessian<'a> {
     pub fn new(
         model: &'a dyn CausalLm,
         layers: &'a [LayerInfo],
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         params: GaussNewtonParams,
     ) -> Result<Self, InfluenceError> {
         let data = Batches::read(model, samples, params, "products with the Hessian of the loss")?;

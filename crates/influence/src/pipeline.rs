@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::{Progress, hash_bytes};
-use tamis_dataset::{Encoded, SampleId};
-use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Samples, Sink};
+use serde_json::json;
+use tamis_artifact::{Progress, Provenance};
+use tamis_dataset::{Encoded, Encodings, SampleId};
+use tamis_gradients::{
+    GradientError, GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Sink,
+};
 use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::Tensor;
@@ -95,41 +97,43 @@ impl<'a> InfluenceStage<'a> {
         }
     }
 
-    /// Fits, scores and stores below `dir`. What an earlier run has finished is only read. `fields` name the samples in the
-    /// manifests, with all that decides their tokens; model, seeds and settings are added here.
+    /// Fits, scores and stores below `dir`. What an earlier run has finished is only read. The manifests name
+    /// the samples and all that decides their tokens, the model, the seeds and the settings.
     ///
     /// # Errors
-    /// Folders made from something else, naming the field; no seed; what the model, the data or the disk reports.
+    /// Folders made from something else, naming the field; no seed, an id that two samples or two seeds have; what the model, the data or the disk reports.
     pub fn run(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         seeds: &[Encoded],
-        fields: &Map<String, Value>,
         dir: &Path,
         progress: &mut dyn Progress,
     ) -> Result<Influence, InfluenceError> {
         let Self { model, layers, .. } = *self;
-        let mut fields = fields.clone();
-        fields.insert("model".to_owned(), json!(model.fingerprint()?));
         let fit = CurvatureFit { model, layers, params: self.fit, layers_at_once: None };
-        let fitted = fit.run(self.curvature, samples, dir, &fields, progress)?;
+        let fitted = fit.run(self.curvature, samples, dir, progress)?;
 
         let pass = GradientPass { model, layers, params: self.pass };
-        fields.extend(pass.manifest_fields());
-        let mut of_gradients = fields.clone();
-        of_gradients.insert("projection".to_owned(), json!(self.projection));
-        of_gradients.insert("projection_seed".to_owned(), json!(self.seed));
-        let mut gradients = RowStore::create_or_resume(
-            dir.join("gradients"),
-            "gradients",
-            of_gradients,
-            RowType::F16,
-        )?;
-        let curvature = json!({ "fitted": fitted.name(), "damping": self.damping });
-        fields.insert("curvature".to_owned(), curvature);
-        fields.insert("seeds".to_owned(), json!(named(seeds)));
-        let mut scores =
-            RowStore::create_or_resume(dir.join("scores"), "scores", fields, RowType::F32)?;
+        let made_of = pass.provenance(samples)?;
+        let projection = json!({ "spec": self.projection, "seed": self.seed });
+        // Stored gradients serve any seeds and any curvature.
+        let of_gradients = made_of.clone().made_from("projection", projection.into());
+        let queries = Encodings::of(seeds);
+        queries.check().map_err(GradientError::from)?;
+        let curvature = json!({ "fitted": fitted.fingerprint(), "damping": self.damping });
+        let of_scores = made_of
+            .made_from("curvature", curvature.into())
+            .made_from("queries", queries.fingerprint().map_err(GradientError::from)?);
+        let open = |kind: &str, provenance: &Provenance, dtype| {
+            RowStore::create_or_resume(
+                dir.join(kind),
+                kind,
+                provenance.manifest(kind, 0).fields,
+                dtype,
+            )
+        };
+        let mut gradients = open("gradients", &of_gradients, RowType::F16)?;
+        let mut scores = open("scores", &of_scores, RowType::F32)?;
 
         let ids: Vec<_> = seeds.iter().map(|seed| seed.id.clone()).collect();
         if !(gradients.artifact().is_complete() && scores.artifact().is_complete()) {
@@ -144,19 +148,4 @@ impl<'a> InfluenceStage<'a> {
         }
         Ok(Influence { table: ScoreTable::from_scores(&scores, &ids)?, gradients })
     }
-}
-
-/// Names seeds by their ids, tokens and targets.
-fn named(seeds: &[Encoded]) -> String {
-    let mut bytes = Vec::new();
-    for seed in seeds {
-        bytes.extend_from_slice(&(seed.id.as_str().len() as u64).to_le_bytes());
-        bytes.extend_from_slice(seed.id.as_str().as_bytes());
-        bytes.extend_from_slice(&(seed.ids.len() as u64).to_le_bytes());
-        for (token, &supervised) in seed.ids.iter().zip(&seed.supervised) {
-            bytes.extend_from_slice(&token.to_le_bytes());
-            bytes.push(u8::from(supervised));
-        }
-    }
-    hash_bytes(&bytes)
 }

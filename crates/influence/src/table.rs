@@ -1,7 +1,8 @@
 //! The score matrix: candidates × seeds, with everything joined by id.
 
+use tamis_dataset::Skipped;
 use tamis_dataset::{Reason, SampleId};
-use tamis_gradients::{RowInfo, RowShard, RowStore, Skipped};
+use tamis_gradients::{RowInfo, RowShard, RowStore};
 use tch::{Kind, Tensor};
 
 use crate::InfluenceError;

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, Progress, Store};
+use tamis_artifact::{Progress, Provenance, Store};
 use tamis_model::LayerInfo;
 use tch::{Device, Kind};
 
@@ -27,13 +26,13 @@ struct Header {
 /// Returns the basis and the fingerprint of its store.
 pub(crate) fn decompose(
     dir: &Path,
-    fields: Map<String, Value>,
+    provenance: &Provenance,
     factors: &Factors,
     kind: Kind,
     progress: &mut dyn Progress,
 ) -> Result<(Eigenbasis, String), KfacError> {
     let layers = factors.layers();
-    let manifest = Manifest { kind: "eigenvectors".to_owned(), format: FORMAT, fields };
+    let manifest = provenance.manifest("eigenvectors", FORMAT);
     let mut store = Store::create_or_resume(dir, &manifest)?;
     let done = (0..layers.len()).filter(|&n| store.has(&shard_name(n))).count();
     progress.start("eigenvectors", layers.len() as u64, done as u64);

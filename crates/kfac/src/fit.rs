@@ -1,10 +1,10 @@
 //! Fitting: a forward and an activation-backward over a pool, sums taken on the way.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tamis_artifact::Progress;
-use tamis_dataset::{Encoded, Outcome, SampleId, plan_batches};
-use tamis_gradients::{Labels, LayerTrace, Reduction, Samples, trace_batch};
+use serde_json::json;
+use tamis_artifact::{Progress, Provenance};
+use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
+use tamis_gradients::{Labels, LayerTrace, Reduction, trace_batch};
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
@@ -78,13 +78,17 @@ impl std::fmt::Debug for FactorFit<'_> {
 }
 
 impl FactorFit<'_> {
-    /// The manifest fields that decide the sums, but for the fingerprints of model and data.
-    pub fn manifest_fields(&self) -> Map<String, Value> {
+    /// What decides the sums over `samples`: their rows and tokens, the model, the layers and how is fitted.
+    ///
+    /// # Errors
+    /// Rows or weights that cannot be read.
+    pub fn provenance(&self, samples: &Encodings<'_>) -> Result<Provenance, KfacError> {
         let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
-        let mut fields = Map::new();
-        fields.insert("layers".to_owned(), json!(layers));
-        fields.insert("fit".to_owned(), json!(self.params));
-        fields
+        Ok(Provenance::new()
+            .source(samples.fingerprint()?)
+            .encoder(samples.encoder_fingerprint())
+            .model(self.model.fingerprint()?)
+            .settings(&json!({ "layers": layers, "fit": self.params }))?)
     }
 
     /// Covariances over samples held in memory.
@@ -113,7 +117,7 @@ impl FactorFit<'_> {
     /// used.
     pub fn run(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         store: &mut SumStore<Factors>,
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
@@ -204,12 +208,13 @@ impl FactorFit<'_> {
     /// Fits sums part by part into `store`; the report is of all parts, also of those that were there.
     pub(crate) fn run_parts<S: Sums>(
         &self,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         store: &mut SumStore<S>,
         progress: &mut dyn Progress,
         stage: &str,
         zeros: impl Fn() -> Result<S, KfacError>,
     ) -> Result<(S, FitReport), KfacError> {
+        samples.check()?;
         let total = samples.len();
         let size = self.params.part_samples.max(1);
         let parts = total.div_ceil(size);
@@ -220,7 +225,7 @@ impl FactorFit<'_> {
             let range = part * size..((part + 1) * size).min(total);
             let wanted = range.len();
             let usable: Vec<Encoded> = samples
-                .read(range)?
+                .read_range(range)?
                 .into_iter()
                 .filter_map(|outcome| match outcome {
                     Outcome::Scored(sample) => Some(sample),

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::Progress;
-use tamis_dataset::SampleId;
-use tamis_gradients::{Projection, ProjectionSpec, Samples, gradient_size};
+use serde_json::json;
+use tamis_artifact::{Fingerprint, Progress, Provenance};
+use tamis_dataset::{Encodings, SampleId};
+use tamis_gradients::{Projection, ProjectionSpec, gradient_size};
 use tamis_model::{CausalLm, LayerInfo};
 
 use crate::basis_store::decompose;
@@ -62,7 +62,6 @@ impl CurvatureFit<'_> {
     /// Makes the passes over `samples` that `kind` needs, in folders under `dir`: `factors` (the
     /// covariances), `basis` (their eigenvectors), `moments` (EK-FAC's eigenvalues) or `diagonal`, with a
     /// number behind if the layers are fitted in groups. What is there already is not computed again.
-    /// `fields` name model and data in the manifests.
     ///
     /// # Errors
     /// As [`FactorFit::run`]; a folder made from other data, another model or other settings is
@@ -70,9 +69,8 @@ impl CurvatureFit<'_> {
     pub fn run(
         &self,
         kind: CurvatureKind,
-        samples: &dyn Samples,
+        samples: &Encodings<'_>,
         dir: &Path,
-        fields: &Map<String, Value>,
         progress: &mut dyn Progress,
     ) -> Result<Fitted, KfacError> {
         let mut fitted = Fitted::nothing(kind);
@@ -85,7 +83,7 @@ impl CurvatureFit<'_> {
             let behind = if groups.len() == 1 { String::new() } else { format!("-{number:03}") };
             let folder = |stage: &str| dir.join(format!("{stage}{behind}"));
             let fit = FactorFit { model: self.model, layers, params: self.params };
-            let mut group = Group { fit, samples, fields, folder: &folder };
+            let mut group = Group { fit, samples, folder: &folder };
             group.run(&mut fitted, progress)?;
         }
         Ok(fitted)
@@ -95,20 +93,18 @@ impl CurvatureFit<'_> {
 /// One group of layers on its way.
 struct Group<'a> {
     fit: FactorFit<'a>,
-    samples: &'a dyn Samples,
-    fields: &'a Map<String, Value>,
+    samples: &'a Encodings<'a>,
     folder: &'a dyn Fn(&str) -> PathBuf,
 }
 
 impl Group<'_> {
     fn run(&mut self, fitted: &mut Fitted, progress: &mut dyn Progress) -> Result<(), KfacError> {
         let needs = fitted.kind.needs();
-        let mut fields = self.fit.manifest_fields();
-        fields.extend(self.fields.clone());
+        let mut provenance = self.fit.provenance(self.samples)?;
         let mut basis = None;
         if needs.covariances {
             let folder = (self.folder)("factors");
-            let mut store = FactorStore::create_or_resume(&folder, fields.clone())?;
+            let mut store = FactorStore::create_or_resume(&folder, &provenance)?;
             fitted.resumed |= store.artifact().is_complete();
             let zeros = || self.fit.no_factors();
             let (factors, report) =
@@ -116,17 +112,18 @@ impl Group<'_> {
             fitted.skipped(report.skipped);
             let kind = self.fit.model.shape().kind;
             let print = store.artifact().fingerprint().to_owned();
-            let named = Map::from_iter([("factors".to_owned(), json!(print))]);
+            let of_factors =
+                Provenance::new().made_from("factors", Fingerprint::from(print.as_str()));
             fitted.fingerprints.push(print);
             fitted.factors.push((folder, self.fit.layers.to_vec()));
-            let own = decompose(&(self.folder)("basis"), named, &factors, kind, progress)?;
+            let own = decompose(&(self.folder)("basis"), &of_factors, &factors, kind, progress)?;
             fitted.bases.push(own.1.clone());
-            fields.insert("basis".to_owned(), json!(own.1));
+            provenance = provenance.made_from("basis", Fingerprint::from(own.1.as_str()));
             basis = Some(own.0);
         }
         if needs.second_moments {
             let stage = if basis.is_some() { "moments" } else { "diagonal" };
-            let mut store = MomentStore::create_or_resume((self.folder)(stage), fields)?;
+            let mut store = MomentStore::create_or_resume((self.folder)(stage), &provenance)?;
             fitted.resumed |= store.artifact().is_complete();
             let zeros = || self.fit.no_moments(basis.as_ref());
             let (moments, report) =
@@ -197,14 +194,14 @@ impl Fitted {
 
     /// What names it in the manifests of what is made with it: the kind and the fingerprints of its
     /// stores.
-    pub fn name(&self) -> Value {
-        json!({ "kind": self.kind, "fitted": self.fingerprints })
+    pub fn fingerprint(&self) -> Fingerprint {
+        json!({ "kind": self.kind, "fitted": self.fingerprints }).into()
     }
 
     /// What names the eigenvectors in the manifests of what is projected on them: the same for every
     /// kind that has them.
-    pub fn basis_name(&self) -> Value {
-        json!(self.bases)
+    pub fn basis_fingerprint(&self) -> Fingerprint {
+        json!(self.bases).into()
     }
 
     /// Eigenvectors; without layers if the kind has none.

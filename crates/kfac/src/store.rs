@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, Store};
+use tamis_artifact::{Provenance, Store};
 use tamis_dataset::SampleId;
 use tamis_model::LayerInfo;
 use tch::Device;
@@ -39,16 +38,16 @@ pub type FactorStore = SumStore<crate::Factors>;
 pub type MomentStore = SumStore<SecondMoments>;
 
 impl<S: Sums> SumStore<S> {
-    /// Opens the store at `dir`; goes on where an earlier fit with the same `fields` stopped.
+    /// Opens the store at `dir`; goes on where an earlier fit with the same `provenance` stopped.
     ///
     /// # Errors
     /// A store made from something else (the error names the field that differs), or a file that
     /// cannot be written.
     pub fn create_or_resume(
         dir: impl AsRef<Path>,
-        fields: Map<String, Value>,
+        provenance: &Provenance,
     ) -> Result<Self, KfacError> {
-        let manifest = Manifest { kind: S::STORED_AS.to_owned(), format: FORMAT, fields };
+        let manifest = provenance.manifest(S::STORED_AS, FORMAT);
         Ok(Self { store: Store::create_or_resume(dir, &manifest)?, sums: PhantomData })
     }
 

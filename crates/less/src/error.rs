@@ -48,7 +48,7 @@ pub enum LessError {
     Example {
         /// The example.
         id: SampleId,
-        /// Its row in its file.
+        /// Its [`Encoded::index`](tamis_dataset::Encoded::index).
         index: usize,
         /// The task it belongs to.
         task: String,

@@ -34,9 +34,9 @@ pub fn target_direction(
     }
     for some in examples.chunks(AT_ONCE) {
         let shard = pass.rows_of(some, features)?;
-        let unusable = |id: &SampleId, index, reason: String| LessError::Example {
+        let unusable = |id: &SampleId, at: usize, reason: String| LessError::Example {
             id: id.clone(),
-            index,
+            index: some[at].index,
             task: task.to_owned(),
             reason,
         };

@@ -62,9 +62,12 @@ pub fn read(
     record: &mut RunRecord,
 ) -> Result<Vec<Encoded>> {
     let dataset = open(name, path, text, record)?;
-    let (samples, skipped) = Encodings::new(&dataset, encoder).read_all()?;
+    let (mut samples, skipped) = Encodings::new(&dataset, encoder).read_all()?;
+    let row_of = |position: usize| dataset.row(position).unwrap_or(position);
+    samples.iter_mut().for_each(|sample| sample.index = row_of(sample.index));
     left_out(name, &dataset, &skipped, record)?;
     if let (true, Some(Skipped { id, index, reason })) = (samples.is_empty(), skipped.first()) {
+        let index = row_of(*index);
         return Err(anyhow::anyhow!("{id} (row {index}): {reason}"))
             .with_context(|| format!("no row of {} can be used", path.display()));
     }

@@ -58,6 +58,11 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// The row of the file at this position of the pool.
+    fn row(&self, position: usize) -> usize {
+        self.pool.row(position).unwrap_or(position)
+    }
+
     /// One line for every row of the pool that could be read, in its order.
     pub fn lines(&self) -> Vec<Line> {
         let drawn: HashSet<usize> = self.drawn.iter().copied().collect();
@@ -75,7 +80,7 @@ impl Found<'_> {
             };
             lines.push(Line {
                 id: candidate.info.id.to_string(),
-                index: candidate.info.index,
+                index: self.row(candidate.info.index),
                 mean: Some(candidate.mean()),
                 mean_normalised: Some(candidate.mean_normalised()),
                 min: Some(candidate.min()),
@@ -87,7 +92,7 @@ impl Found<'_> {
         }
         lines.extend(self.table.skipped.iter().map(|skipped| Line {
             id: skipped.id.to_string(),
-            index: skipped.index,
+            index: self.row(skipped.index),
             mean: None,
             mean_normalised: None,
             min: None,
@@ -176,8 +181,12 @@ impl Found<'_> {
     }
 
     fn lengths(&self, lines: &[Line]) -> Lengths {
-        let of: HashMap<usize, usize> =
-            self.table.candidates.iter().map(|c| (c.info.index, c.info.targets)).collect();
+        let of: HashMap<usize, usize> = self
+            .table
+            .candidates
+            .iter()
+            .map(|c| (self.row(c.info.index), c.info.targets))
+            .collect();
         let values = lines.iter().map(|l| of.get(&l.index).copied().unwrap_or(0)).collect();
         Lengths { unit: "target tokens".to_owned(), values }
     }
@@ -185,7 +194,8 @@ impl Found<'_> {
     fn map(&self, lines: &[Line]) -> Result<Map> {
         let position: HashMap<usize, usize> =
             lines.iter().enumerate().map(|(n, line)| (line.index, n)).collect();
-        let indices = self.helpful.positions.iter().map(|&p| self.table.candidates[p].info.index);
+        let indices = self.helpful.positions.iter();
+        let indices = indices.map(|&p| self.row(self.table.candidates[p].info.index));
         let plane = principal_plane(self.rows)?;
         Ok(Map {
             rows: indices.filter_map(|index| position.get(&index).copied()).collect(),

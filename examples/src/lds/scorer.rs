@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tamis::artifact::{Manifest, Random, Store, hash_bytes};
-use tamis::dataset::Encoded;
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, RowInfo};
 use tamis::influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, FactorFit, Identity};
@@ -130,13 +130,12 @@ impl Scorer<'_> {
 
     fn curvature(&self, kind: CurvatureKind) -> Result<Box<dyn Curvature>> {
         let (model, layers, params) = (self.model, self.layers, self.flags.fitting());
-        let mut fields = FactorFit { model, layers, params }.manifest_fields();
-        fields.extend(self.made_from.clone());
+        let data = Encodings::of(self.data);
+        let fields = FactorFit { model, layers, params }.provenance(&data)?.manifest("", 0).fields;
         // Kinds share what they have in common.
         let folder = self.folder("curvature", &fields)?;
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
-        let data = self.data.to_vec();
-        let fitted = fit.run(kind, &data, &folder, &self.made_from, &mut Bars::default())?;
+        let fitted = fit.run(kind, &data, &folder, &mut Bars::default())?;
         Ok(fitted.curvature(self.flags.damping)?)
     }
 
@@ -144,7 +143,7 @@ impl Scorer<'_> {
     fn refined(&self, pass: &GradientPass<'_>, with: CurvatureKind, steps: usize) -> Result<Seeds> {
         let token_budget = self.flags.token_budget;
         let params = GaussNewtonParams { token_budget, ..GaussNewtonParams::default() };
-        let data = self.data.to_vec();
+        let data = Encodings::of(self.data);
         let matrix = GaussNewton::new(self.model, self.layers, &data, params)?;
         let preconditioner = self.curvature(with)?;
         let method = ConjugateGradient { steps, tolerance: 0.0 };

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, ensure};
 use tamis::artifact::Progress;
 use tamis::dataset::Encodings;
 use tamis::finetune::{Checkpoints, Job, Lora};
-use tamis::gradients::{Drawn, Pool, Samples, read_all};
 use tamis::model::CausalLm;
 
 use super::Flags;
@@ -30,14 +29,14 @@ pub struct Warmup {
 ///
 /// # Errors
 /// A share without a row, or what training reports.
-pub fn warm_up(flags: &Flags, model: &mut dyn CausalLm, pool: &Pool<'_>) -> Result<Warmup> {
+pub fn warm_up(flags: &Flags, model: &mut dyn CausalLm, pool: &Encodings<'_>) -> Result<Warmup> {
     let share = flags.warmup_share;
     ensure!(
         share > 0.0 && share <= 1.0,
         "--warmup-share is {share}, but must be above 0 and at most 1"
     );
     let count = ((pool.len() as f64 * share).ceil() as usize).max(1);
-    let (data, _) = read_all(&Drawn::new(pool, count, flags.seed))?;
+    let (data, _) = pool.sample(count, flags.seed)?.read_all()?;
     ensure!(!data.is_empty(), "none of the {count} rows drawn for the warm-up can be used");
     let trainer = flags.training().check()?;
     let (steps, epochs) = (trainer.steps(data.len()), flags.epochs);

@@ -164,8 +164,8 @@ impl<'a> Evidence<'a> {
         let labels = Labels::Sampled { seed: flags.seed };
         let params = FitParams { labels, ..FitParams::default() };
         let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
-        let data = self.data.to_vec();
-        let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &fields, &mut Bars::default())?;
+        let data = Encodings::of(self.data);
+        let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &mut Bars::default())?;
         let kfac = fitted.curvature(Damping::default())?;
 
         let pass = GradientPass { model, layers: &layers, params: PassParams::default().check()? };

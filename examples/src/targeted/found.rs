@@ -65,13 +65,14 @@ impl Found<'_> {
         let scored: HashMap<&SampleId, &Scored> =
             self.scores.candidates().iter().map(|scored| (&scored.id, scored)).collect();
         let names: Vec<&str> = self.scores.tasks().map(|(name, _)| name).collect();
-        let line = |decision: &tamis::dataset::Decision| {
+        // Decisions are in the order of the pool.
+        let line = |(position, decision): (usize, &tamis::dataset::Decision)| {
             let scored = scored.get(&decision.id);
             let tasks = scored.map_or(Vec::new(), |scored| self.scores.task_scores(scored));
             let best = (0..tasks.len()).rev().max_by(|&a, &b| tasks[a].total_cmp(&tasks[b]));
             Line {
                 id: decision.id.to_string(),
-                index: decision.index,
+                index: self.pool.row(position).unwrap_or(decision.index),
                 score: scored.map(|scored| self.rule.score(self.scores, scored)),
                 tasks: names.iter().zip(tasks).map(|(&n, s)| (n.to_owned(), s.into())).collect(),
                 best_task: best.map(|task| names[task].to_owned()),
@@ -79,7 +80,7 @@ impl Found<'_> {
                 reason: decision.reason.clone(),
             }
         };
-        Ok(self.selection.decisions.iter().map(line).collect())
+        Ok(self.selection.decisions.iter().enumerate().map(line).collect())
     }
 
     /// Counts what was found, and writes `selected.*`, `scores.jsonl`, `run.json` and `report.html`

@@ -60,6 +60,11 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// The row of the file at this position of the texts.
+    fn row(&self, position: usize) -> usize {
+        self.texts.row(position).unwrap_or(position)
+    }
+
     /// One line for every text that could be read, in the order of the file.
     pub fn lines(&self) -> Vec<Line> {
         let (candidates, count) = (&self.table.candidates, self.table.candidates.len());
@@ -86,7 +91,7 @@ impl Found<'_> {
             let below = if selected { "" } else { ", below the budget" };
             lines.push(Line {
                 id: candidate.info.id.to_string(),
-                index: candidate.info.index,
+                index: self.row(candidate.info.index),
                 score: Some(score(n)),
                 rank: Some(rank),
                 answers,
@@ -99,7 +104,7 @@ impl Found<'_> {
         }
         lines.extend(self.table.skipped.iter().map(|skipped| Line {
             id: skipped.id.to_string(),
-            index: skipped.index,
+            index: self.row(skipped.index),
             score: None,
             rank: None,
             answers: BTreeMap::new(),
@@ -197,8 +202,12 @@ impl Found<'_> {
                 tiles.push(Tile::new("Compared", said));
             }
         }
-        let of: HashMap<usize, usize> =
-            self.table.candidates.iter().map(|c| (c.info.index, c.info.targets)).collect();
+        let of: HashMap<usize, usize> = self
+            .table
+            .candidates
+            .iter()
+            .map(|c| (self.row(c.info.index), c.info.targets))
+            .collect();
         let lengths = lines.iter().map(|l| of.get(&l.index).copied().unwrap_or(0)).collect();
         let page = SelectionReport {
             title: "Pre-training texts behind answers".to_owned(),

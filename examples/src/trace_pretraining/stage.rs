@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 use tamis::artifact::hash_bytes;
-use tamis::gradients::{Bytes, Drawn, GradientPass, Pool, RowStore, RowType, Samples, Sink};
+use tamis::dataset::{Dataset, Encoder, Encodings};
+use tamis::gradients::{Bytes, GradientPass, RowStore, RowType, Sink};
 use tamis::influence::{ScoreTable, Seeds};
 use tamis::kfac::{CurvatureFit, CurvatureKind, Fitted};
 use tamis::model::{CausalLm, LayerInfo};
@@ -26,7 +27,9 @@ pub struct Stage<'a> {
     /// Its layers whose gradients count.
     pub layers: &'a [LayerInfo],
     /// The data.
-    pub data: &'a Pool<'a>,
+    pub data: &'a Encodings<'a>,
+    /// Its file, and what tokenises it.
+    pub file: (&'a Dataset, &'a Encoder),
 }
 
 impl fmt::Debug for Stage<'_> {
@@ -41,12 +44,12 @@ impl Stage<'_> {
     /// # Errors
     /// What LibTorch reports.
     pub fn inputs(&self) -> Result<Map<String, Value>> {
-        let dataset = self.data.dataset;
+        let (dataset, encoder) = self.file;
         let mut inputs = Map::new();
         inputs.insert("model".to_owned(), json!(self.model.fingerprint()?));
         let data = json!([dataset.content_hash(), dataset.format().to_string()]);
         inputs.insert("data".to_owned(), data);
-        inputs.insert("encoder".to_owned(), self.data.encoder.description());
+        inputs.insert("encoder".to_owned(), encoder.description());
         Ok(inputs)
     }
 
@@ -58,7 +61,7 @@ impl Stage<'_> {
         let (flags, name) = (self.flags, self.name);
         let mut timer = StageTimer::start(format!("curvature, {name}"));
         let count = flags.curvature_samples.map_or(self.data.len(), NonZeroUsize::get);
-        let drawn = Drawn::new(self.data, count, flags.seed);
+        let drawn = self.data.sample(count, flags.seed)?;
         let fit = CurvatureFit {
             model: self.model,
             layers: self.layers,
@@ -68,10 +71,8 @@ impl Stage<'_> {
         let (kind, bytes) = (flags.curvature, Bytes(fit.bytes(flags.curvature)));
         let layers = self.layers.len();
         crate::note!("{name}: {kind} of {layers} layers, about {bytes} of memory at the most");
-        let mut fields = self.inputs()?;
-        fields.insert("samples".to_owned(), json!([drawn.len(), flags.seed]));
         let folder = flags.out.join(name);
-        let fitted = fit.run(kind, &drawn, &folder, &fields, &mut Bars::default())?;
+        let fitted = fit.run(kind, &drawn, &folder, &mut Bars::default())?;
         let left_out = fitted.left_out().iter();
         record.notes.extend(
             left_out.map(|id| format!("{id}: not finite, left out of the {name} curvature")),
@@ -95,7 +96,7 @@ impl Stage<'_> {
     /// What `seeds` or the pass reports, or a full disk.
     pub fn scores(
         &self,
-        texts: &Pool<'_>,
+        texts: &Encodings<'_>,
         answers: &[tamis::dataset::SampleId],
         made_from: Map<String, Value>,
         record: &mut RunRecord,

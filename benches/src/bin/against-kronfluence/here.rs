@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use tamis::artifact::{NoProgress, Progress};
+use tamis::dataset::Encodings;
 use tamis::gradients::{GradientPass, Labels, PassParams, Reduction, RowStore, RowType, Sink};
 use tamis::influence::Seeds;
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted};
@@ -104,7 +104,8 @@ impl Side<'_> {
         let params = FitParams { labels: Labels::Data, ..FitParams::default() };
         let (model, layers) = (self.model, self.layers);
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
-        fit.run(kind, &self.samples.train, &fitted(self.folder), &Map::new(), clock).expect("a fit")
+        fit.run(kind, &Encodings::of(&self.samples.train), &fitted(self.folder), clock)
+            .expect("a fit")
     }
 
     fn score(&self, name: &str, curvature: &dyn Curvature) {
@@ -117,7 +118,7 @@ impl Side<'_> {
             RowStore::create_or_resume(place, "scores", pass.manifest_fields(), RowType::F32)
                 .expect("a store");
         let mut sinks = [Sink { reducer: &seeds, store: &mut store }];
-        pass.run(&self.samples.train, &mut sinks, &mut NoProgress).expect("scores");
+        pass.run(&Encodings::of(&self.samples.train), &mut sinks, &mut NoProgress).expect("scores");
     }
 }
 

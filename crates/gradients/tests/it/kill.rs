@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Sink};
 use tamis_model::DType;
 use tch::{Device, Kind};
@@ -27,7 +28,7 @@ fn run_pass(dir: &Path) {
     let fields = pass.manifest_fields();
     let mut store = RowStore::create_or_resume(dir, "gradients", fields, RowType::F16).unwrap();
     let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    pass.run(&data, &mut sinks, &mut NoProgress).unwrap();
+    pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
 }
 
 /// Not a test of its own: the process that the test below kills.

@@ -1,13 +1,12 @@
 //! The pass: what must not matter, resuming, and samples that cannot be scored.
 
-use std::ops::Range;
-
 use serde_json::{Map, json};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{DatasetError, Encoded, Outcome, Reason, SampleId};
+use tamis_dataset::{
+    EncodeOptions, Encoded, Encoder, Encodings, Reason, Sample, SampleId, Template, TextTokenizer,
+};
 use tamis_gradients::{
-    Drawn, Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType,
-    Samples, Sink,
+    Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType, Sink,
 };
 use tamis_model::{CausalLm, DType};
 use tch::{Device, Kind, Tensor};
@@ -23,24 +22,6 @@ fn rows(model: &dyn CausalLm, data: &[Encoded], params: PassParams, spec: &str) 
     let shard = pass.rows_of(data, &projection).unwrap();
     let norms: Vec<f64> = shard.infos.iter().map(|i| i.norm).collect();
     Tensor::cat(&[shard.rows.to_kind(Kind::Double), Tensor::from_slice(&norms).unsqueeze(1)], 1)
-}
-
-#[test]
-fn drawn_samples_are_some_of_the_source_in_its_order() {
-    let model = fixture("llama", DType::F64);
-    let data = samples(model.as_ref(), 50, 14, 2);
-    let drawn = Drawn::new(&data, 20, 7);
-    let places = drawn.positions().to_vec();
-    assert_eq!((drawn.len(), places.len()), (20, 20));
-    assert!(places.windows(2).all(|w| w[0] < w[1]) && places.iter().all(|&p| p < 50));
-    assert_eq!(Drawn::new(&data, 20, 7).positions(), places);
-    assert_ne!(Drawn::new(&data, 20, 8).positions(), places);
-    assert_eq!(Drawn::new(&data, 99, 7).positions(), (0..50).collect::<Vec<_>>());
-    let read = drawn.read(3..17).unwrap();
-    for (outcome, &place) in read.iter().zip(&places[3..17]) {
-        assert!(matches!(outcome, Outcome::Scored(sample) if *sample == data[place]));
-    }
-    assert_eq!(read.len(), 14);
 }
 
 #[test]
@@ -74,32 +55,58 @@ fn sum_and_mean_differ_by_the_number_of_targets() {
     }
 }
 
-/// A pool with rows that cannot be used.
-struct Mixed(Vec<Encoded>);
+/// Ten rows of different lengths, of which every third has no answer.
+fn mixed() -> Vec<Sample> {
+    let row = |n: usize| {
+        let answer = if n % 3 == 1 { String::new() } else { format!(" the cat {}", n * n) };
+        Sample::instruction("le chat ".repeat(1 + n % 4), answer).with_id(format!("row-{n}"))
+    };
+    (0..10).map(row).collect()
+}
 
-impl Samples for Mixed {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
+fn encoder(model: &str) -> Encoder {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/fixtures/");
+    let tokenizer = TextTokenizer::from_dir(format!("{folder}{model}")).unwrap();
+    let options = EncodeOptions { append_eos: false, ..EncodeOptions::default() };
+    Encoder::new(tokenizer, Template::None, options).unwrap()
+}
 
-    fn read(&self, positions: Range<usize>) -> Result<Vec<Outcome<Encoded>>, DatasetError> {
-        let outcome = |sample: &Encoded| {
-            if sample.index % 3 == 1 {
-                let reason = Reason::EmptyTarget;
-                Outcome::Unscorable { id: sample.id.clone(), index: sample.index, reason }
-            } else {
-                Outcome::Scored(sample.clone())
-            }
-        };
-        Ok(self.0[positions].iter().map(outcome).collect())
+/// One row of the store for each position, although the samples say that all of them are row 0.
+#[test]
+fn rows_are_joined_by_their_positions_and_ids_are_not_given_twice() {
+    let model = fixture("llama", DType::F32);
+    let layers = body(model.as_ref());
+    let mut data = samples(model.as_ref(), 7, 12, 4);
+    data.iter_mut().for_each(|sample| sample.index = 0);
+    let params = PassParams { shard_rows: 3, ..PassParams::default() };
+    let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
+    let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |data: &[Encoded]| {
+        let fields = pass.manifest_fields();
+        let place = dir.path().join(data.len().to_string());
+        let mut store =
+            RowStore::create_or_resume(place, "gradients", fields, RowType::F32).unwrap();
+        let mut sinks = [Sink { reducer: &projection, store: &mut store }];
+        pass.run(&Encodings::of(data), &mut sinks, &mut NoProgress).map(|_| store)
+    };
+    let store = run(&data).unwrap();
+    for place in 0..7 {
+        let alone = pass.rows_of(&data[place..=place], &projection).unwrap();
+        assert!(relative_error(&store.gather(&[place]).unwrap(), &alone.rows) < 1e-5, "{place}");
     }
+    data.push(data[2].clone());
+    let error = run(&data).unwrap_err().to_string();
+    assert!(error.contains("s2"), "{error}");
 }
 
 #[test]
 fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     let model = fixture("qwen2", DType::F32);
     let layers = body(model.as_ref());
-    let pool = Mixed(samples(model.as_ref(), 10, 12, 4));
+    let (pool, encoder) = (mixed(), encoder("qwen2"));
+    let encodings = Encodings::new(&pool, &encoder);
+    let (usable, _) = encodings.read_all().unwrap();
     let params = PassParams { shard_rows: 4, token_budget: 30, ..PassParams::default() };
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
     let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
@@ -110,7 +117,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     };
     let mut store = open().unwrap();
     let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    let report = pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+    let report = pass.run(&encodings, &mut sinks, &mut NoProgress).unwrap();
     assert_eq!((report.samples, report.resumed, report.skipped), (10, 0, 3));
     drop(store);
 
@@ -121,7 +128,11 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
         let shard = shard.unwrap();
         ids.extend(shard.infos.iter().map(|i| i.index));
         skipped.extend(shard.skipped.iter().map(|s| (s.index, s.reason.clone())));
-        let members: Vec<Encoded> = shard.infos.iter().map(|i| pool.0[i.index].clone()).collect();
+        let members: Vec<Encoded> = shard
+            .infos
+            .iter()
+            .map(|i| usable.iter().find(|sample| sample.index == i.index).unwrap().clone())
+            .collect();
         let alone = pass.rows_of(&members, &projection).unwrap();
         assert!(relative_error(&shard.rows, &alone.rows) < 1e-5);
     }
@@ -131,7 +142,7 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
 
     let mut store = open().unwrap();
     let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    let report = pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+    let report = pass.run(&encodings, &mut sinks, &mut NoProgress).unwrap();
     assert_eq!((report.resumed, report.tokens), (10, 0));
     drop(store);
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde_json::Map;
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{
     GradientError, GradientPass, LayerTrace, PassParams, ProjectionSpec, Reducer, RowStore,
     RowType, Sink,
@@ -51,7 +51,7 @@ fn norms(pass: &GradientPass<'_>, data: &Vec<Encoded>, reducers: &[&dyn Reducer]
     let mut stores: Vec<RowStore> = (0..reducers.len()).map(open).collect();
     let sinks = reducers.iter().zip(&mut stores);
     let mut sinks: Vec<Sink<'_>> = sinks.map(|(&reducer, store)| Sink { reducer, store }).collect();
-    pass.run(data, &mut sinks, &mut NoProgress).unwrap();
+    pass.run(&Encodings::of(data), &mut sinks, &mut NoProgress).unwrap();
     let of = |store: &RowStore| -> Vec<f64> {
         store.shards().flat_map(|shard| shard.unwrap().infos).map(|info| info.norm).collect()
     };
@@ -106,7 +106,7 @@ fn samples_are_left_out_of_a_sink_by_its_own_norms() {
         Sink { reducer: &Others(f64::INFINITY), store: &mut infinite },
         Sink { reducer: &Blocks, store: &mut finite },
     ];
-    let report = pass.run(&data, &mut sinks, &mut NoProgress).unwrap();
+    let report = pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
     assert_eq!(report.skipped, 3);
     let (infinite, finite) = (infinite.read(0).unwrap(), finite.read(0).unwrap());
     assert_eq!((infinite.infos.len(), infinite.skipped.len()), (0, 3));

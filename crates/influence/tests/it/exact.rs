@@ -1,9 +1,8 @@
 //! The witnesses themselves: two ways to the same number each.
 
 use nalgebra::{DMatrix, DVector};
-use serde_json::Map;
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, Labels, PassParams, Reduction, gradient_size, trace_batch};
 use tamis_influence::exact::{dense_fisher, dense_gauss_newton, finite_difference};
 use tamis_influence::{InfluenceError, Seeds};
@@ -127,7 +126,7 @@ fn the_matrix_has_the_units_of_fitted_curvature() {
             let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
             let dir = tempfile::tempdir().unwrap();
             let fitted = fit
-                .run(CurvatureKind::Ekfac, &data, dir.path(), &Map::new(), &mut NoProgress)
+                .run(CurvatureKind::Ekfac, &Encodings::of(&data), dir.path(), &mut NoProgress)
                 .unwrap();
             let spectral = fitted.spectral(Damping::default()).unwrap().unwrap();
             for ((sum, spectrum), layer) in found.iter_mut().zip(spectral.spectra()).zip(&layers) {

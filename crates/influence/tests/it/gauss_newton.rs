@@ -2,7 +2,7 @@
 
 use nalgebra::DVector;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::gradient_columns;
 use tamis_influence::exact::{Dense, dense_gauss_newton};
 use tamis_influence::{GaussNewton, GaussNewtonParams, InfluenceError};
@@ -51,7 +51,7 @@ fn products(
     params: GaussNewtonParams,
     vectors: &[Vec<Tensor>],
 ) -> Vec<DVector<f64>> {
-    let matrix = GaussNewton::new(model, layers, &data, params).unwrap();
+    let matrix = GaussNewton::new(model, layers, &Encodings::of(&data), params).unwrap();
     matrix.product(vectors).unwrap().iter().map(|p| flat(p)).collect()
 }
 
@@ -130,8 +130,13 @@ fn matrices_of_parts_add_up() {
     let data = samples(model.as_ref(), 6, 13);
     let vectors = [vector(&layers, 6)];
     let part = |data: &[Encoded]| {
-        let matrix =
-            GaussNewton::new(model.as_ref(), &layers, &data, GaussNewtonParams::default()).unwrap();
+        let matrix = GaussNewton::new(
+            model.as_ref(),
+            &layers,
+            &Encodings::of(&data),
+            GaussNewtonParams::default(),
+        )
+        .unwrap();
         (matrix.count(), flat(&matrix.product(&vectors).unwrap()[0]))
     };
     let (whole, (a, b)) = (part(&data), (part(&data[..2]), part(&data[2..])));
@@ -169,14 +174,14 @@ fn single_precision_will_do_and_half_precision_is_refused() {
     let expected = products(wide.as_ref(), &layers, &data, params, &[vector(&layers, 8)]);
     let narrow = loaded(DType::F32);
     let v: Vec<Tensor> = v.iter().map(|t| t.to_kind(Kind::Float)).collect();
-    let matrix = GaussNewton::new(narrow.as_ref(), &layers, &data, params).unwrap();
+    let matrix = GaussNewton::new(narrow.as_ref(), &layers, &Encodings::of(&data), params).unwrap();
     let found = matrix.product(&[v]).unwrap();
     let found: Vec<Tensor> = found[0].iter().map(|t| t.to_kind(Kind::Double)).collect();
     let error = (flat(&found) - &expected[0]).norm() / expected[0].norm();
     assert!(error < 1e-4, "{error:e}");
     for kind in [DType::F16, DType::Bf16] {
         let half = loaded(kind);
-        let refused = GaussNewton::new(half.as_ref(), &layers, &data, params);
+        let refused = GaussNewton::new(half.as_ref(), &layers, &Encodings::of(&data), params);
         assert!(matches!(refused, Err(InfluenceError::Precision { .. })));
     }
 }
@@ -186,11 +191,11 @@ fn what_cannot_be_multiplied_is_refused() {
     let (model, layers) = model("llama");
     let params = GaussNewtonParams::default();
     let none: Vec<Encoded> = Vec::new();
-    let refused = GaussNewton::new(model.as_ref(), &layers, &none, params);
+    let refused = GaussNewton::new(model.as_ref(), &layers, &Encodings::of(&none), params);
     assert!(matches!(refused, Err(InfluenceError::NoSamples { samples: 0 })));
 
     let data = samples(model.as_ref(), 3, 16);
-    let matrix = GaussNewton::new(model.as_ref(), &layers, &data, params).unwrap();
+    let matrix = GaussNewton::new(model.as_ref(), &layers, &Encodings::of(&data), params).unwrap();
     let mut wrong = vector(&layers, 9);
     wrong[3] = Tensor::zeros([2, 2], (Kind::Double, Device::Cpu));
     let refused = matrix.product(&[wrong]);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec};
 use tamis_influence::Seeds;
 use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
@@ -40,8 +41,8 @@ fn seeds_lie_row_by_row_with_a_curvature_that_is_computed_or_read() {
         layers_at_once: None,
     };
     for what in ["computed", "read"] {
-        let fields = serde_json::Map::new();
-        let fitted = fit.run(CurvatureKind::Ekfac, &pool, dir.path(), &fields, &mut NoProgress);
+        let fitted =
+            fit.run(CurvatureKind::Ekfac, &Encodings::of(&pool), dir.path(), &mut NoProgress);
         let fitted = fitted.unwrap();
         assert_eq!(fitted.resumed(), what == "read");
         let curvature = fitted.curvature(Damping::default()).unwrap();

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, Reduction};
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
@@ -112,7 +112,9 @@ fn influence_is_what_leaving_a_sample_out_does() {
     let factors = fit.sum(&data, &mut NoProgress).unwrap();
     let kfac = Spectral::kfac(&factors, Damping::Absolute(DECAY), Kind::Double).unwrap();
     let approximate = Seeds::new(&pass, &seeds, &kfac).unwrap();
-    let matrix = GaussNewton::new(&model, layers, &data, GaussNewtonParams::default()).unwrap();
+    let matrix =
+        GaussNewton::new(&model, layers, &Encodings::of(&data), GaussNewtonParams::default())
+            .unwrap();
     let method = ConjugateGradient { steps: 100, tolerance: 1e-10 };
     let refinement = Refinement::new(&matrix, &kfac, method).unwrap();
     let (refined, _) = refinement.run(&pass, &seeds, &mut NoProgress).unwrap();

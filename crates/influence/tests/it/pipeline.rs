@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec};
 use tamis_influence::{InfluenceStage, Seeds};
 use tamis_kfac::{Curvature, CurvatureKind, Damping, FactorFit, FitParams, Identity, Spectral};
 use tch::{Device, Kind};
 
 use crate::common::{model, samples};
-
-fn named(name: &str) -> Map<String, Value> {
-    Map::from_iter([("pool".to_owned(), json!(name))])
-}
 
 /// Every file below a folder.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -58,7 +54,7 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
             InfluenceStage { pass: params, curvature: kind, ..InfluenceStage::new(model, &layers) };
         let dir = folder.path().join(kind.to_string());
         let run = |dir: &Path, progress: &mut dyn Progress| {
-            stage.run(&pool, &seeds, &named("p"), dir, progress).unwrap()
+            stage.run(&Encodings::of(&pool), &seeds, dir, progress).unwrap()
         };
         let found = run(&dir, &mut NoProgress);
 
@@ -102,10 +98,48 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
         drop(found);
         assert_eq!(run(&dir, &mut Watch { done: 0, until: 0 }).table, table);
 
-        let other = samples(model, 3, 4);
-        let error = stage.run(&pool, &other, &named("p"), &dir, &mut NoProgress).unwrap_err();
-        assert!(error.to_string().contains("`seeds`"), "{error}");
-        let error = stage.run(&pool, &seeds, &named("q"), &dir, &mut NoProgress).unwrap_err();
-        assert!(error.to_string().contains("`pool` is \"p\", expected \"q\""), "{error}");
+        // What decides the results is collected by the stage: whatever differs is refused by its name.
+        let refused = |stage: InfluenceStage<'_>, pool: &[Encoded], seeds: &[Encoded], field| {
+            let error = stage.run(&Encodings::of(pool), seeds, &dir, &mut NoProgress).unwrap_err();
+            assert!(error.to_string().contains(field), "{field}: {error}");
+        };
+        refused(stage, &pool, &samples(model, 3, 4), "`made_from.queries.tokens`");
+        refused(stage, &samples(model, 9, 5), &seeds, "`source.tokens`");
+        refused(InfluenceStage { layers: &layers[1..], ..stage }, &pool, &seeds, "layers");
+        let damping = Damping::Relative(0.2);
+        refused(InfluenceStage { damping, ..stage }, &pool, &seeds, "`made_from.curvature.damping");
+        refused(InfluenceStage { seed: 1, ..stage }, &pool, &seeds, "`made_from.projection.seed`");
+        let projection = "4x4".parse().unwrap();
+        refused(
+            InfluenceStage { projection, ..stage },
+            &pool,
+            &seeds,
+            "`made_from.projection.spec",
+        );
+        assert_eq!(run(&dir, &mut Watch { done: 0, until: 0 }).table, table);
     }
+}
+
+/// The gradient of one's own samples, which all say that they are row 0.
+#[test]
+fn gradients_are_those_of_the_positions_asked_for() {
+    let (model, layers) = model("llama");
+    let model = model.as_ref();
+    let (mut pool, seeds) = (samples(model, 5, 1), samples(model, 2, 2));
+    pool.iter_mut().for_each(|sample| sample.index = 0);
+    let folder = tempfile::tempdir().unwrap();
+    let curvature = CurvatureKind::Identity;
+    let stage = InfluenceStage { curvature, ..InfluenceStage::new(model, &layers) };
+    let run =
+        |pool: &[Encoded]| stage.run(&Encodings::of(pool), &seeds, folder.path(), &mut NoProgress);
+    let found = run(&pool).unwrap();
+    let pass = GradientPass { model, layers: &layers, params: PassParams::default() };
+    let projection =
+        ProjectionSpec::default().build(&layers, 0, model.shape().kind, Device::Cpu).unwrap();
+    let own = pass.rows_of(&pool[3..4], &projection).unwrap().rows.to_kind(Kind::Float);
+    let apart = (found.gradients_at(&[3]).unwrap() - &own).abs().max().double_value(&[]);
+    assert!(apart < 1e-3 * own.abs().max().double_value(&[]), "{apart}");
+    drop(found);
+    pool[4].id = pool[1].id.clone();
+    assert!(run(&pool).unwrap_err().to_string().contains("1-1"));
 }

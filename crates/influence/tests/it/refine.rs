@@ -1,7 +1,7 @@
 //! Conjugate gradients against dense solves, and how they end.
 
 use tamis_artifact::{NoProgress, Progress};
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams};
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_influence::{
@@ -44,7 +44,8 @@ impl Case {
 
     fn matrix(&self) -> GaussNewton<'_> {
         let params = GaussNewtonParams::default();
-        GaussNewton::new(self.model.as_ref(), &self.layers, &self.pool, params).unwrap()
+        GaussNewton::new(self.model.as_ref(), &self.layers, &Encodings::of(&self.pool), params)
+            .unwrap()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rules on made-up score tables.
 
+use tamis_dataset::Skipped;
 use tamis_dataset::{Reason, SampleId, Selector};
-use tamis_gradients::{RowInfo, Skipped};
+use tamis_gradients::RowInfo;
 use tamis_influence::{Candidate, InfluenceError, Rule, ScoreTable};
 
 fn table(rows: &[(&[f32], f64)]) -> ScoreTable {

@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, SampleId};
+use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::{
     GradientPass, Labels, PassParams, ProjectionSpec, Reduction, RowStore, RowType, Sink,
     trace_batch,
@@ -124,7 +124,7 @@ fn stored_rows_give_the_fresh_scores() {
     // One pass feeds both.
     let mut sinks =
         [Sink { reducer: &seeds, store: &mut scores }, Sink { reducer: &full, store: &mut rows }];
-    pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+    pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
 
     let fresh = ScoreTable::from_scores(&scores, seeds.ids()).unwrap();
     let projected = seeds.projected(&full).unwrap();

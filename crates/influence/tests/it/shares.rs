@@ -1,7 +1,7 @@
 //! Every way to the same scores, and the parts that they are sums of.
 
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, Reducer};
 use tamis_influence::{Contraction, InfluenceError, LowRankSeeds, PerLayer, Seeds, SelfInfluence};
 use tamis_kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity, Spectral};
@@ -13,8 +13,8 @@ use crate::common::{model, samples};
 fn ekfac(model: &dyn CausalLm, layers: &[LayerInfo], data: &Vec<Encoded>) -> Spectral {
     let dir = tempfile::tempdir().unwrap();
     let fit = CurvatureFit { model, layers, params: FitParams::default(), layers_at_once: None };
-    let fields = serde_json::Map::new();
-    let fitted = fit.run(CurvatureKind::Ekfac, data, dir.path(), &fields, &mut NoProgress).unwrap();
+    let fitted =
+        fit.run(CurvatureKind::Ekfac, &Encodings::of(data), dir.path(), &mut NoProgress).unwrap();
     fitted.spectral(Damping::default()).unwrap().unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, SampleId};
+use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::Labels;
 use tamis_kfac::{
     FactorFit, FactorStore, Factors, FitParams, FitReport, KfacError, NonFinite, Sums, Tokens,
@@ -85,7 +85,9 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("factors");
-    let open = |fit: &FactorFit<'_>| FactorStore::create_or_resume(&folder, fit.manifest_fields());
+    let open = |fit: &FactorFit<'_>| {
+        FactorStore::create_or_resume(&folder, &fit.provenance(&Encodings::of(&data)).unwrap())
+    };
 
     // An interrupted run: the first part only.
     let mut store = open(&fit).unwrap();
@@ -93,7 +95,7 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     drop(store);
     let mut store = open(&fit).unwrap();
     assert!(store.has(0) && !store.has(1));
-    let resumed = fit.run(&data, &mut store, &mut NoProgress).unwrap();
+    let resumed = fit.run(&Encodings::of(&data), &mut store, &mut NoProgress).unwrap();
     drop(store);
     assert!(distance(&resumed, &fit.sum(&data, &mut NoProgress).unwrap()) < 1e-9);
     let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
@@ -120,9 +122,9 @@ fn nothing_to_fit_on_is_an_error() {
     let (model, layers) = model();
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
     let dir = tempfile::tempdir().unwrap();
-    let mut store =
-        FactorStore::create_or_resume(dir.path().join("f"), fit.manifest_fields()).unwrap();
-    let none: Vec<Encoded> = Vec::new();
+    let none = Encodings::of(&[]);
+    let provenance = fit.provenance(&none).unwrap();
+    let mut store = FactorStore::create_or_resume(dir.path().join("f"), &provenance).unwrap();
     let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
 }

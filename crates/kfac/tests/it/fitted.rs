@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
 use tamis_artifact::{NoProgress, Progress};
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{LayerTrace, Projection, ProjectionSpec, Reducer};
 use tamis_kfac::{
     Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted, KfacError, NonFinite,
@@ -20,12 +19,8 @@ fn fit<'a>(model: &'a dyn CausalLm, layers: &'a [LayerInfo], part: usize) -> Cur
     CurvatureFit { model, layers, params, layers_at_once: None }
 }
 
-fn fields(of: &str) -> Map<String, Value> {
-    Map::from_iter([("model".to_owned(), json!(of))])
-}
-
 fn run(fit: &CurvatureFit<'_>, kind: CurvatureKind, data: &Vec<Encoded>, dir: &Path) -> Fitted {
-    fit.run(kind, data, dir, &fields("a"), &mut NoProgress).unwrap()
+    fit.run(kind, &Encodings::of(data), dir, &mut NoProgress).unwrap()
 }
 
 /// Largest relative difference of what two fits make of the same gradients.
@@ -104,7 +99,7 @@ fn a_fit_goes_on_where_it_was_stopped_to_the_same_bytes() {
     let mut stops = 0;
     loop {
         let stop = std::panic::AssertUnwindSafe(|| {
-            fit.run(CurvatureKind::Ekfac, &data, &stopped, &fields("a"), &mut StopAfter(5))
+            fit.run(CurvatureKind::Ekfac, &Encodings::of(&data), &stopped, &mut StopAfter(5))
         });
         if std::panic::catch_unwind(stop).is_ok() {
             break;
@@ -117,10 +112,10 @@ fn a_fit_goes_on_where_it_was_stopped_to_the_same_bytes() {
     assert!(resumed.resumed());
     assert_eq!(files(&straight), files(&stopped));
     // K-FAC and another damping take what is there.
-    let kfac = fit.run(CurvatureKind::Kfac, &data, &stopped, &fields("a"), &mut StopAfter(1));
+    let kfac = fit.run(CurvatureKind::Kfac, &Encodings::of(&data), &stopped, &mut StopAfter(1));
     let kfac = kfac.unwrap();
     assert!(kfac.spectral(Damping::Absolute(1e-3)).unwrap().is_some());
-    assert_ne!(kfac.name(), resumed.name());
+    assert_ne!(kfac.fingerprint(), resumed.fingerprint());
 }
 
 /// A sample that is left out on request is named by the run that computes its part and by every run
@@ -154,7 +149,7 @@ fn a_resumed_fit_knows_which_samples_were_left_out() {
         assert_eq!(again.left_out(), expected, "{kind}");
         // Stopped after the part of the first bad sample, before that of the second.
         let stop = std::panic::AssertUnwindSafe(|| {
-            own.run(kind, &data, &at("stopped"), &fields("a"), &mut StopAfter(5))
+            own.run(kind, &Encodings::of(&data), &at("stopped"), &mut StopAfter(5))
         });
         assert!(std::panic::catch_unwind(stop).is_err());
         let resumed = run(&own, kind, &data, &at("stopped"));
@@ -170,15 +165,20 @@ fn what_belongs_to_something_else_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let own = fit(model.as_ref(), &layers, 10);
     let _ = run(&own, CurvatureKind::Ekfac, &data, dir.path());
-    let refused = |fit: &CurvatureFit<'_>, of: &str| {
-        let found = fit.run(CurvatureKind::Ekfac, &data, dir.path(), &fields(of), &mut NoProgress);
-        found.unwrap_err().to_string()
+    let refused = |fit: &CurvatureFit<'_>, data: &[Encoded], field: &str| {
+        let kind = CurvatureKind::Ekfac;
+        let error = fit.run(kind, &Encodings::of(data), dir.path(), &mut NoProgress).unwrap_err();
+        assert!(error.to_string().contains(field), "{error}");
     };
-    assert!(refused(&own, "another").contains("model"), "{}", refused(&own, "another"));
-    let fewer = CurvatureFit { layers: &layers[1..], ..own };
-    assert!(refused(&fewer, "a").contains("layers"));
+    refused(&own, &samples(model.as_ref(), 5), "`source.");
+    refused(&CurvatureFit { layers: &layers[1..], ..own }, &data, "layers");
     let other = CurvatureFit { params: FitParams { token_budget: 64, ..own.params }, ..own };
-    assert!(refused(&other, "a").contains("token_budget"));
+    refused(&other, &data, "token_budget");
+    assert!(run(&own, CurvatureKind::Ekfac, &data, dir.path()).resumed());
+    // One weight of the model.
+    let weight = model.parameters().get(&format!("{}.weight", layers[0].name)).unwrap();
+    let _ = weight.get(0).get(0).fill_(0.5);
+    refused(&own, &data, "`model.weights");
 }
 
 /// Projected onto all eigenvectors nothing is lost; onto the leading ones, the curvature is that part

@@ -1,7 +1,8 @@
 //! What is computed and what is read again lie alike in memory: products over other strides run other
 //! kernels, which round differently on some processors.
 
-use tamis_artifact::NoProgress;
+use tamis_artifact::{NoProgress, Provenance};
+use tamis_dataset::Encodings;
 use tamis_gradients::ProjectionSpec;
 use tamis_kfac::{
     CurvatureFit, CurvatureKind, Eigenbasis, FactorFit, FactorStore, FitParams, Fitted,
@@ -43,8 +44,7 @@ fn eigenvectors_lie_row_by_row_computed_and_read() {
     let params = FitParams { part_samples: 3, ..FitParams::default() };
     let fit = CurvatureFit { model: model.as_ref(), layers: &layers, params, layers_at_once: None };
     let run = || -> Fitted {
-        let fields = serde_json::Map::new();
-        fit.run(CurvatureKind::Ekfac, &data, dir.path(), &fields, &mut NoProgress).unwrap()
+        fit.run(CurvatureKind::Ekfac, &Encodings::of(&data), dir.path(), &mut NoProgress).unwrap()
     };
     let (computed, read) = (run(), run());
     assert!(!computed.resumed() && read.resumed());
@@ -68,8 +68,8 @@ fn sums_lie_row_by_row_computed_and_read() {
     let dir = tempfile::tempdir().unwrap();
 
     let computed = fit.sum(&data, &mut NoProgress).unwrap();
-    let fields = serde_json::Map::new();
-    let mut store = FactorStore::create_or_resume(dir.path().join("f"), fields.clone()).unwrap();
+    let mut store =
+        FactorStore::create_or_resume(dir.path().join("f"), &Provenance::new()).unwrap();
     store.write(0, &computed, &[]).unwrap();
     let read = store.read(0, &layers, Device::Cpu).unwrap();
     let projection: ProjectionSpec = "4x4".parse().unwrap();
@@ -87,7 +87,8 @@ fn sums_lie_row_by_row_computed_and_read() {
     let mut moments =
         tamis_kfac::SecondMoments::zeros(&layers, Some(&basis), Kind::Double, Device::Cpu).unwrap();
     fit.add(&data, &mut moments, &mut tamis_kfac::FitReport::default(), &mut NoProgress).unwrap();
-    let mut store = MomentStore::create_or_resume(dir.path().join("m"), fields).unwrap();
+    let mut store =
+        MomentStore::create_or_resume(dir.path().join("m"), &Provenance::new()).unwrap();
     store.write(0, &moments, &[]).unwrap();
     let read = store.read(0, &layers, Device::Cpu).unwrap();
     assert_eq!(read.count(), moments.count());

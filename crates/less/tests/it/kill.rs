@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Direction, WarmCheckpoint};
 use tamis_model::DType;
@@ -32,7 +33,7 @@ fn run_pass(dir: &Path, checkpoint: &Path) {
     fields.extend(pass.manifest_fields());
     let mut store = RowStore::create_or_resume(dir, "less-features", fields, RowType::F16).unwrap();
     let mut sinks = [Sink { reducer: &features, store: &mut store }];
-    pass.run(&data, &mut sinks, &mut NoProgress).unwrap();
+    pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
 }
 
 /// Not a test of its own: the process that the test below kills.

@@ -2,6 +2,7 @@
 
 use serde_json::Map;
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, Reducer, RowStore, RowType, Sink};
 use tamis_less::{Direction, WarmCheckpoint};
 use tamis_model::DType;
@@ -41,7 +42,7 @@ fn norms_of_the_adapter_stay_with_the_features() {
             .zip(&mut stores)
             .map(|(&n, store)| Sink { reducer: reducers[n], store })
             .collect();
-        pass.run(&data, &mut sinks, &mut NoProgress).unwrap();
+        pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
         for (n, store) in order.into_iter().zip(&stores) {
             let infos = store.read(0).unwrap().infos;
             for (info, expected) in infos.iter().zip(&expected[n]) {

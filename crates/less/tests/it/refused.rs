@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tamis_artifact::NoProgress;
+use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Directions, FeatureParams, Scores, WarmCheckpoint};
 use tamis_model::DType;
@@ -66,7 +67,7 @@ fn directions_of_another_checkpoint_do_not_score_a_store() {
         let adapted = warm.adapted(model.as_mut());
         let pass = GradientPass { model: &adapted, layers: &layers, params: PassParams::default() };
         let mut sinks = [Sink { reducer: &features, store: &mut store }];
-        pass.run(&data, &mut sinks, &mut NoProgress).unwrap();
+        pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
     }
     let rows = || Tensor::ones([1, 64], (Kind::Double, tch::Device::Cpu));
     let mut scores = Scores::new(vec![Target::new("a", "a")]);

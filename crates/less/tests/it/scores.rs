@@ -1,7 +1,7 @@
 //! Scores against a loop over pairs of samples.
 
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, Selector};
+use tamis_dataset::{Encoded, Encodings, Selector};
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Direction, Directions, Scores, WarmCheckpoint, target_direction};
 use tamis_model::DType;
@@ -48,7 +48,7 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
             let params = PassParams { shard_rows: 7, ..PassParams::default() };
             let pass = GradientPass { model: &adapted, layers: &layers, params };
             let mut sinks = [Sink { reducer: &features, store: &mut store }];
-            pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+            pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
             let candidates = rows(&pass.rows_of(&pool, &features).unwrap().rows);
             for (task, (_, examples)) in tasks.iter().enumerate() {
                 let examples = rows(&pass.rows_of(examples, &plain).unwrap().rows);
@@ -123,7 +123,7 @@ fn rows_in_few_bits_rank_as_rows_in_many_do() {
         let pass = GradientPass { model: &adapted, layers: &layers, params: PassParams::default() };
         let sink = |store| Sink { reducer: &features, store };
         let mut sinks: Vec<Sink<'_>> = stores.iter_mut().map(sink).collect();
-        pass.run(&pool, &mut sinks, &mut NoProgress).unwrap();
+        pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
         target_direction(&pass, &plain, "task", &examples).unwrap()
     };
     let directions = Directions::new(direction.unsqueeze(0), &warm, &settings);

@@ -53,7 +53,7 @@ fn the_highest_come_first() {
             "golden score 0.500: below 0.75",
             "golden score 0.750: number 2 of 2",
             "golden score 1.000: number 1 of 2",
-            "no golden score: the tokenizer cannot read its text",
+            "no golden score: no token of a prompt stands before its answer",
             "golden score 0.750: number 3, beyond 2",
             "golden score 0.333: below 0.75",
         ]

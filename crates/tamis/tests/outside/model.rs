@@ -2,8 +2,7 @@
 use std::error::Error;
 
 use tamis::artifact::NoProgress;
-use tamis::dataset::{Dataset, EncodeOptions, Encoder, ReadOptions, Template, TextTokenizer};
-use tamis::gradients::{Drawn, Pool, read_all};
+use tamis::dataset::{Dataset, EncodeOptions, Encoder, Encodings, ReadOptions, Template, TextTokenizer};
 use tamis::ifd_scoring::{Measure, ScoreParams, Scorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
@@ -29,13 +28,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scores = ScoreStage::new("ifd").run(&ifd.by(Measure::Ifd)?, &rows, &mut NoProgress)?;
     let rows = rows.keep(&scores.sift(&[Sieve::Highest(Take::Share(0.5))])?)?;
 
-    let all = Pool { dataset: &pool, encoder: &encoder };
-    let (seeds, _) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
+    let all = Encodings::new(&pool, &encoder);
+    let (seeds, _) = Encodings::new(&seeds, &encoder).read_all()?;
     let layers = LayerPattern::default().select(model.layers())?;
     let influence = InfluenceStage::new(&*model, &layers).run(
-        &Drawn::at(&all, rows.positions()),
+        &all.at(rows.positions())?,
         &seeds,
-        &rows.description(),
         "influence".as_ref(),
         &mut NoProgress,
     )?;

@@ -2,9 +2,8 @@
 //! it, beside influence at the last stage alone.
 
 use nalgebra::{DMatrix, DVector};
-use serde_json::Map;
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, Reduction};
 use tamis_influence::Seeds;
 use tamis_influence::exact::dense_gauss_newton;
@@ -46,7 +45,7 @@ fn ekfac(model: &dyn CausalLm, data: &[Encoded], damping: f64) -> Box<dyn Curvat
     let (layers, params) = (&model.layers()[..1], FitParams::default());
     let fit = CurvatureFit { model, layers, params, layers_at_once: None };
     let (kind, data) = (CurvatureKind::Ekfac, data.to_vec());
-    let fitted = fit.run(kind, &data, folder.path(), &Map::new(), &mut NoProgress).unwrap();
+    let fitted = fit.run(kind, &Encodings::of(&data), folder.path(), &mut NoProgress).unwrap();
     fitted.curvature(Damping::Absolute(damping)).unwrap()
 }
 

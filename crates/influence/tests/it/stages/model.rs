@@ -2,7 +2,7 @@
 
 use nalgebra::DVector;
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encoded;
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, Reduction};
 use tamis_influence::stages::Frozen;
 use tamis_influence::{
@@ -97,11 +97,11 @@ fn a_new_head_on_a_frozen_trunk() {
     let (damping, preconditioner) = (vec![DECAY], &Identity);
 
     // The head is convex, so that Gauss–Newton is its Hessian; between trunk and head it is not.
-    let head = GaussNewton::new(&finetuned, &after[1..], &data.tuning, of).unwrap();
+    let head = GaussNewton::new(&finetuned, &after[1..], &Encodings::of(&data.tuning), of).unwrap();
     let own = Refinement { matrix: &head, damping: damping.clone(), preconditioner, method };
-    let whole = LossHessian::new(&finetuned, after, &data.tuning, of).unwrap();
-    let straight = GaussNewton::new(&finetuned, after, &data.tuning, of).unwrap();
-    let training = GaussNewton::new(&pretrained, before, &data.texts, of).unwrap();
+    let whole = LossHessian::new(&finetuned, after, &Encodings::of(&data.tuning), of).unwrap();
+    let straight = GaussNewton::new(&finetuned, after, &Encodings::of(&data.tuning), of).unwrap();
+    let training = GaussNewton::new(&pretrained, before, &Encodings::of(&data.texts), of).unwrap();
     let first = Refinement { matrix: &training, damping, preconditioner, method };
     let gradients = Seeds::new(&late, &queries, &Identity).unwrap();
     let scores = |frozen: &Frozen<'_>| -> Vec<Vec<f64>> {

@@ -1,6 +1,7 @@
 //! The Hessian of the loss against second differences of the loss, and against Gauss–Newton.
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_dataset::Encodings;
 use tamis_gradients::gradient_columns;
 use tamis_influence::{GaussNewton, GaussNewtonParams, Hessian, InfluenceError, LossHessian};
 use tamis_kfac::Tokens;
@@ -46,7 +47,8 @@ fn products_are_second_differences_of_the_loss() {
         let data = samples(model.as_ref(), 5, 51);
         let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
         let params = GaussNewtonParams { tokens: Tokens::Expand, token_budget: 20 };
-        let matrix = LossHessian::new(model.as_ref(), &layers, &data, params).unwrap();
+        let matrix =
+            LossHessian::new(model.as_ref(), &layers, &Encodings::of(&data), params).unwrap();
         let [u, v] = [52, 53].map(|seed| vector(&layers, seed));
         let both = [u, v];
         let products = matrix.product(&both).unwrap();
@@ -69,12 +71,14 @@ fn products_are_second_differences_of_the_loss() {
         // Symmetric, and not what Gauss–Newton has.
         let mirror = dot(&both[1], &products[0]) / dot(&both[0], &products[1]);
         assert!((mirror - 1.0).abs() < 1e-9, "{name}: {mirror}");
-        let without = GaussNewton::new(model.as_ref(), &layers, &data, params).unwrap();
+        let without =
+            GaussNewton::new(model.as_ref(), &layers, &Encodings::of(&data), params).unwrap();
         let without = without.product(&both).unwrap();
         assert!((dot(&both[0], &without[0]) / found - 1.0).abs() > 1e-3, "{name}");
         // No matter how the samples are batched.
         let params = GaussNewtonParams { token_budget: 4096, ..params };
-        let whole = LossHessian::new(model.as_ref(), &layers, &data, params).unwrap();
+        let whole =
+            LossHessian::new(model.as_ref(), &layers, &Encodings::of(&data), params).unwrap();
         let whole = dot(&both[1], &whole.product(&both).unwrap()[0]);
         assert!((whole / dot(&both[1], &products[0]) - 1.0).abs() < 1e-9, "{name}");
     }
@@ -86,13 +90,13 @@ fn where_logits_are_linear_in_the_weights_both_are_the_same() {
     let layers = &model.layers()[..1];
     let (data, params) = (model.samples(6, 5, 56), GaussNewtonParams::default());
     let vectors = [vector(layers, 57)];
-    let bent = LossHessian::new(&model, layers, &data, params).unwrap();
-    let straight = GaussNewton::new(&model, layers, &data, params).unwrap();
+    let bent = LossHessian::new(&model, layers, &Encodings::of(&data), params).unwrap();
+    let straight = GaussNewton::new(&model, layers, &Encodings::of(&data), params).unwrap();
     let [bent, straight] = [bent.product(&vectors).unwrap(), straight.product(&vectors).unwrap()];
     let difference = (&bent[0][0] - &straight[0][0]).norm().double_value(&[]);
     assert!(difference < 1e-12 * straight[0][0].norm().double_value(&[]), "{difference:e}");
     // A vector of another shape is refused.
-    let matrix = LossHessian::new(&model, layers, &data, params).unwrap();
+    let matrix = LossHessian::new(&model, layers, &Encodings::of(&data), params).unwrap();
     let error = matrix.product(&[vec![Tensor::zeros([6, 3], (Kind::Double, tch::Device::Cpu))]]);
     assert!(matches!(error, Err(InfluenceError::Mismatch { .. })));
 }
