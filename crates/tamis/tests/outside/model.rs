@@ -1,13 +1,16 @@
-//! A project of its own with a model: IFD as a sieve, influence on a seed for what is left.
+//! A project of its own with a model: a filter by IFD, influence on a seed for what is left.
 use std::error::Error;
 
 use tamis::artifact::NoProgress;
-use tamis::dataset::{Dataset, EncodeOptions, Encoder, ReadOptions, Template, TextTokenizer};
+use tamis::dataset::{
+    Dataset, EncodeOptions, Encoder, ReadOptions, Sample, SampleId, Source, Subset, Template,
+    TextTokenizer,
+};
 use tamis::gradients::{Drawn, Pool, read_all};
-use tamis::ifd_scoring::{Measure, ScoreParams, Scorer};
+use tamis::ifd_scoring::{ScoreParams, Scorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
-use tamis::pipeline::{Rows, ScoreStage, Sieve, Take};
+use tamis::pipeline::{Filter, ScoreStage, Take};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: PROGRAM MODEL")?;
@@ -25,22 +28,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (pool, seeds) = (open("pool.tsv")?, open("seeds.tsv")?);
 
     let ifd = Scorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
-    let rows = Rows::all(&pool);
-    let scores = ScoreStage::new("ifd").run(&ifd.by(Measure::Ifd)?, &rows, &mut NoProgress)?;
-    let rows = rows.keep(&scores.sift(&[Sieve::Highest(Take::Share(0.5))])?)?;
+    let rows = Subset::all(&pool);
+    let scores = ScoreStage::new("ifd").run(&ifd, &rows, &mut NoProgress)?;
+    let rows = rows.keep(&scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?)?;
 
     let all = Pool { dataset: &pool, encoder: &encoder };
     let (seeds, _) = read_all(&Pool { dataset: &seeds, encoder: &encoder })?;
     let layers = LayerPattern::default().select(model.layers())?;
+    let source = rows.fingerprint()?.value().clone();
     let influence = InfluenceStage::new(&*model, &layers).run(
         &Drawn::at(&all, rows.positions()),
         &seeds,
-        &rows.description(),
+        &std::iter::once(("source".to_owned(), source)).collect(),
         "influence".as_ref(),
         &mut NoProgress,
     )?;
     let helpful = Rule::Normalised.apply(&influence.table, 2, 2)?;
-    let chosen = rows.find(&influence.ids_at(&helpful.positions))?;
+    let ids = influence.ids_at(&helpful.positions);
+    let left: Vec<Sample> = rows.read_range(0..rows.len())?;
+    let place = |id: &SampleId| left.iter().position(|sample| sample.id == *id);
+    let places = ids.iter().filter_map(place);
+    let chosen: Vec<usize> = places.map(|place| rows.positions()[place]).collect();
     pool.write_rows(&chosen, "out".as_ref(), "selected")?;
     println!("{} of {} rows, {} resumed", chosen.len(), rows.len(), scores.resumed);
     Ok(())
