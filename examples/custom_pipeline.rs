@@ -5,20 +5,20 @@
 //!     --model MODEL --pool pool.jsonl --seeds seeds.jsonl --budget 200 --out out/mine
 //! ```
 //!
-//! Cheap stages sift what dear ones see. You should see a bar for each stage and what it left, and in `--out` a folder for
+//! Cheap stages filter what dear ones see. You should see a bar for each stage and what it left, and in `--out` a folder for
 //! each and `selected.jsonl`. Killed at any moment, the same command goes on; finished stages are only read.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use serde_json::{Map, Value, json};
-use tamis::dataset::{Encodings, Sample};
-use tamis::ifd_scoring::{self, Measure, ScoreParams};
+use tamis::artifact::Fingerprint;
+use tamis::dataset::{Encodings, Sample, SampleId, Source, Subset};
+use tamis::ifd_scoring::{self, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
 use tamis::model::{CausalLm, LayerPattern};
-use tamis::pipeline::{BoxError, Rows, Score, ScoreStage, Scorer, Sieve, Take};
+use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer, Take};
 use tamis_examples::{Bars, ModelFlags, TextFlags, note, say};
 
 /// Sifts a pool by words, IFD and influence, and spreads the budget over what is left
@@ -42,15 +42,15 @@ struct Flags {
 struct Words;
 
 impl Scorer for Words {
-    fn name(&self) -> &'static str {
-        "words"
+    fn columns(&self) -> Vec<String> {
+        vec!["words".to_owned()]
     }
-    fn description(&self) -> Result<Map<String, Value>, BoxError> {
-        Ok(Map::from_iter([("split".to_owned(), json!("whitespace"))]))
+    fn fingerprint(&self) -> Result<Fingerprint, BoxError> {
+        Ok(Fingerprint::from("split at white space"))
     }
-    fn score(&self, samples: &[Sample]) -> Result<Vec<Score>, BoxError> {
+    fn score(&self, rows: &[Sample]) -> Result<Vec<RowScores>, BoxError> {
         let words = |sample: &Sample| sample.content.answer().split_whitespace().count();
-        Ok(samples.iter().map(|sample| Score::Value(words(sample) as f64)).collect())
+        Ok(rows.iter().map(|sample| vec![Score::Value(words(sample) as f64)]).collect())
     }
 }
 
@@ -61,23 +61,23 @@ fn main() -> Result<()> {
     let (model, encoder) = (flags.model.load()?, flags.text.encoder(&flags.model)?);
 
     // 1. Words: answers that say something.
-    let rows = Rows::all(&pool);
+    let rows = Subset::all(&pool);
     let scores = ScoreStage::new(out.join("1-words")).run(&Words, &rows, bars)?;
-    let rows = rows.keep(&scores.sift(&[Sieve::AtLeast(3.0)])?)?;
+    let rows = rows.keep(&scores.keep("words", &[Filter::AtLeast(3.0)])?)?;
 
     // 2. IFD: the half that there is most to learn from.
     let ifd =
         ifd_scoring::Scorer::new(&model, model.tokenizer()?.clone(), ScoreParams::like(&encoder))?;
     let stage = ScoreStage::new(out.join("2-ifd"));
-    let scores = stage.run(&ifd.by(Measure::Ifd)?, &rows, bars)?;
-    let rows = rows.keep(&scores.sift(&[Sieve::Below(1.0), Sieve::Highest(Take::Share(0.5))])?)?;
-    note!("{} of {} rows pass the sieves", rows.len(), pool.len());
+    let scores = stage.run(&ifd, &rows, bars)?;
+    let filters = [Filter::Below(1.0), Filter::Highest(Take::Share(0.5))];
+    let rows = rows.keep(&scores.keep("ifd", &filters)?)?;
+    note!("{} of {} rows pass the filters", rows.len(), pool.len());
 
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.
     let (seeds, unusable) = Encodings::new(&seeds, &encoder).read_all()?;
     ensure!(unusable.is_empty(), "seeds that cannot be used: {unusable:?}");
-    let (left, dir) =
-        (Encodings::new(&pool, &encoder).at(rows.positions())?, out.join("3-influence"));
+    let (left, dir) = (Encodings::new(&rows, &encoder), out.join("3-influence"));
     let layers = LayerPattern::default();
     let layers = layers.select(model.layers())?;
     let stage = InfluenceStage::new(&model, &layers);
@@ -89,7 +89,11 @@ fn main() -> Result<()> {
     let gradients = influence.gradients_at(&helpful.positions)?;
     let picks = kcenter.pick_on_device(&gradients, &[])?.indices();
     let picks: Vec<usize> = picks.into_iter().map(|pick| helpful.positions[pick]).collect();
-    let chosen = rows.find(&influence.ids_at(&picks))?;
+    let left: Vec<Sample> = rows.read_range(0..rows.len())?;
+    let ids = influence.ids_at(&picks);
+    let place = |id: &SampleId| left.iter().position(|sample| sample.id == *id);
+    let places = ids.iter().filter_map(place);
+    let chosen: Vec<usize> = places.map(|place| rows.positions()[place]).collect();
     let files = pool.write_rows(&chosen, out, "selected")?;
     say(format_args!("{} rows chosen: {}\n", chosen.len(), files[0].display()))
 }

@@ -21,13 +21,12 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Parser;
 use serde_json::json;
-use tamis::artifact::Store;
 use tamis::dataset::{Dataset, Selector};
 use tamis::ifd_scoring::{Candidate, SampleScores, Scorer, read_scores};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::ifd::{Flags, Found, groups};
-use tamis_examples::{Bars, refuse_overwriting, say_results, write_outputs};
+use tamis_examples::{Bars, is_finished, refuse_overwriting, say_results, write_outputs};
 
 /// Result files, which no input may be.
 const WRITTEN: [&str; 4] = ["selected.*", "scores.jsonl", "run.json", "report.html"];
@@ -95,20 +94,21 @@ fn scored(
     record: &mut RunRecord,
 ) -> Result<Vec<SampleScores>> {
     let mut timer = StageTimer::start("scores");
-    let mut store = Store::create_or_resume(flags.out.join("terms"), &scorer.manifest(pool)?)?;
-    if store.is_complete() {
-        tamis_examples::note!("scores: all {} samples were done before", pool.len());
-        timer.rows(pool.len() as u64).resumed(true);
-    } else {
+    let dir = flags.out.join("terms");
+    if !is_finished(&dir) {
         let few = pool.read_range(0..pool.len().min(PROBE))?;
         tamis_examples::note!("scores: {}", scorer.estimate(&few, pool.len())?);
-        let report = scorer.run(pool, &mut store, &mut Bars::default())?;
-        timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    }
+    let report = scorer.run(pool, &dir, &mut Bars::default())?;
+    timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    if report.resumed == report.samples {
+        tamis_examples::note!("scores: all {} samples were done before", pool.len());
+    } else {
         record.notes.push(format!(
             "{} forward rows, {} tokens read, {} predicted in this run",
             report.work.rows, report.work.tokens, report.work.targets
         ));
     }
     record.stages.push(timer.finish());
-    Ok(read_scores(&store, scorer.params().ratio)?)
+    Ok(read_scores(&dir, scorer.params().ratio)?)
 }

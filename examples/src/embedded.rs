@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use tamis::artifact::Store;
 use tamis::dataset::Dataset;
-use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
+use tamis::embeddings::{Embedder, Embeddings};
 use tamis::report::{RunRecord, StageTimer};
 
 use crate::Bars;
@@ -24,20 +25,25 @@ pub fn embedded(
     record: &mut RunRecord,
 ) -> Result<Embeddings> {
     let mut timer = StageTimer::start("embeddings");
-    let mut store = EmbeddingStore::create_or_resume(dir, embedder.fields(data)?)?;
-    if store.artifact().is_complete() {
-        crate::note!("embeddings: all {} samples were done before", data.len());
-        timer.rows(data.len() as u64).resumed(true);
-    } else {
+    if !crate::is_finished(dir) {
         let few = data.read_range(0..data.len().min(PROBE))?;
         crate::note!("embeddings: {}", embedder.estimate(&few, data.len())?);
-        let report = embedder.run(data, &mut store, &mut Bars::default())?;
-        timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    }
+    let report = embedder.run(data, dir, &mut Bars::default())?;
+    timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    if report.resumed == report.samples {
+        crate::note!("embeddings: all {} samples were done before", data.len());
+    } else {
         record.notes.push(format!("{} tokens embedded in this run", report.tokens));
     }
-    drop(store);
     let embeddings = Embeddings::open(dir)
         .with_context(|| format!("opening the embeddings of {}", data.path().display()))?;
     record.stages.push(timer.finish());
     Ok(embeddings)
+}
+
+/// Whether a pass into this folder has reached its end, so that nothing is left to estimate. Whether it is of the same
+/// rows, model and settings is for the pass to say.
+pub fn is_finished(dir: &Path) -> bool {
+    Store::open(dir).is_ok_and(|store| store.is_complete())
 }

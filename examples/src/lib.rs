@@ -30,7 +30,7 @@ mod text;
 pub mod trace_pretraining;
 
 pub use adapt::{Adaptation, adapt};
-pub use embedded::embedded;
+pub use embedded::{embedded, is_finished};
 pub use exports::{ExportFlags, Exports, Form};
 pub use flags::{ModelFlags, ScheduleKind, TextFlags, open_rows};
 pub use inputs::{check_lengths, refuse_inside, refuse_overwriting, same_file};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::json;
 use tamis_artifact::{Fingerprint, Random};
 
-use crate::source::{check_source, read_checked};
+use crate::source::{check_source, read_rows};
 use crate::{DatasetError, Encoded, Encoder, Outcome, SampleId, Source};
 
 /// Rows as tokens: a source and the encoder that reads it, or samples that are tokens already. Passes over a model take it.
@@ -144,7 +144,7 @@ impl<'a> Encodings<'a> {
                 let mut ids = Vec::with_capacity(source.len());
                 for first in (0..source.len()).step_by(4096) {
                     let last = (first + 4096).min(source.len());
-                    ids.extend(read_checked(source, first..last)?.into_iter().map(|s| s.id));
+                    ids.extend(read_rows(source, first..last)?.into_iter().map(|s| s.id));
                 }
                 (0..self.len()).map(|at| self.there(at).map(|there| ids[there].clone())).collect()
             }

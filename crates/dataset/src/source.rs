@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::json;
 use tamis_artifact::Fingerprint;
 
-use crate::{Dataset, DatasetError, Sample, SampleId};
+use crate::{Dataset, DatasetError, Sample, SampleId, Selection};
 
 /// Rows that are read at a time where all are looked at.
 const CHUNK: usize = 4096;
@@ -185,6 +185,21 @@ impl<'a> Subset<'a> {
         Self { source, positions: (0..source.len()).collect() }
     }
 
+    /// Those of the rows that `selection` chose: it has one decision for each of them, in their order.
+    ///
+    /// # Errors
+    /// [`DatasetError::Rows`] for decisions about another number of rows.
+    pub fn keep(&self, selection: &Selection) -> Result<Self, DatasetError> {
+        let (found, expected) = (selection.decisions.len(), self.positions.len());
+        if found != expected {
+            return Err(DatasetError::Rows { found, expected });
+        }
+        let kept = self.positions.iter().zip(&selection.decisions);
+        let positions =
+            kept.filter(|(_, decision)| decision.selected).map(|(&position, _)| position).collect();
+        Ok(Self { source: self.source, positions })
+    }
+
     /// Where the rows stand in the source they are of.
     pub fn positions(&self) -> &[usize] {
         &self.positions
@@ -307,7 +322,7 @@ pub fn check_source(source: &dyn Source) -> Result<(), DatasetError> {
     let mut seen: HashSet<SampleId> = HashSet::with_capacity(source.len());
     for first in (0..source.len()).step_by(CHUNK) {
         let positions = first..(first + CHUNK).min(source.len());
-        for (position, sample) in positions.clone().zip(read_checked(source, positions)?) {
+        for (position, sample) in positions.clone().zip(read_rows(source, positions)?) {
             if let Some(id) = seen.replace(sample.id) {
                 return Err(DatasetError::SameId { id, position });
             }
@@ -316,8 +331,12 @@ pub fn check_source(source: &dyn Source) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// Reads a run of rows, and refuses another number of them than was asked for.
-pub(crate) fn read_checked(
+/// Reads rows that follow each other, and refuses another number of them than was asked for: what a source of one's own
+/// gives too few of would be joined to other rows.
+///
+/// # Errors
+/// [`DatasetError::Rows`], or what reading reports.
+pub fn read_rows(
     source: &dyn Source,
     positions: Range<usize>,
 ) -> Result<Vec<Sample>, DatasetError> {

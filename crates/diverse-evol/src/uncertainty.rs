@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, ParameterError, Progress, Store, hash_bytes};
-use tamis_dataset::{Encoded, SampleId, plan_batches};
+use tamis_artifact::{ParameterError, Progress, Provenance, Store};
+use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap};
 use tch::{Kind, Tensor, no_grad};
 
@@ -18,7 +18,7 @@ use crate::{EvolError, Uncertainty};
 /// What the store is called in its manifest.
 const KIND: &str = "uncertainty";
 /// Version of its layout.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Logits held at once, so that they and what is made of them stay in the cache: 16 MiB in f32.
 const LOGITS_AT_ONCE: usize = 1 << 22;
 /// But never fewer rows than this: each piece reads the whole head.
@@ -146,37 +146,40 @@ impl UncertaintyPass {
         &self.params
     }
 
-    /// The uncertainties of all `samples`, in their order, kept in the folder `dir`. What an
-    /// interrupted pass left there is not computed again.
+    /// The uncertainties of all `rows`, in their order, kept in the folder `dir`. What an interrupted
+    /// pass left there is not computed again.
     ///
     /// # Errors
-    /// A folder made from another model, other samples or settings; a sample whose numbers are not
-    /// finite; what the model or the disk reports.
+    /// A folder made from another model, other rows or settings, naming the field; rows that share an id; a row that
+    /// cannot be read as tokens or whose numbers are not finite, as each record needs its numbers; what the model, the
+    /// source or the disk reports.
     pub fn run(
         &self,
         model: &dyn CausalLm,
-        samples: &[Encoded],
+        rows: &Encodings<'_>,
         dir: &Path,
         progress: &mut dyn Progress,
     ) -> Result<Vec<Uncertainties>, EvolError> {
-        let manifest = Manifest::new(KIND, FORMAT)
-            .with("model", model.fingerprint()?)?
-            .with("samples", fingerprint(samples))?
-            .with("params", self.params)?;
-        let mut store = Store::create_or_resume(dir, &manifest)?;
-        let rows = self.params.shard_rows;
-        let range = |shard: usize| shard * rows..((shard + 1) * rows).min(samples.len());
-        let shards = samples.len().div_ceil(rows);
+        rows.check()?;
+        let provenance = Provenance::new()
+            .source(rows.fingerprint()?)
+            .encoder(rows.encoder_fingerprint())
+            .model(model.fingerprint()?)
+            .settings(&self.params)?;
+        let mut store = Store::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
+        let (len, each) = (rows.len(), self.params.shard_rows);
+        let range = |shard: usize| shard * each..((shard + 1) * each).min(len);
+        let shards = len.div_ceil(each);
         let todo: Vec<usize> = (0..shards).filter(|&n| !store.has(&name(n))).collect();
         let missing: usize = todo.iter().map(|&n| range(n).len()).sum();
-        progress.start("uncertainty", samples.len() as u64, (samples.len() - missing) as u64);
+        progress.start("uncertainty", len as u64, (len - missing) as u64);
         for shard in todo {
-            let values = self.shard(model, samples, range(shard), progress)?;
+            let values = self.shard(model, rows, range(shard), progress)?;
             store.write(&name(shard), &values)?;
         }
         store.finish()?;
         progress.finish();
-        let mut all = Vec::with_capacity(samples.len());
+        let mut all = Vec::with_capacity(len);
         for shard in 0..shards {
             let name = name(shard);
             for line in store.read(&name)?.split(|&byte| byte == b'\n').filter(|l| !l.is_empty()) {
@@ -194,12 +197,18 @@ impl UncertaintyPass {
     fn shard(
         &self,
         model: &dyn CausalLm,
-        samples: &[Encoded],
+        rows: &Encodings<'_>,
         range: Range<usize>,
         progress: &mut dyn Progress,
     ) -> Result<Vec<u8>, EvolError> {
-        let first = range.start;
-        let samples = &samples[range];
+        let usable = |outcome| match outcome {
+            Outcome::Scored(sample) => Ok(sample),
+            Outcome::Unscorable { id, index, reason } => {
+                Err(EvolError::Record { id, index, problem: reason.to_string() })
+            }
+        };
+        let samples: Vec<Encoded> =
+            rows.read_range(range)?.into_iter().map(usable).collect::<Result<_, _>>()?;
         let lengths: Vec<usize> = samples.iter().map(Encoded::len).collect();
         let mut all = vec![None; samples.len()];
         for members in plan_batches(&lengths, self.params.token_budget)? {
@@ -211,9 +220,9 @@ impl UncertaintyPass {
             progress.advance(members.len() as u64);
         }
         let mut bytes = Vec::new();
-        for (place, (sample, values)) in samples.iter().zip(all).enumerate() {
-            let index = first + place;
-            let bad = |problem: String| EvolError::Record { id: sample.id.clone(), index, problem };
+        for (sample, values) in samples.iter().zip(all) {
+            let (id, index) = (&sample.id, sample.index);
+            let bad = |problem: String| EvolError::Record { id: id.clone(), index, problem };
             let Some(values) = values else {
                 return Err(bad("no batch had it".to_owned()));
             };
@@ -222,29 +231,13 @@ impl UncertaintyPass {
                     return Err(bad(format!("its {kind} is {}", values.of(kind))));
                 }
             }
-            let line = Line { id: sample.id.clone(), index: sample.index, values };
+            let line = Line { id: id.clone(), index, values };
             let written = serde_json::to_writer(&mut bytes, &line);
             written.map_err(|error| bad(error.to_string()))?;
             bytes.push(b'\n');
         }
         Ok(bytes)
     }
-}
-
-/// A hash over tokens and masks of all samples, and their ids: of the hashes of each, so that no second
-/// copy of all tokens is made.
-fn fingerprint(samples: &[Encoded]) -> String {
-    let (mut bytes, mut hashes) = (Vec::new(), String::new());
-    for sample in samples {
-        let id: &str = sample.id.as_ref();
-        bytes.clear();
-        bytes.extend((id.len() as u64).to_le_bytes());
-        bytes.extend(id.as_bytes());
-        bytes.extend(sample.ids.iter().flat_map(|id| id.to_le_bytes()));
-        bytes.extend(sample.supervised.iter().map(|&target| u8::from(target)));
-        hashes.push_str(&hash_bytes(&bytes));
-    }
-    hash_bytes(hashes.as_bytes())
 }
 
 fn name(shard: usize) -> String {

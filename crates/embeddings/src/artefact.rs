@@ -5,8 +5,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, Store};
+use tamis_artifact::{Provenance, Store};
 
 use crate::EmbeddingsError;
 use crate::embeddings::Found;
@@ -68,17 +67,17 @@ pub struct EmbeddingStore {
 }
 
 impl EmbeddingStore {
-    /// Makes a new store, or goes on with one that was made with the same `fields`: everything that
-    /// decides the numbers.
+    /// Makes a new store, or goes on with one of the same `provenance`: everything that decides the
+    /// numbers.
     ///
     /// # Errors
     /// A store made from something else, naming the field that differs, and what else
     /// [`Store::create_or_resume`] refuses.
     pub fn create_or_resume(
         dir: impl AsRef<Path>,
-        fields: Map<String, Value>,
+        provenance: &Provenance,
     ) -> Result<Self, EmbeddingsError> {
-        let manifest = Manifest { kind: KIND.to_owned(), format: FORMAT, fields };
+        let manifest = provenance.manifest(KIND, FORMAT);
         Ok(Self { store: Store::create_or_resume(dir, &manifest)? })
     }
 

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod batches;
-mod by_measure;
 mod context;
 mod error;
 mod estimate;
@@ -13,8 +12,8 @@ mod rows;
 mod score;
 mod scorer;
 mod select;
+mod stage;
 
-pub use by_measure::ByMeasure;
 pub use error::IfdError;
 pub use estimate::Estimate;
 pub use params::{DEFAULT_REQUEST, DirectContext, Measures, Ratio, ScoreParams};

@@ -1,21 +1,22 @@
-//! Scores of a whole data set, kept in a store and resumed from it.
+//! Scores of all rows of a source, kept in a store and resumed from it.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use tamis_artifact::{Manifest, Progress, Store};
-use tamis_dataset::{Dataset, SampleId};
+use tamis_artifact::{Progress, Store};
+use tamis_dataset::{SampleId, Source, check_source, read_rows};
 
 use crate::{IfdError, Ratio, SampleScores, Scorer, Terms, Work};
 
 /// What the store is called in its manifest.
 const KIND: &str = "ifd-terms";
 /// Version of the shard layout.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassReport {
-    /// Samples of the data set.
+    /// Rows of the source.
     pub samples: usize,
     /// Samples whose shard an earlier run had written.
     pub resumed: usize,
@@ -34,36 +35,22 @@ struct Line {
 }
 
 impl Scorer<'_> {
-    /// The manifest of the scores of `dataset`: a store made from another model, other data or with
-    /// other settings is refused.
+    /// Scores the rows of `source` into the folder `dir`, one shard of [`shard_rows`](crate::ScoreParams::shard_rows) rows
+    /// after the other. Shards that are there are not computed again; [`read_scores`] reads them.
     ///
     /// # Errors
-    /// Weights that cannot be read.
-    pub fn manifest(&self, dataset: &Dataset) -> Result<Manifest, IfdError> {
-        let mut fields = self.description();
-        let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.fingerprint()?));
-        insert("data", json!(dataset.content_hash()));
-        insert("data_format", json!(dataset.format().to_string()));
-        insert("samples", json!(dataset.len()));
-        Ok(Manifest { kind: KIND.to_owned(), format: FORMAT, fields })
-    }
-
-    /// Scores `dataset` into `store`, one shard of [`shard_rows`](crate::ScoreParams::shard_rows)
-    /// samples after the other. Shards that are there are not computed again.
-    ///
-    /// The store is one of [`Scorer::manifest`]; the scores are read by [`read_scores`], by fresh
-    /// and resumed runs alike.
-    ///
-    /// # Errors
-    /// What the model, the data or the store reports.
+    /// A folder made with another model or tokenizer, with other settings or from other rows, naming the field; rows that
+    /// share an id; what the model, the source or the disk reports.
     pub fn run(
         &self,
-        dataset: &Dataset,
-        store: &mut Store,
+        source: &dyn Source,
+        dir: impl AsRef<Path>,
         progress: &mut dyn Progress,
     ) -> Result<PassReport, IfdError> {
-        let (total, rows) = (dataset.len(), self.params.shard_rows);
+        check_source(source)?;
+        let provenance = self.provenance()?.source(source.fingerprint()?);
+        let mut store = Store::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
+        let (total, rows) = (source.len(), self.params.shard_rows);
         let range = |number: usize| number * rows..((number + 1) * rows).min(total);
         let todo: Vec<usize> =
             (0..total.div_ceil(rows)).filter(|&n| !store.has(&shard_name(n))).collect();
@@ -71,7 +58,7 @@ impl Scorer<'_> {
         let mut report = PassReport { samples: total, resumed, work: Work::default() };
         progress.start("scores", total as u64, resumed as u64);
         for number in todo {
-            let samples = dataset.read_range(range(number))?;
+            let samples = read_rows(source, range(number))?;
             // Terms are run in the order of their lengths; samples are told off by their share.
             let (mut told, mut tokens) = (0, 0);
             let (scores, work) = self.watched(&samples, |batch| {
@@ -93,11 +80,12 @@ impl Scorer<'_> {
     }
 }
 
-/// The scores in a finished store, in the order of the data set.
+/// The scores in the folder of a finished pass, in the order of the source.
 ///
 /// # Errors
-/// A store that is not finished, or a shard that is damaged.
-pub fn read_scores(store: &Store, ratio: Ratio) -> Result<Vec<SampleScores>, IfdError> {
+/// No such folder, one that is not finished, or a shard that is damaged.
+pub fn read_scores(dir: impl AsRef<Path>, ratio: Ratio) -> Result<Vec<SampleScores>, IfdError> {
+    let store = Store::open(dir)?;
     if !store.is_complete() {
         return Err(IfdError::Incomplete { dir: store.dir().display().to_string() });
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::ParameterError;
+use serde_json::{Value, json};
+use tamis_artifact::{Fingerprint, ParameterError, Provenance};
 use tamis_dataset::{Content, DatasetError, Encoder, Message, Sample, Template, TextTokenizer};
 use tamis_model::CausalLm;
 
@@ -84,26 +84,44 @@ impl<'a> Scorer<'a> {
         &self.encoder
     }
 
-    /// Everything that decides the terms of a sample, for manifests, but the weights, whose hash
-    /// takes a while: [`tamis_model::Parameters::fingerprint`]. How terms become a score is left
-    /// out: any ratio can be made of the same terms.
-    pub fn description(&self) -> Map<String, Value> {
+    /// Everything but the rows that decides the terms of a sample. How terms become a score is left out: any ratio can be
+    /// made of the same terms.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn provenance(&self) -> Result<Provenance, IfdError> {
+        let settings = json!({
+            "shard_rows": self.params.shard_rows,
+            "token_budget": self.params.token_budget,
+            "scoring": self.settings(),
+        });
+        let provenance = Provenance::new()
+            .encoder(Fingerprint::from(self.encoder.description()))
+            .model(self.model.fingerprint()?);
+        Ok(provenance.settings(&settings)?)
+    }
+
+    /// The same without what decides only in what pieces rows are run: names the scorer where samples are scored in memory.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn identity(&self) -> Result<Fingerprint, IfdError> {
+        let provenance = Provenance::new()
+            .encoder(Fingerprint::from(self.encoder.description()))
+            .model(self.model.fingerprint()?);
+        Ok(provenance.settings(&self.settings())?.fingerprint())
+    }
+
+    /// What decides the terms beside model and encoder, but for their rounding.
+    fn settings(&self) -> Value {
         let params = &self.params;
-        let request = params.measures.r_ifd.then_some(&params.request);
-        let mut fields = Map::new();
-        for (name, value) in [
-            ("encoder", self.encoder.description()),
-            ("measures", json!(params.measures)),
-            ("direct", json!(params.direct)),
-            ("direct_context", json!(self.context)),
-            ("request", json!(request)),
-            ("token_budget", json!(params.token_budget)),
-            ("shard_rows", json!(params.shard_rows)),
-            ("compute_type", json!(format!("{:?}", self.model.shape().kind))),
-        ] {
-            fields.insert(name.to_owned(), value);
-        }
-        fields
+        json!({
+            "measures": params.measures,
+            "direct": params.direct,
+            "direct_context": self.context,
+            "request": params.measures.r_ifd.then_some(&params.request),
+            "compute_type": format!("{:?}", self.model.shape().kind),
+        })
     }
 
     /// Scores of samples in memory, in their order.

@@ -1,17 +1,18 @@
 //! Rises of a whole pool, kept in a store and resumed from it.
 
+use std::path::Path;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use tamis_artifact::{Manifest, Progress, Store};
-use tamis_dataset::Dataset;
+use tamis_artifact::{Progress, Store};
+use tamis_dataset::{Source, check_source, read_rows};
 
 use crate::{Anchor, Candidate, GoldenScorer, GoldenScores, NuggetsError, Work};
 
 /// What the store is called in its manifest.
 const KIND: &str = "golden-rises";
 /// Version of the shard layout.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The anchors and their scores without an example.
 const ANCHORS: &str = "anchors.jsonl";
 
@@ -27,35 +28,22 @@ pub struct PassReport {
 }
 
 impl GoldenScorer<'_> {
-    /// The manifest of the rises of `pool`: a store made from another model, other data, other
-    /// anchors or with other settings is refused.
+    /// Scores the rows of `pool` into the folder `dir`, one shard of [`shard_rows`](crate::GoldenParams::shard_rows) rows
+    /// after the other. Shards that are there are not computed again; an interrupted run ends with the bytes of an
+    /// undisturbed one on the same machine and number of threads. [`read_scores`] reads them.
     ///
     /// # Errors
-    /// Weights that cannot be read.
-    pub fn manifest(&self, pool: &Dataset) -> Result<Manifest, NuggetsError> {
-        let mut fields = self.description();
-        let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.fingerprint()?));
-        insert("data", json!(pool.content_hash()));
-        insert("data_format", json!(pool.format().to_string()));
-        insert("samples", json!(pool.len()));
-        Ok(Manifest { kind: KIND.to_owned(), format: FORMAT, fields })
-    }
-
-    /// Scores `pool` into `store`, one shard of [`shard_rows`](crate::GoldenParams::shard_rows) rows
-    /// after the other, and finishes it. Shards that are there are not computed again; an interrupted
-    /// run ends with the bytes of an undisturbed one on the same machine and number of threads.
-    ///
-    /// The store is one of [`GoldenScorer::manifest`]; [`read_scores`] reads it.
-    ///
-    /// # Errors
-    /// What the model, the data or the store reports.
+    /// A folder made with another model or tokenizer, with other anchors or settings or from other rows, naming the field;
+    /// rows that share an id; what the model, the source or the disk reports.
     pub fn run(
         &self,
-        pool: &Dataset,
-        store: &mut Store,
+        pool: &dyn Source,
+        dir: impl AsRef<Path>,
         progress: &mut dyn Progress,
     ) -> Result<PassReport, NuggetsError> {
+        check_source(pool)?;
+        let provenance = self.provenance()?.source(pool.fingerprint()?);
+        let mut store = Store::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
         let (total, rows) = (pool.len(), self.params.shard_rows);
         let range = |number: usize| number * rows..((number + 1) * rows).min(total);
         let todo: Vec<usize> =
@@ -64,13 +52,13 @@ impl GoldenScorer<'_> {
         let mut report = PassReport { samples: total, resumed, work: Work::default() };
         progress.start("golden scores", total as u64, resumed as u64);
         if store.has(ANCHORS) {
-            let anchors: Vec<Anchor> = lines(store, ANCHORS)?;
+            let anchors: Vec<Anchor> = lines(&store, ANCHORS)?;
             self.take_zero_shot(anchors.iter().map(|anchor| anchor.zero_shot).collect());
         } else {
             store.write(ANCHORS, &to_bytes(&self.anchors()?, ANCHORS)?)?;
         }
         for number in todo {
-            let samples = pool.read_range(range(number))?;
+            let samples = read_rows(pool, range(number))?;
             let advance = |done| progress.advance(done as u64);
             let (candidates, work) = self.score_counted(&samples, advance)?;
             report.work.candidates += work.candidates;
@@ -85,18 +73,19 @@ impl GoldenScorer<'_> {
     }
 }
 
-/// The rises in a finished store, in the order of the pool.
+/// The rises in the folder of a finished pass, in the order of the pool.
 ///
 /// # Errors
-/// A store that is not finished, or a shard that is damaged.
-pub fn read_scores(store: &Store) -> Result<GoldenScores, NuggetsError> {
+/// No such folder, one that is not finished, or a shard that is damaged.
+pub fn read_scores(dir: impl AsRef<Path>) -> Result<GoldenScores, NuggetsError> {
+    let store = Store::open(dir)?;
     if !store.is_complete() {
         return Err(NuggetsError::Incomplete { dir: store.dir().display().to_string() });
     }
-    let anchors = lines(store, ANCHORS)?;
+    let anchors = lines(&store, ANCHORS)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     for number in 0..store.shards().filter(|&name| name != ANCHORS).count() {
-        candidates.extend(lines(store, &shard_name(number))?);
+        candidates.extend(lines(&store, &shard_name(number))?);
     }
     GoldenScores::new(anchors, candidates)
 }

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::ParameterError;
+use serde_json::json;
+use tamis_artifact::{Fingerprint, ParameterError, Provenance};
 use tamis_dataset::{Encoded, Encoder, Reason, Sample, TextTokenizer, plan_batches};
 use tamis_model::{Batch, CausalLm, KvCache, NoTap, log_probs_after, target_log_probs};
 use tch::{Kind, Tensor};
@@ -89,29 +89,33 @@ impl<'a> GoldenScorer<'a> {
         &self.params
     }
 
-    /// Everything that decides the rises of a candidate, for manifests, but the weights, whose hash
-    /// takes a while: [`tamis_model::Parameters::fingerprint`].
-    pub fn description(&self) -> Map<String, Value> {
+    /// Everything but the rows that decides the rises of a candidate.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn provenance(&self) -> Result<Provenance, NuggetsError> {
         let mut hasher = blake3::Hasher::new();
         for anchor in &self.anchors.whole {
             let text = (&anchor.id, anchor.index, &anchor.ids, &anchor.supervised);
             hasher.update(json!(text).to_string().as_bytes());
         }
+        let anchors = json!({
+            "content": hasher.finalize().to_hex().as_str(),
+            "rows": self.anchors.len(),
+        });
         let params = &self.params;
-        let mut fields = Map::new();
-        for (name, value) in [
-            ("encoder", self.encoder.description()),
-            ("anchors", json!(hasher.finalize().to_hex().as_str())),
-            ("anchor_count", json!(self.anchors.len())),
-            ("separator", json!(params.separator())),
-            ("max_length", json!(params.max_length)),
-            ("token_budget", json!(params.token_budget)),
-            ("shard_rows", json!(params.shard_rows)),
-            ("compute_type", json!(format!("{:?}", self.model.shape().kind))),
-        ] {
-            fields.insert(name.to_owned(), value);
-        }
-        fields
+        let settings = json!({
+            "separator": params.separator(),
+            "max_length": params.max_length,
+            "token_budget": params.token_budget,
+            "shard_rows": params.shard_rows,
+            "compute_type": format!("{:?}", self.model.shape().kind),
+        });
+        let provenance = Provenance::new()
+            .encoder(Fingerprint::from(self.encoder.description()))
+            .model(self.model.fingerprint()?)
+            .made_from("anchors", Fingerprint::from(anchors));
+        Ok(provenance.settings(&settings)?)
     }
 
     /// The anchors with their scores without an example, which are computed once.

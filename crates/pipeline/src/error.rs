@@ -1,7 +1,7 @@
 //! The one error of this crate.
 
 use tamis_artifact::{ArtifactError, ParameterError};
-use tamis_dataset::{DatasetError, SampleId};
+use tamis_dataset::DatasetError;
 
 use crate::BoxError;
 
@@ -18,46 +18,54 @@ pub enum PipelineError {
     /// A scorer failed as a whole.
     #[error("scorer {scorer}: {source}")]
     Scorer {
-        /// Its name.
+        /// Its columns.
         scorer: String,
         /// What it said.
         source: BoxError,
     },
-    /// A scorer did not answer with one score for each sample.
-    #[error("scorer {scorer} gave {found} scores for {expected} samples; expected one each")]
+    /// A scorer did not answer with as many scores as there are samples, or columns of one.
+    #[error("scorer {scorer} gave {found} scores, expected {expected}")]
     Count {
-        /// Its name.
+        /// Its columns.
         scorer: String,
         /// How many scores it gave.
         found: usize,
-        /// How many samples there were.
+        /// How many there should be.
         expected: usize,
     },
     /// A parameter out of its range.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// Decisions about other rows.
-    #[error(
-        "the selection decides about {found}, expected {expected}: it was made from other rows"
-    )]
-    OtherRows {
-        /// What the selection has.
-        found: String,
-        /// What the rows have.
-        expected: String,
+    /// A column that the scores do not have.
+    #[error("there is no column `{column}`; the scores have {known}")]
+    Column {
+        /// What was asked for.
+        column: String,
+        /// What there is.
+        known: String,
     },
-    /// An id that none of the rows has.
-    #[error("none of the {rows} rows has the id `{id}`")]
-    UnknownId {
-        /// The id.
-        id: SampleId,
-        /// How many rows there are.
-        rows: usize,
+    /// A line of a file of numbers that is none.
+    #[error("{file}, line {line}: {reason}")]
+    Numbers {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file that cannot be read.
+    #[error("reading {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A shard that is not what this crate writes.
     #[error("{shard}: {reason}; delete the folder and score again")]
     Shard {
-        /// Its name.
+        /// Its columns.
         shard: String,
         /// What is wrong.
         reason: String,

@@ -1,15 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
-mod rows;
+mod filter;
 mod scorer;
 mod scores;
-mod sieve;
+mod simple;
 mod stage;
 
 pub use error::PipelineError;
-pub use rows::Rows;
-pub use scorer::{BoxError, Score, Scorer};
+pub use filter::{Filter, Take};
+pub use scorer::{BoxError, RowScores, Score, Scorer};
 pub use scores::{Scored, Scores};
-pub use sieve::{Sieve, Take};
+pub use simple::{Chance, Length, Numbers, Unit};
 pub use stage::ScoreStage;

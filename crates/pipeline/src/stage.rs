@@ -2,29 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use tamis_artifact::{ArtifactError, Manifest, ParameterError, Progress, Store};
+use tamis_artifact::{Manifest, ParameterError, Progress, Provenance, Store};
+use tamis_dataset::{Reason, Sample, Source, check_source, read_rows};
 
-use crate::{PipelineError, Rows, Score, Scored, Scorer, Scores};
+use crate::{PipelineError, Score, Scored, Scorer, Scores};
 
 /// What a stage is called in its manifest.
 const KIND: &str = "scores";
 /// Version of the shard layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A folder of scores, filled by any [`Scorer`].
 #[derive(Clone, Debug)]
 pub struct ScoreStage {
     dir: PathBuf,
     shard_rows: usize,
-    further: Map<String, Value>,
 }
 
 impl ScoreStage {
     /// A stage in the folder `dir`, with shards of 512 rows.
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        Self { dir: dir.as_ref().to_owned(), shard_rows: 512, further: Map::new() }
+        Self { dir: dir.as_ref().to_owned(), shard_rows: 512 }
     }
 
     /// Rows that are scored together, written together, and redone after an interruption; at least 1.
@@ -33,92 +31,107 @@ impl ScoreStage {
         Self { shard_rows, ..self }
     }
 
-    /// Something else that decides the numbers and that the scorer does not know of, such as the hash of a model's
-    /// configuration.
+    /// Scores the rows of `source`, shard by shard. What an earlier run has scored is not scored again.
     ///
     /// # Errors
-    /// A value that has no JSON form.
-    pub fn with(mut self, field: &str, value: impl Serialize) -> Result<Self, PipelineError> {
-        let value = serde_json::to_value(value)
-            .map_err(|source| ArtifactError::BadField { field: field.to_owned(), source })?;
-        self.further.insert(field.to_owned(), value);
-        Ok(self)
-    }
-
-    /// Scores `rows`, shard by shard. What an earlier run has scored is not scored again.
-    ///
-    /// # Errors
-    /// A folder made by another scorer, with other settings or from other rows, naming the field; what the scorer, the data
-    /// or the disk reports.
+    /// A folder made by another scorer, with other settings or from other rows, naming the field; rows that share an id;
+    /// what the scorer, the source or the disk reports.
     pub fn run(
         &self,
         scorer: &dyn Scorer,
-        rows: &Rows<'_>,
+        source: &dyn Source,
         progress: &mut dyn Progress,
     ) -> Result<Scores, PipelineError> {
         ParameterError::at_least("shard_rows", self.shard_rows, 1)?;
-        let mut store = Store::create_or_resume(&self.dir, &self.manifest(scorer, rows)?)?;
-        let shards = rows.len().div_ceil(self.shard_rows);
-        let places = |n: usize| n * self.shard_rows..((n + 1) * self.shard_rows).min(rows.len());
+        check_source(source)?;
+        let columns = columns(scorer)?;
+        let name = columns.join(", ");
+        let manifest = self.manifest(scorer, &columns, source)?;
+        let mut store = Store::create_or_resume(&self.dir, &manifest)?;
+        let (len, each) = (source.len(), self.shard_rows);
+        let shards = len.div_ceil(each);
+        let places = |n: usize| n * each..((n + 1) * each).min(len);
         let todo: Vec<usize> = (0..shards).filter(|&n| !store.has(&shard_name(n))).collect();
-        let resumed = rows.len() - todo.iter().map(|&n| places(n).len()).sum::<usize>();
-        progress.start(scorer.name(), rows.len() as u64, resumed as u64);
+        let resumed = len - todo.iter().map(|&n| places(n).len()).sum::<usize>();
+        progress.start(&name, len as u64, resumed as u64);
         for number in todo {
-            let scored = score(scorer, rows, places(number))?;
+            let samples = read_rows(source, places(number))?;
+            let scored = score(scorer, columns.len(), samples, &name)?;
             progress.advance(scored.len() as u64);
-            let name = shard_name(number);
-            store.write(&name, &to_bytes(&scored, &name)?)?;
+            let shard = shard_name(number);
+            store.write(&shard, &to_bytes(&scored, &shard)?)?;
         }
         store.finish()?;
         progress.finish();
-        let mut all = Vec::with_capacity(rows.len());
+        let mut rows = Vec::with_capacity(len);
         for number in 0..shards {
             let name = shard_name(number);
             for line in store.read(&name)?.split(|&byte| byte == b'\n').filter(|l| !l.is_empty()) {
-                all.push(serde_json::from_slice(line).map_err(|error| shard(&name, &error))?);
+                rows.push(serde_json::from_slice(line).map_err(|error| shard(&name, &error))?);
             }
         }
-        Ok(Scores { name: scorer.name().to_owned(), rows: all, resumed })
+        Ok(Scores { columns, rows, resumed })
     }
 
-    fn manifest(&self, scorer: &dyn Scorer, rows: &Rows<'_>) -> Result<Manifest, PipelineError> {
-        let own = scorer.description().map_err(|source| failed(scorer, source))?;
-        let mut fields = rows.description();
-        fields.extend(self.further.clone());
-        fields.insert("scorer".to_owned(), json!(scorer.name()));
-        fields.insert("description".to_owned(), Value::Object(own));
-        fields.insert("shard_rows".to_owned(), json!(self.shard_rows));
-        Ok(Manifest { kind: KIND.to_owned(), format: FORMAT, fields })
+    fn manifest(
+        &self,
+        scorer: &dyn Scorer,
+        columns: &[String],
+        source: &dyn Source,
+    ) -> Result<Manifest, PipelineError> {
+        let own = scorer.fingerprint().map_err(|source| failed(&columns.join(", "), source))?;
+        let settings = serde_json::json!({ "columns": columns, "shard_rows": self.shard_rows });
+        let provenance = Provenance::new()
+            .source(source.fingerprint()?)
+            .settings(&settings)?
+            .made_from("scorer", own);
+        Ok(provenance.manifest(KIND, FORMAT))
     }
+}
+
+/// The names of the scores, checked.
+fn columns(scorer: &dyn Scorer) -> Result<Vec<String>, PipelineError> {
+    let columns = scorer.columns();
+    let twice = |n: usize| columns[..n].contains(&columns[n]);
+    if columns.is_empty() || (0..columns.len()).any(twice) {
+        let expected = "at least one, no two alike";
+        return Err(ParameterError::new("columns of a scorer", columns.join(", "), expected).into());
+    }
+    Ok(columns)
 }
 
 /// One shard of scores, checked.
 fn score(
     scorer: &dyn Scorer,
-    rows: &Rows<'_>,
-    places: std::ops::Range<usize>,
+    columns: usize,
+    samples: Vec<Sample>,
+    name: &str,
 ) -> Result<Vec<Scored>, PipelineError> {
-    let samples = rows.read(places)?;
-    let scores = scorer.score(&samples).map_err(|source| failed(scorer, source))?;
-    if scores.len() != samples.len() {
-        let (found, expected) = (scores.len(), samples.len());
-        return Err(PipelineError::Count { scorer: scorer.name().to_owned(), found, expected });
-    }
-    let scored = samples.into_iter().zip(scores).map(|(sample, score)| Scored {
-        id: sample.id,
-        index: sample.index,
-        score: match score {
-            Score::Value(value) if !value.is_finite() => {
-                Score::Missing(format!("the score is {value}"))
-            }
+    let rows = scorer.score(&samples).map_err(|source| failed(name, source))?;
+    let count = |found, expected| {
+        let scorer = name.to_owned();
+        if found == expected {
+            Ok(())
+        } else {
+            Err(PipelineError::Count { scorer, found, expected })
+        }
+    };
+    count(rows.len(), samples.len())?;
+    let mut scored = Vec::with_capacity(rows.len());
+    for (sample, row) in samples.into_iter().zip(rows) {
+        count(row.len(), columns)?;
+        let finite = |score| match score {
+            Score::Value(value) if !value.is_finite() => Score::Missing(Reason::NonFinite),
             score => score,
-        },
-    });
-    Ok(scored.collect())
+        };
+        let scores = row.into_iter().map(finite).collect();
+        scored.push(Scored { id: sample.id, index: sample.index, scores });
+    }
+    Ok(scored)
 }
 
-fn failed(scorer: &dyn Scorer, source: crate::BoxError) -> PipelineError {
-    PipelineError::Scorer { scorer: scorer.name().to_owned(), source }
+fn failed(scorer: &str, source: crate::BoxError) -> PipelineError {
+    PipelineError::Scorer { scorer: scorer.to_owned(), source }
 }
 
 fn to_bytes(rows: &[Scored], name: &str) -> Result<Vec<u8>, PipelineError> {

@@ -41,16 +41,8 @@ impl<'a> ScoringStudent<'a> {
             Scorer::new(model, Arc::clone(&tokenizer), ScoreParams { measures, ..params.clone() })
         };
         let nothing = Measures { ppl: false, ifd: false, r_ifd: false };
-        let all = scorer(Measures { ppl: true, ifd: true, r_ifd: true })?;
-        let mut scoring = all.description();
-        // They decide how fast and in what pieces, not what.
-        scoring
-            .retain(|name, _| !["measures", "token_budget", "shard_rows"].contains(&name.as_str()));
-        let identity = json!({
-            "model": model.fingerprint()?,
-            "ratio": params.ratio,
-            "scoring": scoring,
-        });
+        let all = scorer(Measures::ALL)?;
+        let identity = json!({ "scorer": all.identity()?, "ratio": params.ratio });
         Ok(Self {
             perplexity: scorer(Measures { ppl: true, ..nothing })?,
             ifd: scorer(Measures { ifd: true, ..nothing })?,

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
-use tamis_dataset::{Content, Sample, SampleId};
+use tamis_dataset::{Content, DatasetError, Sample, SampleId, Source, check_source, read_rows};
 
 use crate::words::{texts, words};
 use crate::{Scored, Target, TargetError, TargetScores, Unscored};
+
+/// Rows that are read at a time.
+const CHUNK: usize = 4096;
 
 /// Settings of BM25.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +105,21 @@ struct Document {
 }
 
 impl Bm25 {
+    /// Adds the rows of a source, by their positions in it, read a part at a time.
+    ///
+    /// # Errors
+    /// Rows that share an id, or cannot be read.
+    pub fn add_all(&mut self, source: &dyn Source) -> Result<(), DatasetError> {
+        check_source(source)?;
+        for first in (0..source.len()).step_by(CHUNK) {
+            let rows = first..(first + CHUNK).min(source.len());
+            for (position, row) in rows.clone().zip(read_rows(source, rows)?) {
+                self.add(row.id, position, &row.content);
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a candidate, of which all texts are searched: question and answer, both sides of a
     /// translation, every turn. One without a word will have no scores.
     pub fn add(&mut self, id: SampleId, index: usize, content: &Content) {

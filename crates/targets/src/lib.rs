@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bm25;
+mod columns;
 mod cosines;
 mod error;
 mod round_robin;
@@ -9,6 +10,7 @@ mod scores;
 mod words;
 
 pub use bm25::{Bm25, Bm25Params};
+pub use columns::TargetColumns;
 pub use cosines::Cosines;
 pub use error::TargetError;
 pub use rule::TaskRule;

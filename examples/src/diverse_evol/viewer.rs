@@ -9,7 +9,7 @@ use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::diverse_evol::{
     Failure, Metrics, Need, Sight, Uncertainties, Uncertainty, Vectors, VectorsError, View, Viewer,
 };
-use tamis::embeddings::{Embedder, EmbeddingStore, Embeddings};
+use tamis::embeddings::{Embedder, Embeddings};
 use tamis::finetune::evaluate;
 use tamis::model::{CausalLm, Model, NoTap};
 
@@ -86,12 +86,7 @@ impl<'a> ModelViewer<'a> {
         }
         let (model, params) = (self.load(sight.model)?, self.flags.embedding());
         let embedder = Embedder::new(&model, &self.encoder, &params)?;
-        let fields = embedder.fields(self.pool.dataset)?;
-        let mut store = EmbeddingStore::create_or_resume(sight.place, fields)?;
-        if !store.artifact().is_complete() {
-            embedder.run(self.pool.dataset, &mut store, &mut Bars::default())?;
-        }
-        drop(store);
+        embedder.run(self.pool.dataset, sight.place, &mut Bars::default())?;
         let seen = Embeddings::open(sight.place)?;
         self.check(&seen)?;
         let seen = Shared(Arc::new(seen));
@@ -116,8 +111,8 @@ impl<'a> ModelViewer<'a> {
 
     fn uncertainty(&self, sight: &Sight<'_>, kind: Uncertainty) -> Result<Vec<f64>> {
         let (model, pass) = (self.load(sight.model)?, self.flags.uncertainty().check()?);
-        let (samples, bars) = (&self.pool.samples, &mut Bars::default());
-        let all: Vec<Uncertainties> = pass.run(&model, samples, sight.place, bars)?;
+        let (rows, bars) = (Encodings::of(&self.pool.samples), &mut Bars::default());
+        let all: Vec<Uncertainties> = pass.run(&model, &rows, sight.place, bars)?;
         Ok(all.iter().map(|values| values.of(kind)).collect())
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use tamis::clustering::KMeansParams;
 use tamis::dataset::{Answers, Dataset, EncodeOptions, Sample};
-use tamis::embeddings::{EmbedParams, Embedder, EmbeddingStore, Embeddings};
+use tamis::embeddings::{EmbedParams, Embedder, Embeddings};
 use tamis::model::Model;
 use tamis::nuggets::{GoldenParams, representatives};
 use tamis::report::{RunRecord, StageTimer};
@@ -45,16 +45,12 @@ pub fn anchors(
     let params = EmbedParams { token_budget: flags.token_budget, ..EmbedParams::default() };
     let embedder = Embedder::new(model, &encoder, &params)?;
     let dir = flags.out.join("embeddings");
-    let mut store = EmbeddingStore::create_or_resume(&dir, embedder.fields(pool)?)?;
-    if store.artifact().is_complete() {
-        timer.rows(pool.len() as u64).resumed(true);
-    } else {
+    if !crate::is_finished(&dir) {
         let few = pool.read_range(0..pool.len().min(PROBE))?;
         crate::note!("anchors: {}", embedder.estimate(&few, pool.len())?);
-        let report = embedder.run(pool, &mut store, &mut Bars::default())?;
-        timer.rows(report.samples as u64).resumed(report.resumed > 0);
     }
-    drop(store);
+    let report = embedder.run(pool, &dir, &mut Bars::default())?;
+    timer.rows(report.samples as u64).resumed(report.resumed > 0);
     let embeddings = Embeddings::open(&dir)
         .with_context(|| format!("opening the embeddings of {}", pool.path().display()))?;
     let (rows, k) = (embeddings.len(), flags.anchor_count);

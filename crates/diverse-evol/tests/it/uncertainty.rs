@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, SampleId};
+use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_diverse_evol::{Uncertainties, Uncertainty, UncertaintyParams, uncertainties};
 use tamis_model::{Batch, CausalLm, DType, LoadOptions, NoTap, load};
 
@@ -113,8 +113,9 @@ fn a_pass_resumes_and_refuses_what_does_not_belong_to_it() {
     let (model, samples) = (model("llama", DType::F32), samples(23));
     let params = UncertaintyParams { token_budget: 40, shard_rows: 5 };
     let pass = params.check().unwrap();
-    let run =
-        |dir: &Path, samples: &[Encoded]| pass.run(model.as_ref(), samples, dir, &mut NoProgress);
+    let run = |dir: &Path, samples: &[Encoded]| {
+        pass.run(model.as_ref(), &Encodings::of(samples), dir, &mut NoProgress)
+    };
     let all = run(&calm, &samples).unwrap();
     for (found, sample) in all.iter().zip(&samples) {
         close(*found, naive(model.as_ref(), sample), 2e-6);
@@ -133,11 +134,12 @@ fn a_pass_resumes_and_refuses_what_does_not_belong_to_it() {
     assert_eq!(run(&stormy, &samples).unwrap(), all);
 
     let error = run(&calm, &samples[1..]).unwrap_err().to_string();
-    assert!(error.contains("`samples` is"), "{error}");
+    assert!(error.contains("`source.rows` is 23, expected 22"), "{error}");
     let params = UncertaintyParams { token_budget: 41, ..*pass.params() };
     let other = params.check().unwrap();
-    let error = other.run(model.as_ref(), &samples, &calm, &mut NoProgress).unwrap_err();
-    assert!(error.to_string().contains("`params.token_budget` is 40"), "{error}");
+    let error =
+        other.run(model.as_ref(), &Encodings::of(&samples), &calm, &mut NoProgress).unwrap_err();
+    assert!(error.to_string().contains("`settings.token_budget` is 40"), "{error}");
     let none = UncertaintyParams { shard_rows: 0, ..params }.check().unwrap_err();
     assert!(none.to_string().contains("`shard_rows` is 0"), "{none}");
 }

@@ -1,7 +1,7 @@
 //! Embeddings of samples in memory.
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::ParameterError;
+use serde_json::json;
+use tamis_artifact::{Fingerprint, ParameterError, Provenance};
 use tamis_dataset::{Encoded, Encoder, Outcome, Reason, Sample, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, mean_pooled_hidden};
 use tch::{Device, Kind};
@@ -66,19 +66,23 @@ impl<'a> Embedder<'a> {
         self.model.shape().hidden_size
     }
 
-    /// Everything that decides an embedding, for manifests, but the weights, whose hash takes a
-    /// while: [`tamis_model::Parameters::fingerprint`].
-    pub fn description(&self) -> Map<String, Value> {
+    /// Everything but the rows that decides an embedding.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn provenance(&self) -> Result<Provenance, EmbeddingsError> {
         let shape = self.model.shape();
-        let fields = [
-            ("encoder", self.encoder.description()),
-            ("pool", json!(self.params.pool)),
-            ("token_budget", json!(self.params.token_budget)),
-            ("shard_rows", json!(self.params.shard_rows)),
-            ("columns", json!(shape.hidden_size)),
-            ("compute_type", json!(format!("{:?}", shape.kind))),
-        ];
-        fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+        let settings = json!({
+            "pool": self.params.pool,
+            "token_budget": self.params.token_budget,
+            "shard_rows": self.params.shard_rows,
+            "columns": shape.hidden_size,
+            "compute_type": format!("{:?}", shape.kind),
+        });
+        let provenance = Provenance::new()
+            .encoder(Fingerprint::from(self.encoder.description()))
+            .model(self.model.fingerprint()?);
+        Ok(provenance.settings(&settings)?)
     }
 
     /// The embedding of every sample, in their order, or why it has none.

@@ -1,16 +1,18 @@
-//! Embeddings of a whole data set, kept in a store and resumed from it.
+//! Embeddings of all rows of a source, kept in a store and resumed from it.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tamis_artifact::Progress;
-use tamis_dataset::{Dataset, Encoded, Outcome};
+use tamis_dataset::{Encoded, Outcome, Source, check_source, read_rows};
 
 use crate::{Embedder, Embedding, EmbeddingStore, EmbeddingsError, Shard, Skipped};
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassReport {
-    /// Samples of the data set.
+    /// Rows of the source.
     pub samples: usize,
     /// Samples whose shard an earlier run had written.
     pub resumed: usize,
@@ -23,42 +25,30 @@ pub struct PassReport {
 }
 
 impl Embedder<'_> {
-    /// What the store of the embeddings of `dataset` is made from: one made from another model,
-    /// other data or with other settings is refused.
+    /// Embeds the rows of `source` into the folder `dir`, one shard of [`shard_rows`](crate::EmbedParams::shard_rows) rows
+    /// after the other. Shards that are there are not computed again; an interrupted run ends with the bytes of an
+    /// undisturbed one on the same machine and number of threads. [`Embeddings::open`](crate::Embeddings::open) reads it.
     ///
     /// # Errors
-    /// Weights that cannot be read.
-    pub fn fields(&self, dataset: &Dataset) -> Result<Map<String, Value>, EmbeddingsError> {
-        let mut fields = self.description();
-        let mut insert = |name: &str, value| fields.insert(name.to_owned(), value);
-        insert("model", json!(self.model.fingerprint()?));
-        insert("data", json!(dataset.content_hash()));
-        insert("data_format", json!(dataset.format().to_string()));
-        insert("samples", json!(dataset.len()));
-        Ok(fields)
-    }
-
-    /// Embeds `dataset` into `store`, one shard of [`shard_rows`](crate::EmbedParams::shard_rows)
-    /// samples after the other, and finishes it. Shards that are there are not computed again; an
-    /// interrupted run ends with the bytes of an undisturbed one on the same machine and number of
-    /// threads. The store is one of [`Embedder::fields`].
-    ///
-    /// # Errors
-    /// What the model, the data or the store reports.
+    /// A folder made with another model or tokenizer, with other settings or from other rows, naming the field; rows that
+    /// share an id; what the model, the source or the disk reports.
     pub fn run(
         &self,
-        dataset: &Dataset,
-        store: &mut EmbeddingStore,
+        source: &dyn Source,
+        dir: impl AsRef<Path>,
         progress: &mut dyn Progress,
     ) -> Result<PassReport, EmbeddingsError> {
-        let (total, rows) = (dataset.len(), self.params.shard_rows);
+        check_source(source)?;
+        let provenance = self.provenance()?.source(source.fingerprint()?);
+        let mut store = EmbeddingStore::create_or_resume(dir, &provenance)?;
+        let (total, rows) = (source.len(), self.params.shard_rows);
         let range = |number: usize| number * rows..((number + 1) * rows).min(total);
         let todo: Vec<usize> = (0..total.div_ceil(rows)).filter(|&n| !store.has(n)).collect();
         let resumed = total - todo.iter().map(|&n| range(n).len()).sum::<usize>();
         let mut report = PassReport { samples: total, resumed, ..PassReport::default() };
         progress.start("embeddings", total as u64, resumed as u64);
         for number in todo {
-            let encoded = self.encoder.encode_all(&dataset.read_range(range(number))?);
+            let encoded = self.encoder.encode_all(&read_rows(source, range(number))?);
             let all: usize = encoded.iter().filter_map(Outcome::as_scored).map(Encoded::len).sum();
             // Batches go by length; samples are told off by their share of the tokens.
             let (mut told, mut tokens) = (0, 0);

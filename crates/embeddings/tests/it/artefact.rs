@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use serde_json::{Map, Value, json};
-use tamis_artifact::{Manifest, Store};
+use tamis_artifact::{Fingerprint, Manifest, Provenance, Store};
 use tamis_embeddings::{EmbeddingStore, Embeddings, EmbeddingsError, Shard, Skipped};
 
-fn fields(model: &str) -> Map<String, Value> {
-    Map::from_iter([("model".to_owned(), json!(model))])
+fn of(model: &str) -> Provenance {
+    Provenance::new().model(Fingerprint::from(model))
 }
 
 fn shard(first: usize, count: usize) -> Shard {
@@ -29,14 +28,14 @@ fn shard(first: usize, count: usize) -> Shard {
 fn written_in_any_order_read_in_one() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("e");
-    let mut store = EmbeddingStore::create_or_resume(&dir, fields("a")).unwrap();
+    let mut store = EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap();
     store.write(1, &shard(10, 2)).unwrap();
     let refused = Embeddings::open(&dir).unwrap_err();
     assert!(matches!(refused, EmbeddingsError::Incomplete { .. }), "{refused}");
     assert!(refused.to_string().contains("run what writes them again"));
     drop(store);
 
-    let mut store = EmbeddingStore::create_or_resume(&dir, fields("a")).unwrap();
+    let mut store = EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap();
     assert!(store.has(1) && !store.has(0));
     store.write(0, &shard(0, 4)).unwrap();
     store.finish().unwrap();
@@ -63,8 +62,8 @@ fn written_in_any_order_read_in_one() {
 fn of_other_things_or_of_another_kind() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("e");
-    EmbeddingStore::create_or_resume(&dir, fields("a")).unwrap().finish().unwrap();
-    let refused = EmbeddingStore::create_or_resume(&dir, fields("b")).unwrap_err().to_string();
+    EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap().finish().unwrap();
+    let refused = EmbeddingStore::create_or_resume(&dir, &of("b")).unwrap_err().to_string();
     assert!(refused.contains("field `model` is \"a\", expected \"b\""), "{refused}");
     let refused = Embeddings::open(&dir).unwrap_err().to_string();
     assert!(refused.contains("0 rows"), "{refused}");
@@ -80,9 +79,8 @@ fn of_other_things_or_of_another_kind() {
 #[test]
 fn shards_that_do_not_fit() {
     let folder = tempfile::tempdir().unwrap();
-    let store = |name: &str| {
-        EmbeddingStore::create_or_resume(folder.path().join(name), fields("a")).unwrap()
-    };
+    let store =
+        |name: &str| EmbeddingStore::create_or_resume(folder.path().join(name), &of("a")).unwrap();
     let refused = |name: &str| Embeddings::open(folder.path().join(name)).unwrap_err().to_string();
 
     let mut bad = store("bad");

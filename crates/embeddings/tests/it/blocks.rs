@@ -1,7 +1,7 @@
 //! Blocks of rows: which are lent and which are copied, and that all are right.
 
 use proptest::prelude::*;
-use serde_json::Map;
+use tamis_artifact::Provenance;
 use tamis_embeddings::{EmbeddingStore, Embeddings, Shard};
 
 use crate::{fixture, matrix, rows};
@@ -10,7 +10,7 @@ use crate::{fixture, matrix, rows};
 fn store(lengths: &[usize]) -> (tempfile::TempDir, Embeddings) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("store");
-    let mut store = EmbeddingStore::create_or_resume(&dir, Map::new()).unwrap();
+    let mut store = EmbeddingStore::create_or_resume(&dir, &Provenance::new()).unwrap();
     let mut first = 0;
     for (number, &length) in lengths.iter().enumerate() {
         let indices: Vec<usize> = (first..first + length).collect();

@@ -12,7 +12,7 @@ use arrow_array::{
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::Map;
+use tamis_artifact::Provenance;
 use tamis_embeddings::{EmbeddingStore, Embeddings, Shard};
 
 use crate::rows;
@@ -88,7 +88,8 @@ fn write_all(folder: &Path, values: &[f32], columns: usize, shard: usize) -> Vec
         FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(singles(), columns as i32);
     parquet_file(&folder.join("fixed.parquet"), Arc::new(fixed));
 
-    let mut store = EmbeddingStore::create_or_resume(folder.join("store"), Map::new()).unwrap();
+    let mut store =
+        EmbeddingStore::create_or_resume(folder.join("store"), &Provenance::new()).unwrap();
     for (number, rows) in values.chunks(shard * columns).enumerate() {
         let indices: Vec<usize> =
             (0..rows.len() / columns).map(|row| number * shard + row).collect();

@@ -1,7 +1,7 @@
 //! Selection works on embeddings wherever they are.
 
 use proptest::prelude::*;
-use serde_json::Map;
+use tamis_artifact::Provenance;
 use tamis_embeddings::{EmbeddingStore, Embeddings, Shard};
 use tamis_kcenter::ndarray::ArrayView2;
 use tamis_kcenter::{KCenterParams, Metric};
@@ -15,7 +15,7 @@ fn written(
 ) -> [Embeddings; 2] {
     let (npy, dir) = (folder.join("rows.npy"), folder.join("store"));
     Embeddings::from_rows(values.to_vec(), columns, None).unwrap().write_npy(&npy).unwrap();
-    let mut store = EmbeddingStore::create_or_resume(&dir, Map::new()).unwrap();
+    let mut store = EmbeddingStore::create_or_resume(&dir, &Provenance::new()).unwrap();
     for (number, rows) in values.chunks(shard * columns).enumerate() {
         let first = number * shard;
         let indices: Vec<usize> = (first..first + rows.len() / columns).collect();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use tamis_artifact::{NoProgress, Store};
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_ifd_scoring::Scorer;
 use tamis_model::DType;
@@ -28,9 +28,7 @@ fn child() {
     let dataset = Dataset::open(file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
-    let manifest = scorer.manifest(&dataset).unwrap();
-    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
-    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
 }
 
 fn spawn(dir: &Path) -> std::process::Child {

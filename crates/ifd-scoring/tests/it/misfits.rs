@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tamis_artifact::{NoProgress, Store};
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Content, Dataset, ReadOptions, Reason, Sample, Template, TextTokenizer};
 use tamis_ifd_scoring::{
     IfdError, Measured, Measures, Preset, Ratio, ScoreParams, Scorer, read_scores,
@@ -90,10 +90,9 @@ fn a_pass_reaches_its_end_and_keeps_the_reason() {
     // A shard each: one of which no sample has a score is nothing out of the ordinary.
     let params = ScoreParams { shard_rows: 1, ..reflection() };
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
-    let manifest = scorer.manifest(&dataset).unwrap();
-    let mut store = Store::create_or_resume(dir.path().join("terms"), &manifest).unwrap();
-    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
-    let scores = read_scores(&store, Ratio::Perplexity).unwrap();
+    let terms = dir.path().join("terms");
+    scorer.run(&dataset, &terms, &mut NoProgress).unwrap();
+    let scores = read_scores(&terms, Ratio::Perplexity).unwrap();
     assert_eq!(scores.len(), 8);
     for (n, scores) in scores.iter().enumerate() {
         assert_eq!(is_misfit(&scores.ifd()), n % 3 == 1, "{n}");

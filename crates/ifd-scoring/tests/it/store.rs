@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tamis_artifact::{NoProgress, Progress, Store};
+use tamis_artifact::{NoProgress, Progress};
 use tamis_dataset::{Content, Dataset, ReadOptions};
 use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};
 use tamis_model::DType;
@@ -56,16 +56,13 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
-    let manifest = scorer.manifest(&dataset).unwrap();
     let dir = folder.path().join("terms");
 
-    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
-    assert!(read_scores(&store, Ratio::Perplexity).unwrap_err().to_string().contains("incomplete"));
     let mut told = Told::default();
-    let report = scorer.run(&dataset, &mut store, &mut told).unwrap();
+    let report = scorer.run(&dataset, &dir, &mut told).unwrap();
     assert_eq!((report.samples, report.resumed), (20, 0));
     assert_eq!((told.total, told.before, told.now), (20, 0, 20));
-    let stored = read_scores(&store, Ratio::Perplexity).unwrap();
+    let stored = read_scores(&dir, Ratio::Perplexity).unwrap();
     let held = scorer.score(&dataset.read_range(0..20).unwrap()).unwrap();
     assert_close(&stored, &held, 2e-6);
     for (stored, held) in stored.iter().zip(&held) {
@@ -73,42 +70,22 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
         assert_eq!(stored.index, held.index);
     }
     // Any ratio can be made of the same terms.
-    let ratio = read_scores(&store, Ratio::Loss).unwrap();
+    let ratio = read_scores(&dir, Ratio::Loss).unwrap();
     let terms = ratio[0].answer.clone();
     let quotient = terms.conditional.value().unwrap().loss / terms.direct.value().unwrap().loss;
     assert_eq!(ratio[0].ifd().value().unwrap(), quotient);
-    drop(store);
 
-    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
-    let report = scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    let report = scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
     assert_eq!((report.resumed, report.work.rows), (20, 0));
-    drop(store);
 
-    // What differs is named.
-    let refused = |scorer: &Scorer<'_>, dataset: &Dataset| {
-        let manifest = scorer.manifest(dataset).unwrap();
-        Store::create_or_resume(&dir, &manifest).unwrap_err().to_string()
-    };
-    let other = ScoreParams { measures: Measures::IFD, ..params() };
-    let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
-    let message = refused(&other, &dataset);
-    assert!(message.contains("measures.r_ifd"), "{message}");
-    let request = ScoreParams { request: "What makes one write {response}?".into(), ..params() };
-    let other = Scorer::new(model.as_ref(), tokenizer("begins"), request).unwrap();
-    let message = refused(&other, &dataset);
-    assert!(message.contains("field `request`"), "{message}");
-    write_pool(&file, 19);
-    let changed = Dataset::open(&file, &ReadOptions::default()).unwrap();
-    let message = refused(&scorer, &changed);
-    assert!(message.contains("data"), "{message}");
-    // Neither the ratio nor the selection decides what is stored.
-    let other = ScoreParams { ratio: Ratio::Loss, ..params() };
-    let other = Scorer::new(model.as_ref(), tokenizer("begins"), other).unwrap();
-    assert_eq!(other.manifest(&dataset).unwrap(), manifest);
-    let weight = model.parameters().get("model.norm.weight").unwrap();
-    let _ = tch::no_grad(|| weight.shallow_clone().fill_(0.5));
-    let message = refused(&scorer, &dataset);
-    assert!(message.contains("`model.weights`"), "{message}");
+    // What an interrupted pass leaves is not taken for all.
+    let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();
+    let part: String = journal.split_inclusive('\n').take(2).collect();
+    std::fs::write(dir.join("journal.jsonl"), part).unwrap();
+    assert!(read_scores(&dir, Ratio::Perplexity).unwrap_err().to_string().contains("incomplete"));
+    let report = scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
+    assert_eq!(report.resumed, 12);
+    assert_eq!(read_scores(&dir, Ratio::Perplexity).unwrap(), stored);
 }
 
 #[test]
@@ -119,14 +96,12 @@ fn a_damaged_shard_is_named() {
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("plain", DType::F32);
     let scorer = Scorer::new(model.as_ref(), tokenizer("plain"), params()).unwrap();
-    let manifest = scorer.manifest(&dataset).unwrap();
     let dir = folder.path().join("terms");
-    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
-    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
     let shard = dir.join("terms-00001.jsonl");
     let mut bytes = std::fs::read(&shard).unwrap();
     bytes[10] ^= 1;
     std::fs::write(&shard, bytes).unwrap();
-    let message = read_scores(&store, Ratio::Perplexity).unwrap_err().to_string();
+    let message = read_scores(&dir, Ratio::Perplexity).unwrap_err().to_string();
     assert!(message.contains("terms-00001.jsonl"), "{message}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tamis_artifact::{NoProgress, Store};
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
 use tamis_model::DType;
 use tamis_nuggets::GoldenScorer;
@@ -28,9 +28,7 @@ fn child() {
     let model = model("llama", DType::F32);
     let scorer =
         GoldenScorer::new(model.as_ref(), tokenizer("llama"), params(), &anchors()).unwrap();
-    let manifest = scorer.manifest(&dataset).unwrap();
-    let mut store = Store::create_or_resume(&dir, &manifest).unwrap();
-    scorer.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
 }
 
 fn spawn(dir: &Path) -> std::process::Child {

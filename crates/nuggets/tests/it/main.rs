@@ -7,6 +7,7 @@ mod common;
 mod invariance;
 mod kill;
 mod naive;
+mod provenance;
 mod refusals;
 mod rule;
 mod speed;

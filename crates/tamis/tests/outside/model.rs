@@ -1,12 +1,15 @@
-//! A project of its own with a model: IFD as a sieve, influence on a seed for what is left.
+//! A project of its own with a model: a filter by IFD, influence on a seed for what is left.
 use std::error::Error;
 
 use tamis::artifact::NoProgress;
-use tamis::dataset::{Dataset, EncodeOptions, Encoder, Encodings, ReadOptions, Template, TextTokenizer};
-use tamis::ifd_scoring::{Measure, ScoreParams, Scorer};
+use tamis::dataset::{
+    Dataset, EncodeOptions, Encoder, Encodings, ReadOptions, Sample, SampleId, Source, Subset,
+    Template, TextTokenizer,
+};
+use tamis::ifd_scoring::{ScoreParams, Scorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
-use tamis::pipeline::{Rows, ScoreStage, Sieve, Take};
+use tamis::pipeline::{Filter, ScoreStage, Take};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: PROGRAM MODEL")?;
@@ -24,13 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (pool, seeds) = (open("pool.tsv")?, open("seeds.tsv")?);
 
     let ifd = Scorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
-    let rows = Rows::all(&pool);
-    let scores = ScoreStage::new("ifd").run(&ifd.by(Measure::Ifd)?, &rows, &mut NoProgress)?;
-    let rows = rows.keep(&scores.sift(&[Sieve::Highest(Take::Share(0.5))])?)?;
+    let rows = Subset::all(&pool);
+    let scores = ScoreStage::new("ifd").run(&ifd, &rows, &mut NoProgress)?;
+    let rows = rows.keep(&scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?)?;
 
     let all = Encodings::new(&pool, &encoder);
     let (seeds, _) = Encodings::new(&seeds, &encoder).read_all()?;
     let layers = LayerPattern::default().select(model.layers())?;
+    let source = rows.fingerprint()?.value().clone();
     let influence = InfluenceStage::new(&*model, &layers).run(
         &all.at(rows.positions())?,
         &seeds,
@@ -38,7 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         &mut NoProgress,
     )?;
     let helpful = Rule::Normalised.apply(&influence.table, 2, 2)?;
-    let chosen = rows.find(&influence.ids_at(&helpful.positions))?;
+    let ids = influence.ids_at(&helpful.positions);
+    let left: Vec<Sample> = rows.read_range(0..rows.len())?;
+    let place = |id: &SampleId| left.iter().position(|sample| sample.id == *id);
+    let places = ids.iter().filter_map(place);
+    let chosen: Vec<usize> = places.map(|place| rows.positions()[place]).collect();
     pool.write_rows(&chosen, "out".as_ref(), "selected")?;
     println!("{} of {} rows, {} resumed", chosen.len(), rows.len(), scores.resumed);
     Ok(())

@@ -1,11 +1,10 @@
 //! A project of its own on the crates that need no LibTorch: rows that say something, far from each other.
 use std::error::Error;
 
-use serde_json::{Map, Value};
-use tamis::artifact::NoProgress;
-use tamis::dataset::{Dataset, ReadOptions, Sample};
+use tamis::artifact::{Fingerprint, NoProgress};
+use tamis::dataset::{Dataset, ReadOptions, Sample, Source, Subset};
 use tamis::kcenter::{KCenterParams, Metric, ndarray::Array2};
-use tamis::pipeline::{BoxError, Rows, Score, ScoreStage, Scorer, Sieve};
+use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
 
 struct Words;
 
@@ -14,16 +13,16 @@ fn words(sample: &Sample) -> f64 {
 }
 
 impl Scorer for Words {
-    fn name(&self) -> &str {
-        "words"
+    fn columns(&self) -> Vec<String> {
+        vec!["words".to_owned()]
     }
 
-    fn description(&self) -> Result<Map<String, Value>, BoxError> {
-        Ok(Map::new())
+    fn fingerprint(&self) -> Result<Fingerprint, BoxError> {
+        Ok(Fingerprint::from("split at white space"))
     }
 
-    fn score(&self, samples: &[Sample]) -> Result<Vec<Score>, BoxError> {
-        Ok(samples.iter().map(|sample| Score::Value(words(sample))).collect())
+    fn score(&self, rows: &[Sample]) -> Result<Vec<RowScores>, BoxError> {
+        Ok(rows.iter().map(|sample| vec![Score::Value(words(sample))]).collect())
     }
 }
 
@@ -33,8 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write("pool.tsv", lines.join("\n"))?;
     let pool = Dataset::open("pool.tsv", &ReadOptions::default())?;
 
-    let scores = ScoreStage::new("words").run(&Words, &Rows::all(&pool), &mut NoProgress)?;
-    let rows = Rows::all(&pool).keep(&scores.sift(&[Sieve::AtLeast(2.0)])?)?;
+    let scores = ScoreStage::new("words").run(&Words, &pool, &mut NoProgress)?;
+    let rows = Subset::all(&pool).keep(&scores.keep("words", &[Filter::AtLeast(2.0)])?)?;
 
     let samples = rows.read(0..rows.len())?;
     let points: Vec<f32> = samples.iter().flat_map(|s| [words(s) as f32, s.index as f32]).collect();

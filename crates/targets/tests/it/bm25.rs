@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use serde::Deserialize;
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Content, Sample, Selector};
-use tamis_targets::{Bm25Params, Target, TargetError, TargetScores, TaskRule};
+use tamis_pipeline::ScoreStage;
+use tamis_targets::{Bm25Params, Target, TargetColumns, TargetError, TargetScores, TaskRule};
 
 /// A sample whose text is in several of its fields.
 fn sample(index: usize, text: &str) -> Sample {
@@ -27,10 +29,8 @@ fn scores(
         .map(|(n, text)| (Target::new("task", format!("q{n}")), sample(n, text)))
         .collect();
     let mut bm25 = params.check(&targets)?;
-    for (n, text) in documents.iter().enumerate() {
-        let Sample { id, index, content } = sample(n, text);
-        bm25.add(id, index, &content);
-    }
+    let rows: Vec<Sample> = documents.iter().enumerate().map(|(n, text)| sample(n, text)).collect();
+    bm25.add_all(&rows).unwrap();
     bm25.finish()
 }
 
@@ -160,4 +160,40 @@ fn turns_and_both_sides_of_a_translation_are_searched() {
     let scores = bm25.finish().unwrap();
     let chosen = TaskRule::RoundRobin.select(&scores, 2).unwrap();
     assert!(chosen.selected().map(|decision| decision.index).eq([0, 1]));
+}
+
+#[test]
+fn any_source_of_rows_becomes_columns_of_a_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    // Rows that say nothing of where they stand.
+    let row = |id: &str, text: &str| Sample { index: 0, ..sample(0, text).with_id(id) };
+    let rows = vec![row("a", "red apple"), row("b", "blue sky"), row("c", "")];
+    let targets = [
+        (Target::new("fruit", "1"), sample(0, "apple")),
+        (Target::new("sky", "1"), sample(1, "sky")),
+    ];
+    let mut bm25 = Bm25Params::default().check(&targets).unwrap();
+    bm25.add_all(&rows).unwrap();
+    let scores = bm25.finish().unwrap();
+    let columns = TargetColumns::new(&scores);
+    let stage = ScoreStage::new(folder.path().join("bm25"));
+    let found = stage.run(&columns, &rows, &mut NoProgress).unwrap();
+    assert_eq!(found.columns, ["fruit/1", "sky/1"]);
+    let value = |row: usize, column: usize| found.rows[row].scores[column].value();
+    assert_eq!(value(0, 0), Some(f64::from(scores.candidates()[0].scores[0])));
+    assert!(value(0, 0) > Some(0.0) && value(0, 1) == Some(0.0));
+    assert!(value(1, 0) == Some(0.0) && value(1, 1) > Some(0.0));
+    assert_eq!(found.rows[2].scores[0].reason().unwrap().to_string(), "it has no words");
+    assert_eq!(stage.run(&columns, &rows, &mut NoProgress).unwrap().resumed, 3);
+    // Other numbers.
+    let mut bm25 = Bm25Params { k1: 2.0, ..Bm25Params::default() }.check(&targets).unwrap();
+    let longer = vec![row("a", "red apple"), row("b", "blue sky blue"), row("c", "")];
+    bm25.add_all(&longer).unwrap();
+    let other = TargetColumns::new(&bm25.finish().unwrap());
+    let error = stage.run(&other, &rows, &mut NoProgress).unwrap_err().to_string();
+    assert!(error.contains("`made_from.scorer`"), "{error}");
+    // Rows that were not among those.
+    let stranger = vec![row("z", "red apple")];
+    let error = ScoreStage::new(folder.path().join("z")).run(&columns, &stranger, &mut NoProgress);
+    assert!(error.unwrap_err().to_string().contains("`z`"));
 }

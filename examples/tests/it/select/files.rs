@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tamis::artifact::Provenance;
 use tamis::embeddings::{EmbeddingStore, Shard, Skipped};
 
 use super::{COLUMNS, ROWS, Select, embedding, embeddings, picked, rows};
@@ -73,7 +74,7 @@ fn without_data_the_rows_are_named() {
 
 /// A folder of embeddings in another order than the rows, in shards, without some of them.
 fn store(dir: &Path, without: &[usize]) {
-    let mut store = EmbeddingStore::create_or_resume(dir, Map::new()).unwrap();
+    let mut store = EmbeddingStore::create_or_resume(dir, &Provenance::new()).unwrap();
     let order: Vec<usize> = (0..ROWS).rev().filter(|n| !without.contains(n)).collect();
     for (number, rows) in order.chunks(7).enumerate() {
         let skipped = |&index: &usize| Skipped {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
-use tamis_embeddings::{Embedder, EmbeddingStore, Embeddings};
+use tamis_embeddings::{Embedder, Embeddings};
 use tamis_model::{DType, Pool};
 
 use super::pass::write_pool;
@@ -29,9 +29,7 @@ fn child() {
     let model = model("begins", DType::F32);
     let (encoder, params) = (encoder("begins"), params(Pool::Targets, 300));
     let embedder = Embedder::new(model.as_ref(), &encoder, &params).unwrap();
-    let fields = embedder.fields(&dataset).unwrap();
-    let mut store = EmbeddingStore::create_or_resume(&dir, fields).unwrap();
-    embedder.run(&dataset, &mut store, &mut NoProgress).unwrap();
+    embedder.run(&dataset, &dir, &mut NoProgress).unwrap();
 }
 
 fn spawn(dir: &Path) -> std::process::Child {

@@ -4,6 +4,7 @@ mod invariance;
 mod kill;
 mod outcomes;
 mod pass;
+mod provenance;
 mod witnesses;
 
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ pub enum Take {
 /// Which scores pass. Rows without a score pass none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sieve {
+pub enum Filter {
     /// This much or more.
     AtLeast(f64),
     /// Less than this.
@@ -29,7 +29,7 @@ pub enum Sieve {
     Lowest(Take),
 }
 
-impl Sieve {
+impl Filter {
     /// Takes what does not pass out of `left` (places and their values) and returns it with the reason.
     pub(crate) fn apply(
         self,
@@ -38,7 +38,7 @@ impl Sieve {
         let mut out = Vec::new();
         match self {
             Self::AtLeast(bound) | Self::Below(bound) if bound.is_nan() => {
-                return Err(ParameterError::new("bound of a sieve", bound, "a number").into());
+                return Err(ParameterError::new("bound of a filter", bound, "a number").into());
             }
             Self::AtLeast(bound) => left.retain(|&(place, value)| {
                 let passes = value >= bound;
@@ -86,7 +86,7 @@ impl Take {
         match self {
             Self::Count(count) => Ok(count.min(all)),
             Self::Share(share) => {
-                ParameterError::within("share of a sieve", share, 0.0..=1.0)?;
+                ParameterError::within("share of a filter", share, 0.0..=1.0)?;
                 Ok((share * all as f64).floor() as usize)
             }
         }

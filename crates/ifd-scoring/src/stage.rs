@@ -1,0 +1,45 @@
+//! The scorer in a pipeline: all measures asked for, in one pass.
+
+use tamis_artifact::Fingerprint;
+use tamis_dataset::Sample;
+use tamis_pipeline::{BoxError, RowScores, Score};
+
+use crate::{Measure, Measured, Measures, Scorer};
+
+impl Measures {
+    /// The scores that follow from what is computed.
+    pub fn columns(self) -> Vec<Measure> {
+        let asked = |measure: &Measure| match measure {
+            Measure::PplCond => self.ppl || self.ifd,
+            Measure::PplDirect | Measure::Ifd => self.ifd,
+            Measure::RIfd => self.r_ifd,
+        };
+        Measure::ALL.into_iter().filter(asked).collect()
+    }
+}
+
+/// Columns `ppl_cond`, `ppl_direct`, `ifd` and `r_ifd`, those that the [`Measures`] ask for.
+impl tamis_pipeline::Scorer for Scorer<'_> {
+    fn columns(&self) -> Vec<String> {
+        self.params().measures.columns().iter().map(|measure| measure.name().to_owned()).collect()
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, BoxError> {
+        let of_terms = self.provenance()?;
+        // The form of the ratio decides scores, though not the terms.
+        Ok(of_terms.made_from("ratio", Fingerprint::of(&self.params().ratio)?).fingerprint())
+    }
+
+    fn score(&self, rows: &[Sample]) -> Result<Vec<RowScores>, BoxError> {
+        let columns = self.params().measures.columns();
+        let score = |measured| match measured {
+            Measured::Value(value) => Ok(Score::Value(value)),
+            Measured::Unscorable(reason) => Ok(Score::Missing(reason)),
+            Measured::NotAsked => Err("a measure was not asked for".into()),
+        };
+        let row = |scores: &crate::SampleScores| {
+            columns.iter().map(|&measure| score(scores.measure(measure))).collect()
+        };
+        Scorer::score(self, rows)?.iter().map(row).collect()
+    }
+}
