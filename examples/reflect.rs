@@ -27,6 +27,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
 use tamis::artifact::Progress;
+use tamis::dataset::Subset;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::reflection::ScoringStudent;
 use tamis::report::{RunRecord, StageTimer};
@@ -54,7 +55,8 @@ fn main() -> Result<()> {
         refuse_overwriting(input, &flags.out, &WRITTEN)?;
         record.add_input(input)?;
     }
-    let samples = pool.read_range(0..flags.limit.unwrap_or(pool.len()).min(pool.len()))?;
+    let rows =
+        Subset::new(&pool, (0..flags.limit.unwrap_or(pool.len()).min(pool.len())).collect())?;
     let reflection = flags.params().check(flags.teacher.prompts()?)?;
 
     // Who writes, and who decides.
@@ -71,7 +73,7 @@ fn main() -> Result<()> {
     let mut timer = StageTimer::start("reflect");
     let journal = flags.out.join("journal.jsonl");
     let mut bars = Bars::default();
-    let reflected = reflection.run(&samples, &teacher, &mut student, journal, &mut bars);
+    let reflected = reflection.run(&rows, &teacher, &mut student, journal, &mut bars);
     if reflected.is_err() {
         Progress::finish(&mut bars);
     }

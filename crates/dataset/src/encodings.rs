@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::json;
 use tamis_artifact::{Fingerprint, Random};
 
-use crate::source::{check_source, read_rows};
+use crate::source::{check_source, ids_of, read_at};
 use crate::{DatasetError, Encoded, Encoder, Outcome, SampleId, Source};
 
 /// Rows as tokens: a source and the encoder that reads it, or samples that are tokens already. Passes over a model take it.
@@ -87,14 +87,7 @@ impl<'a> Encodings<'a> {
         let there: Vec<usize> =
             positions.iter().map(|&position| self.there(position)).collect::<Result<_, _>>()?;
         let outcomes = match self.rows {
-            Rows::Source { source, encoder } => {
-                let samples = source.read(&there)?;
-                if samples.len() != there.len() {
-                    let (found, expected) = (samples.len(), there.len());
-                    return Err(DatasetError::Rows { found, expected });
-                }
-                encoder.encode_all(&samples)
-            }
+            Rows::Source { source, encoder } => encoder.encode_all(&read_at(source, &there)?),
             Rows::Given(samples) => {
                 there.iter().map(|&there| Outcome::Scored(samples[there].clone())).collect()
             }
@@ -141,11 +134,7 @@ impl<'a> Encodings<'a> {
                 (0..self.len()).map(id).collect()
             }
             Rows::Source { source, .. } => {
-                let mut ids = Vec::with_capacity(source.len());
-                for first in (0..source.len()).step_by(4096) {
-                    let last = (first + 4096).min(source.len());
-                    ids.extend(read_rows(source, first..last)?.into_iter().map(|s| s.id));
-                }
+                let ids = ids_of(source)?;
                 (0..self.len()).map(|at| self.there(at).map(|there| ids[there].clone())).collect()
             }
         }

@@ -44,6 +44,6 @@ pub use params::{EncodeOptions, Fields, OnError, ReadOptions, Truncation};
 pub use rendered::Rendered;
 pub use sample::{Content, Message, Sample, SampleId};
 pub use selection::{Decision, Selection, Selector};
-pub use source::{Concat, Source, Subset, check_source, read_rows};
+pub use source::{Concat, Source, Subset, check_source, ids_of, read_at, read_rows};
 pub use template::Template;
 pub use tokenizer::TextTokenizer;

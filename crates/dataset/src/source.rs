@@ -331,6 +331,19 @@ pub fn check_source(source: &dyn Source) -> Result<(), DatasetError> {
     Ok(())
 }
 
+/// The ids of all rows of a source, read a part at a time.
+///
+/// # Errors
+/// As [`read_rows`].
+pub fn ids_of(source: &dyn Source) -> Result<Vec<SampleId>, DatasetError> {
+    let mut ids = Vec::with_capacity(source.len());
+    for first in (0..source.len()).step_by(CHUNK) {
+        let rows = read_rows(source, first..(first + CHUNK).min(source.len()))?;
+        ids.extend(rows.into_iter().map(|row| row.id));
+    }
+    Ok(ids)
+}
+
 /// Reads rows that follow each other, and refuses another number of them than was asked for: what a source of one's own
 /// gives too few of would be joined to other rows.
 ///
@@ -340,12 +353,22 @@ pub fn read_rows(
     source: &dyn Source,
     positions: Range<usize>,
 ) -> Result<Vec<Sample>, DatasetError> {
-    let expected = positions.len();
-    let samples = source.read_range(positions)?;
-    if samples.len() == expected {
-        return Ok(samples);
+    counted(source.read_range(positions.clone())?, positions.len())
+}
+
+/// As [`read_rows`], for rows at any positions.
+///
+/// # Errors
+/// [`DatasetError::Rows`], or what reading reports.
+pub fn read_at(source: &dyn Source, positions: &[usize]) -> Result<Vec<Sample>, DatasetError> {
+    counted(source.read(positions)?, positions.len())
+}
+
+fn counted(samples: Vec<Sample>, expected: usize) -> Result<Vec<Sample>, DatasetError> {
+    match samples.len() {
+        found if found == expected => Ok(samples),
+        found => Err(DatasetError::Rows { found, expected }),
     }
-    Err(DatasetError::Rows { found: samples.len(), expected })
 }
 
 fn beyond(position: usize, len: usize) -> DatasetError {

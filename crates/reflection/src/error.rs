@@ -23,6 +23,9 @@ pub enum ReflectionError {
     /// A journal or a cache cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// Rows that cannot be read, or that share an id.
+    #[error(transparent)]
+    Dataset(#[from] tamis_dataset::DatasetError),
 
     /// A file of answers does not hold what was looked for.
     #[error("{} holds {found}", path.display())]

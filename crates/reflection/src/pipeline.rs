@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis_artifact::{Manifest, Progress, hash_bytes};
-use tamis_dataset::{Sample, SampleId};
+use tamis_artifact::{Fingerprint, Manifest, Progress, Provenance};
+use tamis_dataset::{SampleId, Source, check_source, ids_of, read_at};
 
 use crate::asking::{Desk, Heard};
 use crate::choice::choose;
@@ -18,7 +18,7 @@ use crate::scoring::{Passes, score};
 use crate::{ChatRequest, Keep, Prompts, ReflectionError, ReflectionParams, Student, Teacher};
 
 /// Kind and layout of the journal.
-const JOURNAL: (&str, u32) = ("reflection", 2);
+const JOURNAL: (&str, u32) = ("reflection", 3);
 
 /// Selective reflection, made by [`ReflectionParams::check`].
 ///
@@ -49,7 +49,7 @@ pub struct Reflection {
 /// What a run gives.
 #[derive(Clone, Debug)]
 pub struct Reflected {
-    /// One for each sample, in their order.
+    /// One for each row of the source, in its order.
     pub outcomes: Vec<Outcome>,
     /// What this run did.
     pub work: Work,
@@ -77,6 +77,20 @@ struct Job {
     stage: Stage,
 }
 
+/// The rows that are still to be worked on.
+#[derive(Clone, Copy)]
+struct Todo<'a> {
+    source: &'a dyn Source,
+    places: &'a [usize],
+}
+
+impl Todo<'_> {
+    fn read(self, places: &[usize]) -> Result<Vec<Record>, ReflectionError> {
+        let samples = read_at(self.source, places)?;
+        Ok(places.iter().zip(&samples).map(|(&place, row)| Record::new(place, row)).collect())
+    }
+}
+
 impl Reflection {
     /// Its settings.
     pub fn params(&self) -> &ReflectionParams {
@@ -88,7 +102,7 @@ impl Reflection {
         &self.prompts
     }
 
-    /// Reflects on samples.
+    /// Reflects on the rows of `source`, which are read a wave at a time.
     ///
     /// Every finished record is a line of the journal. Interrupted at any moment and run again, none of
     /// them is worked on again, and journal and outcomes end the same to the byte (if teacher and student answer
@@ -102,29 +116,31 @@ impl Reflection {
     /// and no others. Their lines then follow behind those of later records.
     ///
     /// # Errors
-    /// What concerns all records: the journal is another run's
-    /// ([`Artifact`](ReflectionError::Artifact) names the field), the teacher or the student fails.
+    /// What concerns all records: the journal is another run's ([`Artifact`](ReflectionError::Artifact) names the field),
+    /// rows cannot be read or share an id, the teacher or the student fails.
     pub fn run(
         &self,
-        samples: &[Sample],
+        source: &dyn Source,
         teacher: &dyn Teacher,
         student: &mut dyn Student,
         journal: impl AsRef<Path>,
         progress: &mut dyn Progress,
     ) -> Result<Reflected, ReflectionError> {
-        let manifest = self.manifest(samples, teacher, student)?;
-        let ids: Vec<&SampleId> = samples.iter().map(|sample| &sample.id).collect();
+        check_source(source)?;
+        let manifest = self.manifest(source, teacher, student)?;
+        let ids = ids_of(source)?;
+        let ids: Vec<&SampleId> = ids.iter().collect();
         let (mut journal, mut histories) =
             Journal::open(journal.as_ref(), &manifest, &ids, |history: &History| &history.id)?;
-        let missing = |(place, _): &(usize, &Sample)| histories[*place].is_none();
-        let todo: Vec<(usize, &Sample)> = samples.iter().enumerate().filter(missing).collect();
-        let resumed = samples.len() - todo.len();
+        let todo: Vec<usize> = (0..ids.len()).filter(|&place| histories[place].is_none()).collect();
+        let resumed = ids.len() - todo.len();
         let mut work = Work { resumed, records: todo.len(), ..Work::default() };
-        progress.start("reflect", samples.len() as u64, resumed as u64);
+        progress.start("reflect", ids.len() as u64, resumed as u64);
         let closed = AtomicBool::new(false);
         let new = std::thread::scope(|scope| {
             let desk = Desk::open(scope, teacher, &closed);
-            self.work_through(&todo, &desk, student, &mut journal, &mut work, progress)
+            let rows = Todo { source, places: &todo };
+            self.work_through(rows, &desk, student, &mut journal, &mut work, progress)
         })?;
         for (place, history) in new {
             histories[place] = Some(history);
@@ -137,32 +153,32 @@ impl Reflection {
     /// What became of records, each with its place.
     fn work_through(
         &self,
-        samples: &[(usize, &Sample)],
+        rows: Todo<'_>,
         desk: &Desk<'_, Job>,
         student: &mut dyn Student,
         journal: &mut Journal,
         work: &mut Work,
         progress: &mut dyn Progress,
     ) -> Result<Vec<(usize, History)>, ReflectionError> {
-        let mut waves = samples.chunks(self.params.wave).enumerate();
+        let mut waves = rows.places.chunks(self.params.wave).enumerate();
         // Asked about their instructions, or about their responses.
         let mut open: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
-        let mut done = Vec::with_capacity(samples.len());
+        let mut done = Vec::with_capacity(rows.places.len());
         let mut begin = |open: &mut BTreeMap<_, _>, work: &mut Work| {
-            if let Some((wave, samples)) = waves.next() {
-                let records: Vec<Record> =
-                    samples.iter().map(|&(place, sample)| Record::new(place, sample)).collect();
+            if let Some((wave, places)) = waves.next() {
+                let records = rows.read(places)?;
                 self.submit(desk, Job { wave, stage: Stage::Instruction }, &records, work);
                 open.insert(wave, records);
             }
+            Ok::<(), ReflectionError>(())
         };
-        begin(&mut open, work);
+        begin(&mut open, work)?;
         while !open.is_empty() {
             let (Job { wave, stage }, replies) = desk.next()?;
             let Some(mut records) = open.remove(&wave) else { continue };
             if stage == Stage::Instruction {
                 // The teacher goes on with the next wave while the student scores this one.
-                begin(&mut open, work);
+                begin(&mut open, work)?;
             }
             self.hear(stage, &mut records, replies, work);
             let keep = self.keep(stage);
@@ -230,7 +246,7 @@ impl Reflection {
     /// Everything that decides the journal.
     fn manifest(
         &self,
-        samples: &[Sample],
+        source: &dyn Source,
         teacher: &dyn Teacher,
         student: &dyn Student,
     ) -> Result<Manifest, ReflectionError> {
@@ -246,21 +262,12 @@ impl Reflection {
         if [instruction, response].contains(&&Keep::Random) {
             set("seed", json!(seed));
         }
-        Ok(Manifest::new(JOURNAL.0, JOURNAL.1)
-            .with("params", params)?
-            .with("prompts", self.prompts.reflection_identity())?
-            .with("teacher", teacher.identity())?
-            .with("student", student.identity())?
-            .with("samples", samples_identity(samples))?)
+        Ok(Provenance::new()
+            .source(source.fingerprint()?)
+            .settings(&params)?
+            .made_from("prompts", Fingerprint::of(&self.prompts.reflection_identity())?)
+            .made_from("teacher", Fingerprint::from(teacher.identity()))
+            .made_from("student", Fingerprint::from(student.identity()))
+            .manifest(JOURNAL.0, JOURNAL.1))
     }
-}
-
-/// Number and hash of samples.
-fn samples_identity(samples: &[Sample]) -> Value {
-    let mut text = String::new();
-    for sample in samples {
-        let of_it = format!("{} {} {}\n", sample.index, sample.content.hash_id(), sample.id);
-        text.push_str(&of_it);
-    }
-    json!({ "count": samples.len(), "blake3": hash_bytes(text.as_bytes()) })
 }

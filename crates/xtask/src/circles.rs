@@ -24,9 +24,6 @@ const BY_FILES_ONLY: [&str; 11] = [
     "reflection",
 ];
 
-/// Crates that have circles even so. The list may only become shorter.
-const STILL: [&str; 1] = ["model"];
-
 /// A file's place in its crate, as its path in `use` says it: `["generate", "beam"]`. The root's is empty.
 type Module = Vec<String>;
 
@@ -47,14 +44,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         let files = read(&crates.join(name).join("src"))?;
         let (by_files, by_names) = (circles(&files, false), circles(&files, true));
         let name = name.as_str();
-        let (still, by_files_only) = (STILL.contains(&name), BY_FILES_ONLY.contains(&name));
-        if still && by_files.is_empty() || by_files_only && by_names.is_empty() {
+        let by_files_only = BY_FILES_ONLY.contains(&name);
+        if by_files_only && by_names.is_empty() {
             bail!(
                 "{name} has no such circles any more: take it off the list in xtask/src/circles.rs"
             );
         }
         let found = if by_files_only { by_files } else { by_names };
-        if !still && !found.is_empty() {
+        if !found.is_empty() {
             let found: Vec<String> = found.iter().map(|circle| circle.join(", ")).collect();
             bail!(
                 "files of {name} use each other in a circle: {}; move what they share into a file below them",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::pools;
-use crate::program::{binary, contents, model, refuse, succeed};
+use crate::program::{binary, contents, model, refuse};
 
 fn flags(folder: &Path, out: &str) -> Vec<String> {
     let (pool, seeds) = (folder.join("pool.jsonl"), folder.join("seeds.jsonl"));
@@ -25,9 +25,13 @@ fn flags(folder: &Path, out: &str) -> Vec<String> {
     ]
 }
 
-fn run(folder: &Path, out: &str) -> String {
-    let flags = flags(folder, out);
-    succeed("custom_pipeline", &flags.iter().map(String::as_str).collect::<Vec<_>>())
+/// What it prints, and what it says on the way.
+fn run(folder: &Path, out: &str) -> (String, String) {
+    let output = Command::new(binary("custom_pipeline")).args(flags(folder, out)).output().unwrap();
+    let (printed, said) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said}");
+    (printed, said)
 }
 
 fn lines(path: PathBuf) -> Vec<Value> {
@@ -38,18 +42,18 @@ fn lines(path: PathBuf) -> Vec<Value> {
 #[test]
 fn each_stage_sees_what_the_last_one_left() {
     let folder = tempfile::tempdir().unwrap();
-    let printed = run(folder.path(), "out");
+    let (printed, said) = run(folder.path(), "out");
     let out = folder.path().join("out");
     assert!(printed.contains("4 rows chosen"), "{printed}");
     let words = lines(out.join("1-words/scores-00000.jsonl"));
     assert_eq!(words.len(), pools::ROWS);
-    assert_eq!(words[0]["score"]["value"], 4.0 + 1.0);
+    assert_eq!(words[0]["scores"][0]["value"], 4.0 + 1.0);
     let ifd = lines(out.join("2-ifd/scores-00000.jsonl"));
-    let enough = words.iter().filter(|line| line["score"]["value"].as_f64().unwrap() >= 3.0);
+    let enough = words.iter().filter(|line| line["scores"][0]["value"].as_f64().unwrap() >= 3.0);
     assert_eq!(ifd.len(), enough.count());
-    let below = |line: &&Value| line["score"]["value"].as_f64().is_some_and(|ifd| ifd < 1.0);
+    let below = |line: &&Value| line["scores"][0]["value"].as_f64().is_some_and(|ifd| ifd < 1.0);
     let passed = ifd.iter().filter(below).count() / 2;
-    assert!(printed.contains(&format!("{passed} of {} rows pass", pools::ROWS)), "{printed}");
+    assert!(said.contains(&format!("{passed} of {} rows pass", pools::ROWS)), "{said}");
     let pool = pools::pairs();
     let chosen = std::fs::read_to_string(out.join("selected.jsonl")).unwrap();
     assert_eq!(chosen.lines().count(), 4);
@@ -60,13 +64,13 @@ fn each_stage_sees_what_the_last_one_left() {
     let fewer = pools::write(folder.path(), "fewer.jsonl", &pool[..40]);
     other[1] = format!("--pool={}", fewer.display());
     let other: Vec<&str> = other.iter().map(String::as_str).collect();
-    refuse("custom_pipeline", &other, &["1-words", "`data`"]);
+    refuse("custom_pipeline", &other, &["1-words", "`source"]);
 }
 
 #[test]
 fn killed_after_each_stage_it_goes_on_and_the_bytes_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let calm = run(folder.path(), "calm");
+    let (calm, _) = run(folder.path(), "calm");
     let stormy = folder.path().join("stormy");
     let mut killed = 0;
     for file in [
@@ -86,7 +90,7 @@ fn killed_after_each_stage_it_goes_on_and_the_bytes_are_the_same() {
         killed += usize::from(!child.wait().unwrap().success());
     }
     assert!(killed >= 2, "{killed}");
-    let again = run(folder.path(), "stormy");
+    let (again, _) = run(folder.path(), "stormy");
     assert_eq!(again.replace("stormy", "calm"), calm);
     assert_eq!(contents(&stormy), contents(&folder.path().join("calm")));
 }

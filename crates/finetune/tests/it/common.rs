@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tamis_dataset::{Encoded, SampleId};
-use tamis_finetune::TrainParams;
+use tamis_finetune::{TrainParams, epoch_order};
 use tamis_model::{CausalLm, DType, DeviceSpec, LoadOptions, load};
 use tch::{Kind, Tensor};
 
@@ -24,7 +24,8 @@ pub(crate) fn base(name: &str, kind: DType) -> Box<dyn CausalLm> {
 
 #[derive(Deserialize)]
 pub(crate) struct Data {
-    pub(crate) order: Vec<usize>,
+    /// In which order the recorded runs saw the samples.
+    order: Vec<usize>,
     samples: Vec<Tokens>,
 }
 
@@ -48,6 +49,16 @@ impl Data {
             truncated: false,
         };
         self.samples.iter().enumerate().map(sample).collect()
+    }
+
+    /// The samples in such places that the first epoch with `seed` sees them in the recorded order.
+    pub(crate) fn seen_as_recorded(&self, seed: u64) -> Vec<Encoded> {
+        let samples = self.encoded();
+        let mut placed = samples.clone();
+        for (place, &recorded) in epoch_order(samples.len(), seed, 0).into_iter().zip(&self.order) {
+            placed[place] = Encoded { index: place, ..samples[recorded].clone() };
+        }
+        placed
     }
 }
 

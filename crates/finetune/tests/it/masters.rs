@@ -45,7 +45,10 @@ fn updates_below_the_precision_of_bf16_add_up() {
     let (half, losses) = trained(DType::Bf16, &params);
     assert!(moved(&*half) > 0.5, "{}", moved(&*half));
     let (_, full) = trained(DType::F32, &params);
-    let (down, expected) = (losses[0] - losses[59], full[0] - full[59]);
+    // Whole epochs, as steps see different samples.
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let fall = |losses: &[f64]| mean(&losses[..5]) - mean(&losses[55..]);
+    let (down, expected) = (fall(&losses), fall(&full));
     assert!((down / expected - 1.0).abs() < 0.2, "{down} {expected}");
 }
 

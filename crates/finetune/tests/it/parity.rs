@@ -1,7 +1,7 @@
 //! Five steps equal those of `PyTorch`: loss, gradient norm, learning rate and all weights.
 
 use serde::Deserialize;
-use tamis_finetune::{Decay, StepRecord, TrainParams, epoch_order};
+use tamis_finetune::{Decay, StepRecord, TrainParams};
 use tamis_model::DType;
 use tch::{Kind, Tensor};
 
@@ -39,17 +39,14 @@ fn expected_weights(name: &str) -> Vec<(String, Vec<f64>)> {
 
 fn assert_parity(name: &str) -> Run {
     let expected = run(name);
-    let data = Data::read();
-    assert_eq!(epoch_order(data.order.len(), expected.settings.seed, 0), data.order);
+    let data = Data::read().seen_as_recorded(expected.settings.seed);
     let mut model = llama(DType::F32);
     let before = weights(&*model);
     let mut records: Vec<StepRecord> = Vec::new();
     // Small enough that the five steps take more than one pass each.
     let settings = TrainParams { token_budget: 40, ..expected.settings.clone() };
     let trainer = settings.check().unwrap();
-    trainer
-        .train(model.as_mut(), &tamis_dataset::Encodings::of(&data.encoded()), &mut records)
-        .unwrap();
+    trainer.train(model.as_mut(), &tamis_dataset::Encodings::of(&data), &mut records).unwrap();
 
     assert_eq!(records.len(), 5);
     assert!(records.iter().any(|record| record.micro_batches > 1));

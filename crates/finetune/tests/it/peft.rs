@@ -70,7 +70,7 @@ fn five_steps_equal_those_of_peft() {
     let settings: TrainParams = serde_json::from_value(run["settings"].clone()).unwrap();
     let mut model = base("llama", DType::F32);
     let mut lora = Lora::load(fixture("lora-llama"), &*model).unwrap();
-    let data = Data::read().encoded();
+    let data = Data::read().seen_as_recorded(settings.seed);
     let mut records: Vec<StepRecord> = Vec::new();
     let trainer = TrainParams { token_budget: 40, ..settings }.check().unwrap();
     let rows = tamis_dataset::Encodings::of(&data);

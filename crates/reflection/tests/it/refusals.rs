@@ -59,7 +59,7 @@ fn journals_of_other_runs() {
         (teacher.name, student.name) = (names[0], names[1]);
         let path = folder.path().join("journal.jsonl");
         let reflection = params.check(prompts.clone()).unwrap();
-        reflection.run(&[record("a", data)], &teacher, &mut student, path, &mut NoProgress)
+        reflection.run(&vec![record("a", data)], &teacher, &mut student, path, &mut NoProgress)
     };
     let (built_in, names) = (Prompts::built_in().unwrap(), ["scripted", "reader"]);
     let same = |_: &mut ReflectionParams| {};
@@ -71,23 +71,23 @@ fn journals_of_other_runs() {
     for (found, field) in [
         (
             run(&same, &own, "i0.5 r0.5", names),
-            "`prompts.reflect_response.version` is 1, expected 2",
+            "`made_from.prompts.reflect_response.version` is 1, expected 2",
         ),
-        (run(&same, &built_in, "i0.5 r0.6", names), "`samples.blake3`"),
+        (run(&same, &built_in, "i0.5 r0.6", names), "`source.content`"),
         (
             run(&same, &built_in, "i0.5 r0.5", ["other", "reader"]),
-            "`teacher.kind` is \"scripted\", expected \"other\"",
+            "`made_from.teacher.kind` is \"scripted\", expected \"other\"",
         ),
-        (run(&same, &built_in, "i0.5 r0.5", ["scripted", "other"]), "`student.kind`"),
+        (run(&same, &built_in, "i0.5 r0.5", ["scripted", "other"]), "`made_from.student.kind`"),
         (
             run(&|p| p.decoding.temperature = 0.5, &built_in, "i0.5 r0.5", names),
-            "`params.decoding.temperature`",
+            "`settings.decoding.temperature`",
         ),
-        (run(&|p| p.rule = Rule::Everything, &built_in, "i0.5 r0.5", names), "`params.rule`"),
-        (run(&|p| p.budget = Some(1), &built_in, "i0.5 r0.5", names), "`params.budgeted`"),
+        (run(&|p| p.rule = Rule::Everything, &built_in, "i0.5 r0.5", names), "`settings.rule`"),
+        (run(&|p| p.budget = Some(1), &built_in, "i0.5 r0.5", names), "`settings.budgeted`"),
         (
             run(&|p| p.instruction = Keep::Always, &built_in, "i0.5 r0.5", names),
-            "`params.instruction`",
+            "`settings.instruction`",
         ),
     ] {
         let error = found.unwrap_err();
@@ -99,7 +99,7 @@ fn journals_of_other_runs() {
     std::fs::remove_file(folder.path().join("journal.jsonl")).unwrap();
     run(&random(1), &built_in, "i0.5 r0.5", names).unwrap();
     let error = run(&random(2), &built_in, "i0.5 r0.5", names).unwrap_err().to_string();
-    assert!(error.contains("`params.seed` is 1, expected 2"), "{error}");
+    assert!(error.contains("`settings.seed` is 1, expected 2"), "{error}");
 }
 
 /// Answers at these places, whatever was asked.

@@ -223,5 +223,5 @@ pub(crate) fn run_in(
 ) -> Result<Reflected, ReflectionError> {
     let reflection = params.check(Prompts::built_in()?)?;
     let journal = folder.join("journal.jsonl");
-    reflection.run(samples, teacher, student, journal, &mut NoProgress)
+    reflection.run(&samples, teacher, student, journal, &mut NoProgress)
 }
