@@ -20,8 +20,6 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use tamis::dataset::Encodings;
-use tamis::diverse_evol::Pool;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer, write_jsonl};
 use tamis_examples::diverse_evol::{AnyTrainer, Candidates, Flags, Found, ModelViewer, Telling};
@@ -60,7 +58,7 @@ fn main() -> Result<()> {
     let held_out = held_out.as_ref().map(|(rows, hash)| (rows.as_slice(), hash.as_str()));
     let base = flags.model.load()?;
     let longest = base.shape().max_positions;
-    check_lengths(&Encodings::of(&pool.samples), held_out.map_or(&[], |(rows, _)| rows), longest)?;
+    check_lengths(&pool.encodings(), held_out.map_or(&[], |(rows, _)| rows), longest)?;
     record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(base.shape().device).to_string());
     let mut trainer = AnyTrainer::new(&flags, &pool, &base)?;
@@ -69,17 +67,17 @@ fn main() -> Result<()> {
 
     // The rounds.
     let mut timer = StageTimer::start("rounds");
-    let records =
-        Pool { ids: &pool.ids, fingerprint: dataset.content_hash(), base: &flags.model.model };
+    let base = &flags.model.model;
     let mut telling = Telling::default();
-    let grown = evol.run(&records, &flags.out, &mut trainer, &mut viewer, &mut telling)?;
+    let grown = evol.run(&pool.rows, base, &flags.out, &mut trainer, &mut viewer, &mut telling)?;
     timer.rows(grown.picks().count() as u64).resumed(telling.before > 0);
     record.stages.push(timer.finish());
 
     // What was found.
     pool.write_sets(&grown)?;
     let found = Found { flags: &flags, pool: &pool, grown: &grown };
-    let mut chosen: Vec<usize> = grown.picks().map(|pick| pool.positions[pick.index]).collect();
+    let mut chosen: Vec<usize> =
+        grown.picks().map(|pick| pool.rows.positions()[pick.index]).collect();
     chosen.sort_unstable();
     record.counts.set("rounds", grown.rounds.len() as u64);
     record.counts.set("selected", chosen.len() as u64);

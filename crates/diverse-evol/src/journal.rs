@@ -12,7 +12,7 @@ use crate::{EvolError, Metrics};
 /// What the journal is called in its manifest.
 pub(crate) const KIND: &str = "diverse-evol";
 /// Version of its layout.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Something that is done and will not be done again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub use command::{Places, TrainCommand};
 pub use error::EvolError;
 pub use evolution::{Evolution, Picked, Round, Seconds};
 pub use folder::hash_folder;
-pub use params::{DiverseEvol, EvolParams, Models, Pool};
+pub use params::{DiverseEvol, EvolParams, Models};
 pub use seams::{Failure, Metrics, Observer, Sight, Silent, Stage, Task, Trainer, View, Viewer};
 pub use strategy::{Need, Strategy, Uncertainty};
 pub use tamis_kcenter::Metric;

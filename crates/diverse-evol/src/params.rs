@@ -1,10 +1,7 @@
 //! The settings of a run, their check, and what it is run on.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
-use tamis_dataset::SampleId;
 
 use crate::{EvolError, Metric, Strategy};
 
@@ -114,15 +111,4 @@ impl DiverseEvol {
             Models::Needed => self.params.strategy.needs_training() && round < self.params.rounds,
         }
     }
-}
-
-/// What is chosen from, and which model every training begins with.
-#[derive(Clone, Copy, Debug)]
-pub struct Pool<'a> {
-    /// One id a record, no two the same. Everywhere else records are numbers into this list.
-    pub ids: &'a [SampleId],
-    /// Hash of the records' content: another pool is refused in the same folder.
-    pub fingerprint: &'a str,
-    /// Folder of the base model.
-    pub base: &'a Path,
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tamis_artifact::{Manifest, Random, rename_folder, write_atomic};
+use tamis_artifact::{Fingerprint, Manifest, Provenance, Random, rename_folder, write_atomic};
+use tamis_dataset::{SampleId, Source, ids_of};
 
 use crate::evolution::reason;
 use crate::folder::{Folder, files, flush, make, remove};
@@ -14,12 +15,13 @@ use crate::journal::{FORMAT, Journal, KIND, Pick, Picked as Entry, Trained};
 use crate::pick::{Choice, Choices, Picking};
 use crate::times::Times;
 use crate::{
-    DiverseEvol, EvolError, Evolution, Metrics, Need, Observer, Picked, Pool, Round, Sight, Stage,
-    Task, Trainer, View, Viewer, hash_folder,
+    DiverseEvol, EvolError, Evolution, Metrics, Need, Observer, Picked, Round, Sight, Stage, Task,
+    Trainer, View, Viewer, hash_folder,
 };
 
 impl DiverseEvol {
-    /// Grows a training set out of `pool` in the folder `dir`, or goes on with one that was interrupted.
+    /// Grows a training set out of `rows` in the folder `dir`, or goes on with one that was interrupted. Every training
+    /// begins with the model in the folder `base`. Trainer and viewer know the rows by their positions.
     ///
     /// Round 0 draws records at random. Every later round looks at the pool with a model that was
     /// trained, from the base model on, on what was chosen so far, and adds the records that the
@@ -29,26 +31,29 @@ impl DiverseEvol {
     /// number of interruptions. One process at a time can use a folder.
     ///
     /// # Errors
-    /// Before anything is done: a budget beyond the pool, two records of one id, a folder that was made
-    /// from something else (naming the field). Later: what trainer, viewer or disk report; the folder
+    /// Before anything is done: rows that cannot be read, a budget beyond them, two records of one id, a folder that was
+    /// made from something else (naming the field). Later: what trainer, viewer or disk report; the folder
     /// then holds everything up to there.
     pub fn run<T: Trainer, V: Viewer>(
         &self,
-        pool: &Pool<'_>,
+        rows: &dyn Source,
+        base: impl AsRef<Path>,
         dir: impl AsRef<Path>,
         trainer: &mut T,
         viewer: &mut V,
         observer: &mut dyn Observer,
     ) -> Result<Evolution, EvolError> {
-        self.check_pool(pool)?;
+        let (ids, base) = (ids_of(rows)?, base.as_ref());
+        self.check_ids(&ids)?;
         let folder = Folder(dir.as_ref().to_owned());
-        let manifest = self.manifest(pool, trainer, viewer)?;
+        let manifest = self.manifest(rows, base, trainer, viewer)?;
         make(&folder.0)?;
-        let journal = Journal::open(&folder.journal(), &manifest, pool.ids)?;
+        let journal = Journal::open(&folder.journal(), &manifest, &ids)?;
         let times = Times::read(&folder.times())?;
         let session = Session {
             evol: self,
-            pool,
+            ids: &ids,
+            base,
             folder,
             journal,
             times,
@@ -60,8 +65,8 @@ impl DiverseEvol {
         session.run()
     }
 
-    fn check_pool(&self, pool: &Pool<'_>) -> Result<(), EvolError> {
-        let (params, records) = (&self.params, pool.ids.len());
+    fn check_ids(&self, ids: &[SampleId]) -> Result<(), EvolError> {
+        let (params, records) = (&self.params, ids.len());
         if self.budget() > records {
             return Err(EvolError::Budget {
                 initial: params.initial,
@@ -72,7 +77,7 @@ impl DiverseEvol {
             });
         }
         let mut seen = HashMap::with_capacity(records);
-        for (second, id) in pool.ids.iter().enumerate() {
+        for (second, id) in ids.iter().enumerate() {
             if let Some(first) = seen.insert(id, second) {
                 return Err(EvolError::DuplicateId { id: id.clone(), first, second });
             }
@@ -84,27 +89,33 @@ impl DiverseEvol {
     /// so a finished run can be given more.
     fn manifest<T: Trainer, V: Viewer>(
         &self,
-        pool: &Pool<'_>,
+        rows: &dyn Source,
+        base: &Path,
         trainer: &T,
         viewer: &V,
     ) -> Result<Manifest, EvolError> {
         let params = &self.params;
-        Ok(Manifest::new(KIND, FORMAT)
-            .with("pool", json!({ "blake3": pool.fingerprint, "records": pool.ids.len() }))?
-            .with("model", hash_folder(pool.base)?)?
-            .with("strategy", params.strategy)?
-            .with("metric", params.metric)?
-            .with("initial", params.initial)?
-            .with("per_round", params.per_round)?
-            .with("seed", params.seed)?
-            .with("trainer", trainer.description())?
-            .with("viewer", viewer.description())?)
+        let settings = json!({
+            "strategy": params.strategy,
+            "metric": params.metric,
+            "initial": params.initial,
+            "per_round": params.per_round,
+            "seed": params.seed,
+        });
+        Ok(Provenance::new()
+            .source(rows.fingerprint()?)
+            .model(Fingerprint::from(hash_folder(base)?))
+            .settings(&settings)?
+            .made_from("trainer", Fingerprint::from(trainer.description()))
+            .made_from("viewer", Fingerprint::from(viewer.description()))
+            .manifest(KIND, FORMAT))
     }
 }
 
 struct Session<'a, T, V> {
     evol: &'a DiverseEvol,
-    pool: &'a Pool<'a>,
+    ids: &'a [SampleId],
+    base: &'a Path,
     folder: Folder,
     journal: Journal,
     times: Times,
@@ -144,7 +155,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             None => Vec::new(),
         };
         let picking = Picking {
-            ids: self.pool.ids,
+            ids: self.ids,
             chosen: &chosen,
             count: if round == 0 { params.initial } else { params.per_round },
             metric: params.metric,
@@ -174,7 +185,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
     fn entry(&self, choices: &Choices) -> Entry {
         let pick = |choice: &Choice| Pick {
             index: choice.index,
-            id: self.pool.ids[choice.index].clone(),
+            id: self.ids[choice.index].clone(),
             radius: choice.radius,
             score: choice.score,
         };
@@ -193,7 +204,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
                 self.make_sure(before)?;
                 (self.folder.model(before), self.folder.view(before))
             }
-            None => (self.pool.base.to_owned(), self.folder.base_view()),
+            None => (self.base.to_owned(), self.folder.base_view()),
         };
         let sight = Sight { round: before, model: &model, place: &place };
         let seen = self.viewer.view(&sight, need);
@@ -299,7 +310,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         write_lines(&folder.join("picks.jsonl"), picks.iter().map(|pick| json!(pick)))?;
         let mut set = all;
         set.sort_unstable();
-        let line = |&index: &usize| json!({ "id": self.pool.ids[index], "index": index });
+        let line = |&index: &usize| json!({ "id": self.ids[index], "index": index });
         write_lines(&folder.join("selected.jsonl"), set.iter().map(line))?;
         let model = self.journal.trained.get(&round);
         let about = json!({

@@ -84,10 +84,10 @@ impl Found<'_> {
             reason,
         };
         let selection = self.grown.selection(&self.pool.ids);
-        for (n, (sample, decision)) in self.pool.samples.iter().zip(selection.decisions).enumerate()
-        {
-            let line = none(sample.id.to_string(), sample.index, decision.reason);
-            lines.push((self.pool.positions[n], line));
+        let positions = self.pool.rows.positions();
+        for (n, decision) in selection.decisions.into_iter().enumerate() {
+            let line = none(decision.id.to_string(), self.pool.indices[n], decision.reason);
+            lines.push((positions[n], line));
         }
         for (round, pick) in self.picks() {
             let line = &mut lines[pick.index].1;
@@ -128,7 +128,7 @@ impl Found<'_> {
         let mut text = format!(
             "{} of {} rows chosen by {} in rounds 0 to {}",
             self.grown.picks().count(),
-            self.pool.samples.len(),
+            self.pool.ids.len(),
             self.flags.strategy,
             self.flags.rounds
         );
@@ -154,7 +154,7 @@ impl Found<'_> {
     /// # Errors
     /// Rows that can no longer be read.
     pub fn page(&self, record: &RunRecord) -> Result<Report> {
-        let candidates = self.pool.samples.len();
+        let candidates = self.pool.ids.len();
         let mut by_round = vec![None; candidates];
         let (mut radii, mut scores) = (vec![None; candidates], vec![None; candidates]);
         for (round, pick) in self.picks() {
@@ -197,7 +197,8 @@ impl Found<'_> {
         for round in [self.grown.rounds.get(1), self.grown.rounds.last()].into_iter().flatten() {
             let some = round.picks.iter().take(SHOWN).map(|pick| pick.index);
             let some: Vec<usize> = some.collect();
-            let positions: Vec<usize> = some.iter().map(|&n| self.pool.positions[n]).collect();
+            let positions: Vec<usize> =
+                some.iter().map(|&n| self.pool.rows.positions()[n]).collect();
             let title = format!("First choices of round {}", round.round);
             let mut group = examples(self.pool.dataset, &title, &positions)?;
             // The page counts candidates.
@@ -224,10 +225,7 @@ impl Found<'_> {
             selected: selection.decisions.iter().map(|decision| decision.selected).collect(),
             reasons: selection.decisions.into_iter().map(|decision| decision.reason).collect(),
             scores: shown,
-            lengths: Some(Lengths {
-                unit: "tokens".to_owned(),
-                values: self.pool.samples.iter().map(tamis::dataset::Encoded::len).collect(),
-            }),
+            lengths: Some(Lengths { unit: "tokens".to_owned(), values: self.pool.lengths.clone() }),
             map: None,
             examples: groups,
         };

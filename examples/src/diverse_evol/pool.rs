@@ -1,7 +1,7 @@
 //! The rows to choose from, as tokens.
 
 use anyhow::{Context, Result, ensure};
-use tamis::dataset::{Dataset, Encoded, Encoder, Outcome, SampleId};
+use tamis::dataset::{Dataset, Encoder, Encodings, Outcome, SampleId, Subset};
 use tamis::diverse_evol::Evolution;
 use tamis::report::RunRecord;
 
@@ -20,52 +20,51 @@ pub struct Candidates<'a> {
     pub dataset: &'a Dataset,
     /// What makes tokens of its rows.
     pub encoder: &'a Encoder,
-    /// The candidates.
-    pub samples: Vec<Encoded>,
+    /// The candidates, in their order in the pool.
+    pub rows: Subset<'a>,
     /// Their ids.
     pub ids: Vec<SampleId>,
-    /// Their places among the rows of the pool.
-    pub positions: Vec<usize>,
+    /// Their rows in the file.
+    pub indices: Vec<usize>,
+    /// Their lengths in tokens.
+    pub lengths: Vec<usize>,
     /// Why the other rows are none: place, id, row in the file, reason.
     pub left_out: Vec<(usize, SampleId, usize, String)>,
 }
 
 impl<'a> Candidates<'a> {
-    /// Reads and tokenises the whole pool.
+    /// Reads and tokenises the whole pool, a part at a time, to see which rows can be used. No tokens are kept.
     ///
     /// # Errors
     /// A pool that cannot be read, or none of whose rows can be used.
     pub fn read(dataset: &'a Dataset, encoder: &'a Encoder) -> Result<Self> {
-        let mut all = Self {
-            dataset,
-            encoder,
-            samples: Vec::new(),
-            ids: Vec::new(),
-            positions: Vec::new(),
-            left_out: Vec::new(),
-        };
+        let (mut ids, mut indices, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut positions, mut left_out) = (Vec::new(), Vec::new());
         for first in (0..dataset.len()).step_by(CHUNK) {
             let rows = dataset.read_range(first..(first + CHUNK).min(dataset.len()))?;
             for (place, outcome) in (first..).zip(encoder.encode_all(&rows)) {
                 match outcome {
                     Outcome::Scored(sample) => {
-                        all.ids.push(sample.id.clone());
-                        all.positions.push(place);
-                        all.samples.push(sample);
+                        lengths.push(sample.len());
+                        ids.push(sample.id);
+                        indices.push(sample.index);
+                        positions.push(place);
                     }
                     Outcome::Unscorable { id, index, reason } => {
-                        all.left_out.push((place, id, index, reason.to_string()));
+                        left_out.push((place, id, index, reason.to_string()));
                     }
                 }
             }
         }
-        let why = all.left_out.first().map(|(_, id, _, reason)| format!("{id}: {reason}"));
-        ensure!(
-            !all.samples.is_empty(),
-            "no row of the pool can be used; {}",
-            why.unwrap_or_default()
-        );
-        Ok(all)
+        let why = left_out.first().map(|(_, id, _, reason)| format!("{id}: {reason}"));
+        ensure!(!ids.is_empty(), "no row of the pool can be used; {}", why.unwrap_or_default());
+        let rows = Subset::new(dataset, positions)?;
+        Ok(Self { dataset, encoder, rows, ids, indices, lengths, left_out })
+    }
+
+    /// The candidates as tokens.
+    pub fn encodings(&self) -> Encodings<'_> {
+        Encodings::new(&self.rows, self.encoder)
     }
 
     /// Writes the rows of some candidates as they came in.
@@ -78,7 +77,7 @@ impl<'a> Candidates<'a> {
         dir: &std::path::Path,
         stem: &str,
     ) -> Result<Vec<std::path::PathBuf>> {
-        let positions: Vec<usize> = candidates.iter().map(|&n| self.positions[n]).collect();
+        let positions: Vec<usize> = candidates.iter().map(|&n| self.rows.positions()[n]).collect();
         self.dataset
             .write_rows(&positions, dir, stem)
             .with_context(|| format!("writing rows to {}", dir.display()))
@@ -108,7 +107,7 @@ impl<'a> Candidates<'a> {
         for (name, count) in [
             ("read", rows + rejects),
             ("rejected", rejects + self.left_out.len()),
-            ("candidates", self.samples.len()),
+            ("candidates", self.ids.len()),
         ] {
             record.counts.set(name, count as u64);
         }

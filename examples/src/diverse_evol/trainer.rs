@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tamis::dataset::{Encoded, Encodings};
 use tamis::diverse_evol::{Failure, Metrics, Places, Task, TrainCommand, Trainer};
 use tamis::finetune::{Checkpoints, Job, Lora};
 use tamis::model::{CausalLm, LayerInfo, ModelShape};
@@ -46,14 +45,13 @@ impl<'a> AnyTrainer<'a> {
     /// All weights, or an adapter that is added to them.
     fn fine_tune(&self, task: &Task<'_>) -> Result<Metrics> {
         let base = &self.flags.model.model;
-        let rows: Vec<Encoded> =
-            task.records.iter().map(|&record| self.pool.samples[record].clone()).collect();
         let mut model = self.flags.model.load()?;
         let adapter = self.flags.adapter();
         let mut lora = adapter.map(|params| Lora::new(params, &model)).transpose()?;
         let mut checkpoints =
             Checkpoints::open(task.work.join("checkpoints"), base, self.flags.checkpoints())?;
-        let rows = Encodings::of(&rows);
+        let all = self.pool.encodings();
+        let rows = all.at(task.records)?;
         let job = Job {
             lora: lora.as_mut(),
             checkpoints: Some(&mut checkpoints),

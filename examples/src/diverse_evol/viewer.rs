@@ -86,7 +86,7 @@ impl<'a> ModelViewer<'a> {
         }
         let (model, params) = (self.load(sight.model)?, self.flags.embedding());
         let embedder = Embedder::new(&model, &self.encoder, &params)?;
-        embedder.run(self.pool.dataset, sight.place, &mut Bars::default())?;
+        embedder.run(&self.pool.rows, sight.place, &mut Bars::default())?;
         let seen = Embeddings::open(sight.place)?;
         self.check(&seen)?;
         let seen = Shared(Arc::new(seen));
@@ -111,7 +111,7 @@ impl<'a> ModelViewer<'a> {
 
     fn uncertainty(&self, sight: &Sight<'_>, kind: Uncertainty) -> Result<Vec<f64>> {
         let (model, pass) = (self.load(sight.model)?, self.flags.uncertainty().check()?);
-        let (rows, bars) = (Encodings::of(&self.pool.samples), &mut Bars::default());
+        let (rows, bars) = (self.pool.encodings(), &mut Bars::default());
         let all: Vec<Uncertainties> = pass.run(&model, &rows, sight.place, bars)?;
         Ok(all.iter().map(|values| values.of(kind)).collect())
     }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tamis_dataset::SampleId;
+use tamis_dataset::{Sample, SampleId};
 use tamis_diverse_evol::{
-    EvolError, EvolParams, Evolution, Failure, Metrics, Need, Pool, Sight, Silent, Task, Trainer,
-    View, Viewer,
+    EvolError, EvolParams, Evolution, Failure, Metrics, Need, Sight, Silent, Task, Trainer, View,
+    Viewer,
 };
 use tamis_kcenter::ndarray::{Array2, ArrayView2};
 use tempfile::TempDir;
@@ -76,6 +76,12 @@ impl World {
         self.root.join("base")
     }
 
+    /// A row for each id.
+    pub(crate) fn rows(&self) -> Vec<Sample> {
+        let row = |id: &SampleId| Sample::instruction("say", id.as_str()).with_id(id.clone());
+        self.ids.iter().map(row).collect()
+    }
+
     pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -87,9 +93,9 @@ impl World {
 
     pub(crate) fn try_run(&mut self, out: &str) -> Result<Evolution, EvolError> {
         let (base, out) = (self.base(), self.out(out));
-        let pool = Pool { ids: &self.ids, fingerprint: "pool", base: &base };
+        let rows = self.rows();
         let evol = self.params.clone().check()?;
-        evol.run(&pool, out, &mut self.trainer, &mut self.viewer, &mut Silent)
+        evol.run(&rows, base, out, &mut self.trainer, &mut self.viewer, &mut Silent)
     }
 
     pub(crate) fn run(&mut self, out: &str) -> Evolution {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, Pool, Stage, Strategy};
+use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, Stage, Strategy};
 
 use crate::fakes::{World, contents};
 
@@ -88,10 +88,10 @@ fn an_observer_is_told_each_stage_once() {
     world.params.rounds = 1;
     let evol = world.params.clone().check().unwrap();
     let (base, out) = (world.base(), world.out("out"));
-    let pool = Pool { ids: &world.ids, fingerprint: "pool", base: &base };
+    let rows = world.rows();
     let mut told = || {
         let mut notes = Notes::default();
-        evol.run(&pool, &out, &mut world.trainer, &mut world.viewer, &mut notes).unwrap();
+        evol.run(&rows, &base, &out, &mut world.trainer, &mut world.viewer, &mut notes).unwrap();
         notes.0
     };
     let metrics = "held_out_loss train_loss";

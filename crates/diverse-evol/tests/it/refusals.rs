@@ -3,7 +3,7 @@
 use std::fs;
 
 use tamis_dataset::SampleId;
-use tamis_diverse_evol::{EvolParams, Metric, Pool, Silent, Strategy};
+use tamis_diverse_evol::{EvolParams, Metric, Strategy};
 
 use crate::fakes::{World, contents};
 
@@ -27,12 +27,12 @@ fn another_run_in_the_same_folder() {
         world.trainer.settings = 0;
         fs::write(world.base().join("weights"), "base").unwrap();
     };
-    refuse(&|world| world.params.seed = 1, &["`seed` is 0, expected 1"]);
-    refuse(&|world| world.params.initial = 4, &["`initial` is 3, expected 4"]);
-    refuse(&|world| world.params.per_round = 1, &["`per_round` is 2, expected 1"]);
-    refuse(&|world| world.params.metric = Metric::Cosine, &["`metric`", "cosine"]);
-    refuse(&|world| world.params.strategy = Strategy::Random, &["`strategy`", "random"]);
-    refuse(&|world| world.trainer.settings = 2, &["`trainer.settings` is 0, expected 2"]);
+    refuse(&|world| world.params.seed = 1, &["`settings.seed` is 0, expected 1"]);
+    refuse(&|world| world.params.initial = 4, &["`settings.initial` is 3, expected 4"]);
+    refuse(&|world| world.params.per_round = 1, &["`settings.per_round` is 2, expected 1"]);
+    refuse(&|world| world.params.metric = Metric::Cosine, &["`settings.metric`", "cosine"]);
+    refuse(&|world| world.params.strategy = Strategy::Random, &["`settings.strategy`", "random"]);
+    refuse(&|world| world.trainer.settings = 2, &["`made_from.trainer.settings` is 0, expected 2"]);
     refuse(&|world| fs::write(world.base().join("weights"), "other").unwrap(), &["`model` is"]);
     world.run("out");
 }
@@ -41,17 +41,10 @@ fn another_run_in_the_same_folder() {
 fn another_pool() {
     let mut world = World::new();
     world.run("out");
-    let (base, evol) = (world.base(), world.params.clone().check().unwrap());
-    let pool = Pool { ids: &world.ids, fingerprint: "other", base: &base };
-    let out = world.out("out");
-    let error =
-        evol.run(&pool, out, &mut world.trainer, &mut world.viewer, &mut Silent).unwrap_err();
-    says(&error.to_string(), &["`pool.blake3` is \"pool\", expected \"other\""]);
-    // The same hash over other ids: the journal speaks of records that are not there.
     world.ids.rotate_left(1);
-    says(&world.refusal("out"), &["journal.jsonl", "is not number"]);
+    says(&world.refusal("out"), &["`source.content` is"]);
     world.ids.pop();
-    says(&world.refusal("out"), &["`pool.records` is 30, expected 29"]);
+    says(&world.refusal("out"), &["`source.rows` is 30, expected 29"]);
 }
 
 #[test]

@@ -38,14 +38,14 @@ fn another_run_in_the_same_folder_is_refused_and_more_rounds_go_on() {
     let first = evol().succeed();
     let result = first.result();
     evol().with("seed", 1).refuse(&["`seed` is 0, expected 1"]);
-    evol().with("strategy", "random").refuse(&["`strategy` is \"k-center\""]);
+    evol().with("strategy", "random").refuse(&["`settings.strategy` is \"k-center\""]);
     evol().with("initial", 5).refuse(&["`initial` is 4, expected 5"]);
-    evol().with("lr", "1e-3").refuse(&["`trainer.train.learning_rate` is 0.003"]);
-    evol().without("eval-data").refuse(&["`viewer.held_out` is"]);
+    evol().with("lr", "1e-3").refuse(&["`made_from.trainer.train.learning_rate` is 0.003"]);
+    evol().without("eval-data").refuse(&["`made_from.viewer.held_out` is"]);
     evol().with("template", "none").refuse(&["encoder"]);
     let rows = pools::pairs();
     let other = pools::write(folder.path(), "other.jsonl", &rows[1..41]);
-    evol().with("pool", other.display()).refuse(&["`pool.blake3` is"]);
+    evol().with("pool", other.display()).refuse(&["`source"]);
     let changed = folder.path().join("changed");
     crate::program::copy_folder(&crate::program::model(), &changed);
     let config = fs::read_to_string(changed.join("config.json")).unwrap();
