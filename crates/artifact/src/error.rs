@@ -123,7 +123,7 @@ pub enum ArtifactError {
     },
 
     /// A shard was asked for that was never committed.
-    #[error("{} has no shard `{shard}`{}", dir.display(), if *complete { "" } else { " (it is incomplete: run its stage again to finish it)" })]
+    #[error("{} has no shard `{shard}`{}", dir.display(), if *complete { "" } else { " yet" })]
     UnknownShard {
         /// The folder.
         dir: PathBuf,
@@ -180,13 +180,24 @@ pub enum ArtifactError {
         dir: PathBuf,
     },
 
-    /// A store opened for reading was to be changed.
-    #[error("{} was opened for reading; use `Store::create_or_resume` to write it", dir.display())]
-    ReadOnly {
+    /// A store was opened whose stage was interrupted.
+    #[error("{} is unfinished ({shards} shards so far): run its stage again to finish it", dir.display())]
+    Unfinished {
         /// The folder.
         dir: PathBuf,
+        /// Shards that are committed.
+        shards: usize,
     },
-
+    /// A stage gave another number of files for a shard than it was asked for.
+    #[error("stage {stage} gave {found} files for a shard, expected {expected}")]
+    Files {
+        /// The stage.
+        stage: String,
+        /// Files given.
+        found: usize,
+        /// Stores that lack the shard.
+        expected: usize,
+    },
     /// A path that does not end in a file name.
     #[error("{} does not name a file", path.display())]
     NoFileName {

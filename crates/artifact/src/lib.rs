@@ -14,6 +14,7 @@ mod parameter;
 mod progress;
 mod provenance;
 mod random;
+mod shards;
 mod store;
 
 pub use atomic::{AtomicFile, rename_folder, write_atomic};
@@ -24,7 +25,8 @@ pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;
 pub use manifest::{Difference, Differences, Manifest};
 pub use parameter::ParameterError;
-pub use progress::{NoProgress, Progress};
+pub use progress::{NoProgress, Progress, Stage};
 pub use provenance::Provenance;
 pub use random::Random;
-pub use store::{Entry, Store};
+pub use shards::{PassReport, Shards, run_shards};
+pub use store::{Entry, Store, StoreWriter};

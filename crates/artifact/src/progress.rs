@@ -1,38 +1,69 @@
 //! How far a long stage is, told to whoever wants to know.
 
-/// Watches a long stage: a progress bar, a log, a test.
+use serde_json::Value;
+
+/// A stage that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage<'a> {
+    /// Its name: `gradients`, `covariances`, `round 3`.
+    pub name: &'a str,
+    /// What it counts, in the plural: `rows`, `steps`, `layers`.
+    pub unit: &'a str,
+    /// How many of these there are.
+    pub total: u64,
+    /// How many of them an earlier run finished.
+    pub done: u64,
+}
+
+impl<'a> Stage<'a> {
+    /// A stage of `total` units, none of them done.
+    pub fn new(name: &'a str, unit: &'a str, total: usize) -> Self {
+        Self { name, unit, total: total as u64, done: 0 }
+    }
+
+    /// `done` of the units were finished by an earlier run.
+    #[must_use]
+    pub fn resumed(self, done: usize) -> Self {
+        Self { done: done as u64, ..self }
+    }
+}
+
+/// Watches a long stage: a progress bar, a log, a test. Everything that takes time takes one.
 ///
 /// ```
-/// use tamis_artifact::Progress;
+/// use tamis_artifact::{Progress, Stage};
 ///
 /// #[derive(Default)]
 /// struct Counter(u64);
 ///
 /// impl Progress for Counter {
-///     fn start(&mut self, _stage: &str, _total: u64, done: u64) {
-///         self.0 = done;
+///     fn start(&mut self, stage: &Stage<'_>) {
+///         self.0 = stage.done;
 ///     }
 ///     fn advance(&mut self, by: u64) {
 ///         self.0 += by;
 ///     }
 /// }
 ///
-/// fn stage(progress: &mut dyn Progress) {
-///     progress.start("count", 10, 4); // four were done before an interruption
+/// fn count(progress: &mut dyn Progress) {
+///     progress.start(&Stage::new("count", "numbers", 10).resumed(4));
 ///     (4..10).for_each(|_| progress.advance(1));
 ///     progress.finish();
 /// }
 ///
 /// let mut counter = Counter::default();
-/// stage(&mut counter);
+/// count(&mut counter);
 /// assert_eq!(counter.0, 10);
 /// ```
 pub trait Progress {
-    /// A stage begins: `total` units of work, of which `done` were finished by an earlier run.
-    fn start(&mut self, stage: &str, total: u64, done: u64);
+    /// A stage begins.
+    fn start(&mut self, stage: &Stage<'_>);
 
     /// `by` more units are finished.
     fn advance(&mut self, by: u64);
+
+    /// Something was measured on the way, such as the loss of a step: the kind of the record, and its numbers.
+    fn record(&mut self, _kind: &str, _record: &Value) {}
 
     /// The stage is over.
     fn finish(&mut self) {}
@@ -43,16 +74,19 @@ pub trait Progress {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn start(&mut self, _stage: &str, _total: u64, _done: u64) {}
+    fn start(&mut self, _stage: &Stage<'_>) {}
     fn advance(&mut self, _by: u64) {}
 }
 
 impl<P: Progress + ?Sized> Progress for &mut P {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        (**self).start(stage, total, done);
+    fn start(&mut self, stage: &Stage<'_>) {
+        (**self).start(stage);
     }
     fn advance(&mut self, by: u64) {
         (**self).advance(by);
+    }
+    fn record(&mut self, kind: &str, record: &Value) {
+        (**self).record(kind, record);
     }
     fn finish(&mut self) {
         (**self).finish();
@@ -60,11 +94,14 @@ impl<P: Progress + ?Sized> Progress for &mut P {
 }
 
 impl<P: Progress + ?Sized> Progress for Box<P> {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        (**self).start(stage, total, done);
+    fn start(&mut self, stage: &Stage<'_>) {
+        (**self).start(stage);
     }
     fn advance(&mut self, by: u64) {
         (**self).advance(by);
+    }
+    fn record(&mut self, kind: &str, record: &Value) {
+        (**self).record(kind, record);
     }
     fn finish(&mut self) {
         (**self).finish();

@@ -1,4 +1,4 @@
-//! The store: a folder of shards that belong to one manifest.
+//! The store: a folder of shards that belong to one manifest, while it is written and once it is finished.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::ArtifactError;
 use crate::atomic::write_atomic;
+use crate::fingerprint::Fingerprint;
 use crate::folder::{
     JOURNAL, Lock, MANIFEST, begin, check_name, lock, read_manifest_and_journal,
     refuse_other_files, remove_temporaries,
@@ -26,11 +27,27 @@ pub struct Entry {
     pub blake3: String,
 }
 
-/// A folder of checksummed shards: `manifest.json`, `journal.jsonl`, `.lock` and the shards.
+/// A finished folder of checksummed shards: `manifest.json`, `journal.jsonl`, `.lock` and the shards.
 ///
-/// The [crate's page](crate) says how shards are committed and what is checked when.
+/// Only [`StoreWriter::finish`] makes one, and only a finished one opens, so what reads a `Store` reads all of it. The
+/// [crate's page](crate) says how shards are committed and what is checked when.
 #[derive(Debug)]
 pub struct Store {
+    contents: Contents,
+}
+
+/// A store that is being written: made new, or gone on with where an earlier run stopped.
+#[derive(Debug)]
+pub struct StoreWriter {
+    contents: Contents,
+    journal: JournalWriter,
+    /// Held, not used.
+    _lock: Lock,
+}
+
+/// What both sides know of the folder.
+#[derive(Debug)]
+struct Contents {
     dir: PathBuf,
     manifest: Manifest,
     /// Names in the order of their commits.
@@ -38,28 +55,19 @@ pub struct Store {
     entries: HashMap<String, Entry>,
     complete: bool,
     fingerprint: String,
-    writer: Option<Writer>,
 }
 
-/// What only the writing side has.
-#[derive(Debug)]
-struct Writer {
-    journal: JournalWriter,
-    /// Held, not used.
-    _lock: Lock,
-}
-
-impl Store {
+impl StoreWriter {
     /// Makes a new store, or goes on with one that was interrupted or is finished.
     ///
-    /// Ask [`has`](Self::has) before computing a shard. Pieces that an interrupted run left behind are
-    /// removed.
+    /// Ask [`has`](Self::has) before computing a shard, or leave that to [`run_shards`](crate::run_shards). Pieces that an
+    /// interrupted run left behind are removed.
     ///
     /// # Errors
     /// [`Mismatch`](ArtifactError::Mismatch) names every field in which the manifest of an existing
     /// store differs; [`Locked`](ArtifactError::Locked) if another process writes it;
     /// [`NotEmpty`](ArtifactError::NotEmpty) for a folder with other things in it; and what
-    /// [`open`](Self::open) reports.
+    /// [`Store::open`] reports of its journal and shards.
     pub fn create_or_resume(
         dir: impl AsRef<Path>,
         manifest: &Manifest,
@@ -77,53 +85,213 @@ impl Store {
         if !dir.join(MANIFEST).exists() {
             begin(dir, manifest)?;
         }
-        let (mut store, replay) = Self::load(dir)?;
-        let differences = store.manifest.differences(manifest);
+        let (contents, replay) = Contents::load(dir)?;
+        let differences = contents.manifest.differences(manifest);
         if !differences.is_empty() {
             return Err(ArtifactError::Mismatch { dir: dir.to_owned(), differences });
         }
         let journal = JournalWriter::resume(&dir.join(JOURNAL), &replay)?;
-        store.writer = Some(Writer { journal, _lock: lock });
-        Ok(store)
+        Ok(Self { contents, journal, _lock: lock })
     }
 
-    /// Opens an existing store for reading, finished or not.
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.contents.dir
+    }
+
+    /// What the store is made from.
+    pub fn manifest(&self) -> &Manifest {
+        &self.contents.manifest
+    }
+
+    /// Whether an earlier run finished it: all shards are there, and none can be added.
+    pub fn is_complete(&self) -> bool {
+        self.contents.complete
+    }
+
+    /// Whether a shard is committed.
+    pub fn has(&self, shard: &str) -> bool {
+        self.contents.entries.contains_key(shard)
+    }
+
+    /// Names of the committed shards in the order of their commits.
+    pub fn shards(&self) -> impl Iterator<Item = &str> {
+        self.contents.order.iter().map(String::as_str)
+    }
+
+    /// The bytes of a committed shard, checked against the length and hash in the journal.
     ///
     /// # Errors
-    /// [`NotAStore`](ArtifactError::NotAStore) without a manifest, [`Journal`](ArtifactError::Journal)
+    /// [`UnknownShard`](ArtifactError::UnknownShard) for one that is not committed yet, or a file that was changed.
+    pub fn read(&self, shard: &str) -> Result<Vec<u8>, ArtifactError> {
+        self.contents.read(shard)
+    }
+
+    /// Checks length and hash of every committed shard without keeping any in memory.
+    ///
+    /// # Errors
+    /// The first shard that is not as it was written.
+    pub fn verify(&self) -> Result<(), ArtifactError> {
+        self.contents.verify()
+    }
+
+    /// Commits a shard. When this returns, the shard survives a crash of the machine.
+    ///
+    /// A name is a file name of ASCII letters, digits, `-`, `_` and `.`, not beginning with a dot.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Write`] with the file and the bytes wanted if there is no room: the shards
+    /// before it are intact, and the same call may be tried again.
+    pub fn write(&mut self, shard: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
+        check_name(shard)
+            .map_err(|reason| ArtifactError::ShardName { name: shard.to_owned(), reason })?;
+        let dir = &self.contents.dir;
+        if self.has(shard) {
+            let (dir, shard) = (dir.clone(), shard.to_owned());
+            return Err(ArtifactError::AlreadyCommitted { dir, shard });
+        }
+        if self.contents.complete {
+            return Err(ArtifactError::Finished { dir: dir.clone() });
+        }
+        write_atomic(dir.join(shard), bytes)?;
+        let entry = Entry { bytes: bytes.len() as u64, blake3: hash_bytes(bytes) };
+        self.journal.append(Record::Shard {
+            shard: shard.to_owned(),
+            bytes: entry.bytes,
+            blake3: entry.blake3.clone(),
+        })?;
+        self.contents.fingerprint = self.journal.head().to_owned();
+        self.contents.order.push(shard.to_owned());
+        self.contents.entries.insert(shard.to_owned(), entry);
+        Ok(())
+    }
+
+    /// Marks the store as complete: nothing can be added any more, and from now on it opens as a [`Store`].
+    ///
+    /// # Errors
+    /// A journal that cannot be written.
+    pub fn finish(mut self) -> Result<Store, ArtifactError> {
+        if !self.contents.complete {
+            let finished = self.contents.order.len() as u64;
+            self.journal.append(Record::Finished { finished })?;
+            self.contents.fingerprint = self.journal.head().to_owned();
+            self.contents.complete = true;
+        }
+        Ok(Store { contents: self.contents })
+    }
+}
+
+impl Store {
+    /// Opens a finished store.
+    ///
+    /// # Errors
+    /// [`NotAStore`](ArtifactError::NotAStore) without a manifest, [`Unfinished`](ArtifactError::Unfinished) for one whose
+    /// stage was interrupted, [`Journal`](ArtifactError::Journal)
     /// for a wrong line other than a torn last one, [`MissingShard`](ArtifactError::MissingShard) and
     /// [`ShardLength`](ArtifactError::ShardLength) for shards that are not as they were written.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ArtifactError> {
-        Self::load(dir.as_ref()).map(|(store, _)| store)
+        let (contents, _) = Contents::load(dir.as_ref())?;
+        if !contents.complete {
+            let (dir, shards) = (contents.dir, contents.order.len());
+            return Err(ArtifactError::Unfinished { dir, shards });
+        }
+        Ok(Self { contents })
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.contents.dir
+    }
+
+    /// What the store was made from.
+    pub fn manifest(&self) -> &Manifest {
+        &self.contents.manifest
+    }
+
+    /// Hash over the manifest and every shard, in order: equal for equal stores. Stages built on a store name it so in
+    /// their own [`Provenance`](crate::Provenance).
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::from(self.contents.fingerprint.as_str())
+    }
+
+    /// Refuses a store whose manifest has another value at the dotted path `field`.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Mismatch`] with the value found and the one expected.
+    pub fn expect(&self, field: &str, value: &Value) -> Result<(), ArtifactError> {
+        let found = self.manifest().field(field);
+        if found == Some(value) {
+            return Ok(());
+        }
+        let difference = Difference {
+            path: field.to_owned(),
+            found: found.cloned(),
+            expected: Some(value.clone()),
+        };
+        Err(ArtifactError::Mismatch {
+            dir: self.contents.dir.clone(),
+            differences: Differences(vec![difference]),
+        })
+    }
+
+    /// Whether there is a shard of this name.
+    pub fn has(&self, shard: &str) -> bool {
+        self.contents.entries.contains_key(shard)
+    }
+
+    /// Length and hash of a shard.
+    pub fn entry(&self, shard: &str) -> Option<&Entry> {
+        self.contents.entries.get(shard)
+    }
+
+    /// Names of the shards in the order of their commits.
+    pub fn shards(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.contents.order.iter().map(String::as_str)
+    }
+
+    /// The bytes of a shard, checked against the length and hash in the journal.
+    ///
+    /// # Errors
+    /// [`UnknownShard`](ArtifactError::UnknownShard), or a file that was changed or is gone.
+    pub fn read(&self, shard: &str) -> Result<Vec<u8>, ArtifactError> {
+        self.contents.read(shard)
+    }
+
+    /// Checks length and hash of every shard without keeping any in memory.
+    ///
+    /// # Errors
+    /// The first shard that is not as it was written.
+    pub fn verify(&self) -> Result<(), ArtifactError> {
+        self.contents.verify()
+    }
+}
+
+impl Contents {
     fn load(dir: &Path) -> Result<(Self, Replay), ArtifactError> {
         let (text, lines) = read_manifest_and_journal(dir)?;
         let manifest = serde_json::from_slice(&text)
             .map_err(|source| ArtifactError::BadManifest { path: dir.join(MANIFEST), source })?;
         let path = dir.join(JOURNAL);
         let replay = replay(&path, &lines, &hash_bytes(&text))?;
-
-        let mut store = Self {
+        let mut contents = Self {
             dir: dir.to_owned(),
             manifest,
             order: Vec::new(),
             entries: HashMap::new(),
             complete: false,
             fingerprint: replay.head.clone(),
-            writer: None,
         };
         for (line, record) in replay.records.iter().enumerate() {
-            store.admit(record).map_err(|reason| ArtifactError::Journal {
+            contents.admit(record).map_err(|reason| ArtifactError::Journal {
                 path: path.clone(),
                 line: line + 1,
                 reason,
             })?;
         }
-        for (shard, entry) in &store.entries {
-            store.check_length(shard, entry)?;
+        for (shard, entry) in &contents.entries {
+            contents.check_length(shard, entry)?;
         }
-        Ok((store, replay))
+        Ok((contents, replay))
     }
 
     /// Takes in what one line of the journal says; the error says what is wrong with it.
@@ -151,115 +319,7 @@ impl Store {
         Ok(())
     }
 
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// What the store was made from.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Whether [`finish`](Self::finish) was called: all shards are there.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// Hash over the manifest and every committed shard, in order: equal for equal stores. Stages
-    /// built on a finished store put it into their own manifests.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
-    /// Refuses a store whose manifest has another value at the dotted path `field`.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Mismatch`] with the value found and the one expected.
-    pub fn expect(&self, field: &str, value: &Value) -> Result<(), ArtifactError> {
-        let found = self.manifest.field(field);
-        if found == Some(value) {
-            return Ok(());
-        }
-        let difference = Difference {
-            path: field.to_owned(),
-            found: found.cloned(),
-            expected: Some(value.clone()),
-        };
-        Err(ArtifactError::Mismatch {
-            dir: self.dir.clone(),
-            differences: Differences(vec![difference]),
-        })
-    }
-
-    /// Whether a shard is committed.
-    pub fn has(&self, shard: &str) -> bool {
-        self.entries.contains_key(shard)
-    }
-
-    /// Length and hash of a committed shard.
-    pub fn entry(&self, shard: &str) -> Option<&Entry> {
-        self.entries.get(shard)
-    }
-
-    /// Names of the committed shards in the order of their commits.
-    pub fn shards(&self) -> impl Iterator<Item = &str> {
-        self.order.iter().map(String::as_str)
-    }
-
-    /// Commits a shard. When this returns, the shard survives a crash of the machine.
-    ///
-    /// A name is a file name of ASCII letters, digits, `-`, `_` and `.`, not beginning with a dot.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Write`] with the file and the bytes wanted if there is no room: the shards
-    /// before it are intact, and the same call may be tried again.
-    pub fn write(&mut self, shard: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
-        check_name(shard)
-            .map_err(|reason| ArtifactError::ShardName { name: shard.to_owned(), reason })?;
-        if self.has(shard) {
-            let (dir, shard) = (self.dir.clone(), shard.to_owned());
-            return Err(ArtifactError::AlreadyCommitted { dir, shard });
-        }
-        let path = self.dir.join(shard);
-        let writer = self.writer()?;
-        write_atomic(path, bytes)?;
-        let entry = Entry { bytes: bytes.len() as u64, blake3: hash_bytes(bytes) };
-        writer.journal.append(Record::Shard {
-            shard: shard.to_owned(),
-            bytes: entry.bytes,
-            blake3: entry.blake3.clone(),
-        })?;
-        self.fingerprint = writer.journal.head().to_owned();
-        self.order.push(shard.to_owned());
-        self.entries.insert(shard.to_owned(), entry);
-        Ok(())
-    }
-
-    /// Marks the store as complete: nothing can be added any more. Finishing twice changes nothing.
-    pub fn finish(&mut self) -> Result<(), ArtifactError> {
-        if self.complete {
-            return Ok(());
-        }
-        let finished = self.order.len() as u64;
-        let writer = self.writer()?;
-        writer.journal.append(Record::Finished { finished })?;
-        self.fingerprint = writer.journal.head().to_owned();
-        self.complete = true;
-        Ok(())
-    }
-
-    fn writer(&mut self) -> Result<&mut Writer, ArtifactError> {
-        let dir = &self.dir;
-        match &mut self.writer {
-            _ if self.complete => Err(ArtifactError::Finished { dir: dir.clone() }),
-            None => Err(ArtifactError::ReadOnly { dir: dir.clone() }),
-            Some(writer) => Ok(writer),
-        }
-    }
-
-    /// The bytes of a shard, checked against the length and hash in the journal.
-    pub fn read(&self, shard: &str) -> Result<Vec<u8>, ArtifactError> {
+    fn read(&self, shard: &str) -> Result<Vec<u8>, ArtifactError> {
         let entry = self.known(shard)?;
         self.check_length(shard, entry)?;
         let path = self.dir.join(shard);
@@ -268,9 +328,8 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Checks length and hash of every committed shard without keeping any in memory.
-    pub fn verify(&self) -> Result<(), ArtifactError> {
-        for shard in self.shards() {
+    fn verify(&self) -> Result<(), ArtifactError> {
+        for shard in &self.order {
             let entry = self.known(shard)?;
             self.check_length(shard, entry)?;
             let path = self.dir.join(shard);

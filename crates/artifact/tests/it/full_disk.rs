@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tamis_artifact::{ArtifactError, Store};
+use tamis_artifact::{ArtifactError, Store, StoreWriter};
 
 use crate::{manifest, shard_bytes, shard_name, with_shards};
 
@@ -60,7 +60,7 @@ fn a_small_file_system_fills_up() {
     assert!(matches!(error, ArtifactError::Write { .. }), "{error:?}");
     assert!(first_missing > 5);
     drop(store);
-    let mut store = Store::create_or_resume(&dir, &manifest()).unwrap();
+    let mut store = StoreWriter::create_or_resume(&dir, &manifest()).unwrap();
     store.verify().unwrap();
     assert_eq!(store.shards().count(), first_missing);
 
@@ -111,7 +111,7 @@ fn a_journal_without_room_is_repaired() {
     fs::remove_file(disk.0.join("b0")).unwrap();
     store.write(&format!("empty-{committed}"), b"").unwrap();
     drop(store);
-    let store = Store::open(&dir).unwrap();
+    let store = StoreWriter::create_or_resume(&dir, &manifest()).unwrap();
     store.verify().unwrap();
     assert_eq!(store.shards().count(), committed + 1);
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tamis_artifact::{Manifest, Store};
+use tamis_artifact::{Manifest, StoreWriter};
 
 /// Every file of a folder with its bytes.
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -47,8 +47,8 @@ fn shard_bytes(number: usize) -> Vec<u8> {
 }
 
 /// A store with this many shards, not finished.
-fn with_shards(dir: &Path, shards: usize) -> Store {
-    let mut store = Store::create_or_resume(dir, &manifest()).unwrap();
+fn with_shards(dir: &Path, shards: usize) -> StoreWriter {
+    let mut store = StoreWriter::create_or_resume(dir, &manifest()).unwrap();
     for number in 0..shards {
         store.write(&shard_name(number), &shard_bytes(number)).unwrap();
     }

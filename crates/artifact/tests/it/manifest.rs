@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use tamis_artifact::{Manifest, Store};
+use tamis_artifact::{Manifest, StoreWriter};
 
 use crate::manifest;
 
@@ -82,7 +82,8 @@ fn fields_are_found_by_dotted_path() {
 #[test]
 fn expect_refuses_artefacts_that_do_not_belong_together() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
+    let store = StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap();
+    let store = store.finish().unwrap();
     store.expect("model.blake3", &json!("ab12")).unwrap();
     store.expect("model.layers", &json!(["q", "k", "v"])).unwrap();
     let refused = store.expect("model.blake3", &json!("cd34")).unwrap_err().to_string();
@@ -105,9 +106,9 @@ fn the_order_of_fields_does_not_matter() {
     let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
     let forward = of(json!({"a": 1, "b": {"c": 2, "d": 3}}));
     let backward = of(json!({"b": {"d": 3, "c": 2}, "a": 1}));
-    drop(Store::create_or_resume(&one, &forward).unwrap());
-    drop(Store::create_or_resume(&two, &backward).unwrap());
-    drop(Store::create_or_resume(&one, &backward).unwrap());
+    drop(StoreWriter::create_or_resume(&one, &forward).unwrap());
+    drop(StoreWriter::create_or_resume(&two, &backward).unwrap());
+    drop(StoreWriter::create_or_resume(&one, &backward).unwrap());
     let [one, two] = [one, two].map(|dir| fs::read(dir.join("manifest.json")).unwrap());
     assert_eq!(one, two);
 }
@@ -139,8 +140,8 @@ proptest! {
     fn every_manifest_comes_back_equal(values in prop::collection::vec(("[a-z.]{1,6}", any_value()), 0..5)) {
         let manifest = of(Value::from(values.into_iter().collect::<Map<_, _>>()));
         let folder = tempfile::tempdir().unwrap();
-        drop(Store::create_or_resume(folder.path(), &manifest).unwrap());
-        let store = Store::create_or_resume(folder.path(), &manifest).unwrap();
+        drop(StoreWriter::create_or_resume(folder.path(), &manifest).unwrap());
+        let store = StoreWriter::create_or_resume(folder.path(), &manifest).unwrap();
         prop_assert!(store.manifest().differences(&manifest).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Where an artefact comes from: every ingredient is told apart by its name.
 
 use proptest::prelude::*;
-use tamis_artifact::{ArtifactError, Bytes, Estimate, Fingerprint, Provenance, Store};
+use tamis_artifact::{ArtifactError, Bytes, Estimate, Fingerprint, Provenance, StoreWriter};
 
 /// One ingredient each, by number, so that any of them can be changed alone.
 fn provenance(changed: Option<usize>) -> Provenance {
@@ -28,8 +28,9 @@ fn any_ingredient_that_differs_is_named_and_equal_ones_go_on() {
         "made_from.factors",
     ];
     let folder = tempfile::tempdir().unwrap();
-    let open =
-        |changed| Store::create_or_resume(folder.path(), &provenance(changed).manifest("rows", 1));
+    let open = |changed| {
+        StoreWriter::create_or_resume(folder.path(), &provenance(changed).manifest("rows", 1))
+    };
     drop(open(None).unwrap());
     for (n, name) in names.into_iter().enumerate() {
         let Err(ArtifactError::Mismatch { differences, .. }) = open(Some(n)) else {

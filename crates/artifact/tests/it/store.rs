@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tamis_artifact::{ArtifactError, Store, hash_bytes};
+use tamis_artifact::{ArtifactError, Store, StoreWriter, hash_bytes};
 
 use crate::{contents, manifest, shard_bytes, shard_name, with_shards};
 
@@ -10,15 +10,14 @@ use crate::{contents, manifest, shard_bytes, shard_name, with_shards};
 fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("deep/er");
-    let mut store = with_shards(&dir, 3);
+    let store = with_shards(&dir, 3);
     assert!(!store.is_complete());
-    store.finish().unwrap();
-    store.finish().unwrap();
-    let written = store.fingerprint().to_owned();
-    drop(store);
+    let written = store.finish().unwrap().fingerprint();
+    let again = StoreWriter::create_or_resume(&dir, &manifest()).unwrap();
+    assert!(again.is_complete());
+    assert_eq!(again.finish().unwrap().fingerprint(), written);
 
     let store = Store::open(&dir).unwrap();
-    assert!(store.is_complete());
     assert_eq!(store.manifest(), &manifest());
     assert_eq!(store.fingerprint(), written);
     assert_eq!(store.shards().collect::<Vec<_>>(), ["rows-00000", "rows-00001", "rows-00002"]);
@@ -36,20 +35,20 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn an_unfinished_store_is_readable_and_goes_on() {
+fn an_unfinished_store_does_not_open_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     drop(with_shards(folder.path(), 2));
-    let reader = Store::open(folder.path()).unwrap();
-    assert!(!reader.is_complete());
-    assert_eq!(reader.read(&shard_name(1)).unwrap(), shard_bytes(1));
-    let missing = reader.read(&shard_name(2)).unwrap_err().to_string();
-    assert!(missing.contains("`rows-00002`") && missing.contains("incomplete"), "{missing}");
+    let refused = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(refused, ArtifactError::Unfinished { shards: 2, .. }), "{refused}");
+    assert!(refused.to_string().contains("run its stage again"), "{refused}");
 
-    let mut store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
+    let mut store = StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap();
     assert!(store.has(&shard_name(1)) && !store.has(&shard_name(2)));
+    assert_eq!(store.read(&shard_name(1)).unwrap(), shard_bytes(1));
+    let missing = store.read(&shard_name(2)).unwrap_err().to_string();
+    assert!(missing.contains("has no shard `rows-00002` yet"), "{missing}");
     store.write(&shard_name(2), &shard_bytes(2)).unwrap();
     store.finish().unwrap();
-    drop(store);
 
     let undisturbed = tempfile::tempdir().unwrap();
     with_shards(undisturbed.path(), 3).finish().unwrap();
@@ -60,7 +59,7 @@ fn an_unfinished_store_is_readable_and_goes_on() {
 fn an_empty_store_can_be_finished() {
     let folder = tempfile::tempdir().unwrap();
     with_shards(folder.path(), 0).finish().unwrap();
-    assert!(Store::open(folder.path()).unwrap().is_complete());
+    assert_eq!(Store::open(folder.path()).unwrap().shards().len(), 0);
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn pieces_of_an_interrupted_run_are_removed() {
     fs::write(&piece, "half").unwrap();
     // Renamed into place, but killed before its line was in the journal.
     fs::write(folder.path().join("rows-00002"), "half").unwrap();
-    let mut store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
+    let mut store = StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap();
     assert!(!piece.exists());
     assert!(!store.has("rows-00002"));
     store.write("rows-00002", b"whole").unwrap();
@@ -92,12 +91,11 @@ fn a_store_killed_at_birth_begins_again() {
 fn two_writers_are_refused_and_the_lock_ends_with_its_holder() {
     let folder = tempfile::tempdir().unwrap();
     let first = with_shards(folder.path(), 1);
-    let second = Store::create_or_resume(folder.path(), &manifest());
+    let second = StoreWriter::create_or_resume(folder.path(), &manifest());
     assert!(matches!(second, Err(ArtifactError::Locked { .. })), "{second:?}");
     assert!(second.unwrap_err().to_string().contains("another process"));
-    Store::open(folder.path()).unwrap();
     drop(first);
-    Store::create_or_resume(folder.path(), &manifest()).unwrap();
+    StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap();
 }
 
 #[test]
@@ -115,13 +113,8 @@ fn misuse_is_refused() {
     }
     store.write(&long[1..], b"").unwrap();
 
-    let mut reader = Store::open(folder.path()).unwrap();
-    assert!(matches!(reader.write("new", b""), Err(ArtifactError::ReadOnly { .. })));
-    assert!(matches!(reader.finish(), Err(ArtifactError::ReadOnly { .. })));
     store.finish().unwrap();
-    assert!(matches!(store.write("new", b""), Err(ArtifactError::Finished { .. })));
-    drop(store);
-    let mut store = Store::create_or_resume(folder.path(), &manifest()).unwrap();
+    let mut store = StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap();
     assert!(store.is_complete());
     assert!(matches!(store.write("new", b""), Err(ArtifactError::Finished { .. })));
 }
@@ -132,12 +125,12 @@ fn folders_that_are_no_stores_are_left_alone() {
     let opened = Store::open(folder.path());
     assert!(matches!(opened, Err(ArtifactError::NotAStore { .. })), "{opened:?}");
     fs::write(folder.path().join("thesis.tex"), "").unwrap();
-    let made = Store::create_or_resume(folder.path(), &manifest()).unwrap_err();
+    let made = StoreWriter::create_or_resume(folder.path(), &manifest()).unwrap_err();
     assert!(matches!(made, ArtifactError::NotEmpty { .. }), "{made}");
     assert!(made.to_string().contains("`thesis.tex`"), "{made}");
     assert_eq!(contents(folder.path()).len(), 1);
 
     let file = folder.path().join("thesis.tex");
-    let made = Store::create_or_resume(&file, &manifest()).unwrap_err();
+    let made = StoreWriter::create_or_resume(&file, &manifest()).unwrap_err();
     assert!(made.to_string().contains("thesis.tex"), "{made}");
 }
