@@ -19,12 +19,11 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::artifact::hash_bytes;
+use tamis::artifact::{Bytes, Fingerprint, hash_bytes};
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
-    Bytes, Estimate, GradientPass, GradientVectors, PassReport, Projection, ProjectionSpec,
-    RowStore, RowType, Sink,
+    GradientPass, GradientVectors, Projection, ProjectionSpec, RowStore, RowType, Sink,
 };
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
@@ -80,25 +79,14 @@ fn main() -> Result<()> {
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
 
     // 1. The model must know the pool before its gradients say anything.
-    let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
-    inputs.insert("pool".to_owned(), json!(pool.content_hash()));
-    inputs.insert("format".to_owned(), json!(pool.format().to_string()));
-    inputs.insert("encoder".to_owned(), encoder.description());
-    let (model, losses) = adapted(&flags, model, &samples, usable, inputs.clone(), &mut record)?;
-    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
+    let (model, losses) = adapted(&flags, model, &samples, usable, &mut record)?;
 
     // 2. Curvature, fitted on the pool.
     let fitted = fitted(&flags, &model, &layers, &samples, &mut record)?;
 
     // 3. One pass over the pool: projected gradients, and influence on every seed.
     let pass = GradientPass { model: &model, layers: &layers, params };
-    let named = json!({ "fitted": fitted.fingerprint(), "damping": flags.damping });
-    inputs.insert("curvature".to_owned(), named);
-    let seed_format = seed_rows.format().to_string();
-    inputs.insert("seeds".to_owned(), json!([seed_rows.content_hash(), seed_format]));
-    let (gradients, table) =
-        scored(&flags, &pass, &samples, &seeds, &fitted, &inputs, &mut record)?;
+    let (gradients, table) = scored(&flags, &pass, &samples, &seeds, &fitted, &mut record)?;
 
     // 4. Those that help.
     let timer = StageTimer::start("select");
@@ -157,7 +145,6 @@ fn adapted(
     model: Model,
     samples: &Encodings<'_>,
     usable: usize,
-    inputs: Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(Model, Vec<f64>)> {
     if flags.adapted {
@@ -168,7 +155,7 @@ fn adapted(
         return Ok((model, Vec::new()));
     }
     let mut timer = StageTimer::start("adapt");
-    let (model, done) = adapt(&flags.model, model, samples, flags.training(), inputs, &flags.out)?;
+    let (model, done) = adapt(&flags.model, model, samples, flags.training(), &flags.out)?;
     timer.rows(usable as u64).resumed(done.resumed);
     record.stages.push(timer.finish());
     Ok((model, done.losses))
@@ -238,17 +225,16 @@ fn projection(
         flags.projection,
         flags.curvature
     );
-    Ok(fitted.basis().projection(out, r#in)?)
+    Ok(fitted.projection(out, r#in)?)
 }
 
-/// Step 3: stored gradients, and the scores. `made_from` names everything the scores depend on.
+/// Step 3: stored gradients, and the scores.
 fn scored(
     flags: &Flags,
     pass: &GradientPass<'_>,
     samples: &Encodings<'_>,
     seeds: &[Encoded],
     fitted: &Fitted,
-    made_from: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(RowStore, ScoreTable)> {
     let mut timer = StageTimer::start("gradients");
@@ -256,7 +242,7 @@ fn scored(
     let whole = Seeds::bytes(layers, seeds.len(), shape.kind);
     let fresh = flags.fresh(whole);
     let (spec, dtype) = (&flags.projection, flags.row_type);
-    let needs = Estimate::new(pass.model, layers, &pass.params, spec, dtype, samples.len());
+    let needs = pass.estimate(spec, dtype, samples.len());
     tamis_examples::note!("gradients: {} layers, {needs}", layers.len());
     let how = if fresh { "whole" } else { "projected" };
     tamis_examples::note!(
@@ -266,41 +252,28 @@ fn scored(
     record.notes.push(format!("{} layers; scores from {how} gradients", layers.len()));
 
     let projection = projection(flags, pass.model, layers, fitted)?;
-    let mut fields = pass.manifest_fields();
-    fields.extend(made_from.clone());
-    let of_scores = fields.clone();
-    // Stored gradients serve any seeds and any curvature, but for eigenvectors they are projected on.
-    let own = matches!(spec, ProjectionSpec::Pca { .. }).then(|| fitted.basis_fingerprint());
-    fields.retain(|name, _| name != "seeds" && name != "curvature");
-    fields.extend(own.map(|print| ("eigenvectors".to_owned(), print.into())));
-    fields.insert("projection".to_owned(), json!(flags.projection));
-    fields.insert("projection_seed".to_owned(), json!(flags.seed));
-    let folder = flags.out.join("gradients");
-    let mut gradients = RowStore::create_or_resume(folder, "gradients", fields, dtype)?;
+    let stored = Sink::new(&projection, "gradients", flags.out.join("gradients"), dtype);
     let ids: Vec<_> = seeds.iter().map(|s| s.id.clone()).collect();
-    let (table, report);
+    let bars = &mut Bars::default();
+    let (table, gradients, report);
     if fresh {
         // Each seed set and curvature has its own scores.
-        let name = hash_bytes(&serde_json::to_vec(&of_scores)?);
+        let made_from = of_seeds(flags, pass, samples, seeds, fitted)?;
+        let name = hash_bytes(made_from.value().to_string().as_bytes());
         let folder = flags.out.join("scores").join(&name[..12]);
-        let mut scores = RowStore::create_or_resume(folder, "scores", of_scores, RowType::F32)?;
-        if gradients.artifact().is_complete() && scores.artifact().is_complete() {
-            let all = samples.len();
-            tamis_examples::note!("gradients: all {all} samples were done before");
-            report = PassReport { samples: all, resumed: all, ..PassReport::default() };
-        } else {
+        let solve = || -> Result<Seeds> {
             let curvature = damped(flags, fitted.spectral(flags.damping)?, record)?;
-            let seeds = Seeds::new(pass, seeds, curvature.as_ref())?;
-            let mut sinks = [
-                Sink { reducer: &projection, store: &mut gradients },
-                Sink { reducer: &seeds, store: &mut scores },
-            ];
-            report = pass.run(samples, &mut sinks, &mut Bars::default())?;
-        }
+            Ok(Seeds::new(pass, seeds, curvature.as_ref())?)
+        };
+        let (scores, stores);
+        (scores, stores, report) =
+            influence::scored(pass, samples, &[stored], (&folder, made_from), solve, bars)?;
+        gradients = stores.into_iter().next().context("the stored gradients")?;
         table = ScoreTable::from_scores(&scores, &ids)?;
     } else {
-        let mut sinks = [Sink { reducer: &projection, store: &mut gradients }];
-        report = pass.run(samples, &mut sinks, &mut Bars::default())?;
+        let mut stores;
+        (stores, report) = pass.run(samples, &[stored], bars)?;
+        gradients = stores.pop().context("the stored gradients")?;
         let inside = fitted.projected(spec, &projection, flags.damping)?;
         let projected = if let Some(inside) = inside {
             // The curvature of what is stored.
@@ -312,12 +285,33 @@ fn scored(
         };
         table = ScoreTable::from_gradients(&gradients, &ids, &projected)?;
     }
+    if report.resumed == samples.len() {
+        tamis_examples::note!("gradients: all {} samples were done before", samples.len());
+    }
     if let (true, Some(first)) = (table.candidates.is_empty(), table.skipped.first()) {
         bail!("no row of the pool can be scored; {}: {}", first.id, first.reason);
     }
-    timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    timer.rows(report.rows as u64).resumed(report.resumed > 0);
     record.stages.push(timer.finish());
     Ok((gradients, table))
+}
+
+/// What decides the solved gradients of the seeds.
+fn of_seeds(
+    flags: &Flags,
+    pass: &GradientPass<'_>,
+    samples: &Encodings<'_>,
+    seeds: &[Encoded],
+    fitted: &Fitted,
+) -> Result<Fingerprint> {
+    let queries = Encodings::of(seeds).fingerprint()?;
+    Ok(json!({
+        "queries": queries,
+        "curvature": fitted.fingerprint(),
+        "damping": flags.damping,
+        "pass": pass.provenance(samples)?.fingerprint(),
+    })
+    .into())
 }
 
 /// Projected gradients of the helpful candidates where they are stored, scaled to length 1 unless told otherwise.

@@ -100,13 +100,13 @@ fn scored(
         tamis_examples::note!("scores: {}", scorer.estimate(&few, pool.len())?);
     }
     let report = scorer.run(pool, &dir, &mut Bars::default())?;
-    timer.rows(report.samples as u64).resumed(report.resumed > 0);
-    if report.resumed == report.samples {
+    timer.rows(report.rows as u64).resumed(report.resumed > 0);
+    if report.resumed == report.rows {
         tamis_examples::note!("scores: all {} samples were done before", pool.len());
     } else {
         record.notes.push(format!(
             "{} forward rows, {} tokens read, {} predicted in this run",
-            report.work.rows, report.work.tokens, report.work.targets
+            report.texts, report.tokens, report.targets
         ));
     }
     record.stages.push(timer.finish());

@@ -59,31 +59,22 @@ fn main() -> Result<()> {
     check_lengths(&Encodings::of(&data), &queries, model.shape().max_positions)?;
     let layers = flags.layers.select(model.layers())?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
-    let mut made_from = Map::new();
-    made_from.insert("model".to_owned(), json!(model.fingerprint()?));
-    made_from.insert("encoder".to_owned(), encoder.description());
-    made_from.insert("pool".to_owned(), json!([pool.content_hash(), pool.format().to_string()]));
-    made_from
-        .insert("queries".to_owned(), json!([asked.content_hash(), asked.format().to_string()]));
-
     // 1. What training on halves of the pool does.
     std::fs::create_dir_all(&flags.out)?;
     let mut timer = StageTimer::start("bank");
     let (start, training) = (model.parameters().snapshot()?, flags.training());
     let bank = Bank { start, training: training.clone(), data: &data, queries: &queries };
     let path = flags.out.join("bank.jsonl");
-    let repeats = bank.run(&mut model, flags.subsets, flags.repeats, &made_from, &path)?;
+    let repeats = bank.run(&mut model, flags.subsets, flags.repeats, &path)?;
     timer.rows((flags.subsets * flags.repeats) as u64);
     record.stages.push(timer.finish());
 
     // 2. The model that is scored at.
     let mut timer = StageTimer::start("adapt");
     model.parameters().copy_from(&bank.start)?;
-    let (model, adapted) =
-        adapt(&flags.model, model, &Encodings::of(&data), training, made_from.clone(), &flags.out)?;
+    let (model, adapted) = adapt(&flags.model, model, &Encodings::of(&data), training, &flags.out)?;
     timer.rows(data.len() as u64).resumed(adapted.resumed);
     record.stages.push(timer.finish());
-    made_from.insert("model".to_owned(), json!(adapted.fingerprint));
 
     // 3. Scores, and what they foretell.
     let halves: Vec<Vec<usize>> =
@@ -91,7 +82,7 @@ fn main() -> Result<()> {
     let losses = mean_over(&repeats);
     let bootstrap = BootstrapParams { seed: flags.seed, ..BootstrapParams::default() }.check()?;
     let (model, layers) = (&model, layers.as_slice());
-    let scorer = Scorer { flags: &flags, model, layers, data: &data, queries: &queries, made_from };
+    let scorer = Scorer { flags: &flags, model, layers, data: &data, queries: &queries };
     let (mut strategies, mut previous): (_, Option<Scores>) = (Vec::new(), None);
     for &strategy in &flags.strategies {
         let timer = StageTimer::start(strategy.to_string());

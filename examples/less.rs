@@ -23,7 +23,7 @@ use clap::Parser;
 use serde_json::{Map, Value, json};
 use tamis::dataset::{Encoded, Encodings, Selector};
 use tamis::gradients::{GradientPass, RowStore, Sink};
-use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
+use tamis::less::{Directions, Scores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis::targets::Target;
@@ -96,22 +96,11 @@ fn main() -> Result<()> {
     record.notes.push(format!("mean loss of the warm-up's epochs: {:.4?}", warmup.losses));
 
     // 2. For each epoch: features of the pool, and where the targets point.
-    let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
-    inputs.insert("pool".to_owned(), json!(pool.content_hash()));
-    inputs.insert("format".to_owned(), json!(pool.format().to_string()));
-    inputs.insert("encoder".to_owned(), encoder.description());
     let mut scores = Scores::new(tasks.iter().map(|(name, _)| Target::new(name, name)).collect());
     for (n, folder) in warmup.checkpoints.iter().enumerate() {
         let mut checkpoint = WarmCheckpoint::open(folder, &model)?;
-        let (directions, store) = epoch(
-            &flags,
-            n + 1,
-            (&mut model, &mut checkpoint),
-            (&samples, &tasks),
-            &inputs,
-            &mut record,
-        )?;
+        let (directions, store) =
+            epoch(&flags, n + 1, (&mut model, &mut checkpoint), (&samples, &tasks), &mut record)?;
         let directions = Directions::new(directions, &checkpoint, &flags.features());
         scores.add(&directions, &store)?;
         record.notes.push(format!("epoch {}: mean learning rate {:e}", n + 1, checkpoint.rate()));
@@ -139,7 +128,7 @@ fn main() -> Result<()> {
 
 /// Whether the rows of an epoch are all there.
 fn complete(flags: &Flags, epoch: usize) -> bool {
-    RowStore::open(flags.store_folder(epoch)).is_ok_and(|store| store.artifact().is_complete())
+    RowStore::open(flags.store_folder(epoch)).is_ok()
 }
 
 /// Step 2 for one epoch: where each task points, and the stored features of the pool.
@@ -148,39 +137,27 @@ fn epoch(
     number: usize,
     (model, checkpoint): (&mut dyn CausalLm, &mut WarmCheckpoint),
     (samples, tasks): (&Encodings<'_>, &[(String, Vec<Encoded>)]),
-    inputs: &Map<String, Value>,
     record: &mut RunRecord,
 ) -> Result<(Tensor, RowStore)> {
     let (layers, params) = (checkpoint.layers(model), flags.features());
     let features = checkpoint.features(&layers, &params)?;
     let of_targets = checkpoint.target_features(&layers, &params)?;
-    let mut fields = inputs.clone();
-    fields.extend(checkpoint.manifest_fields(&params));
     if number == 1 {
-        let row = flags.row_type.row_bytes(flags.dim.get());
-        let adapter = (checkpoint.lora(), layers.as_slice());
-        let rows = (samples.len(), row);
-        let needs = Estimate::new(model, adapter, &flags.passing(), &params.projection, rows);
+        let passing = (&flags.passing(), flags.row_type);
+        let needs = checkpoint.estimate(model, &params, passing, samples.len());
         tamis_examples::note!(
             "features: {} layers, {} numbers, {needs}",
             layers.len(),
-            adapter.0.count()
+            checkpoint.lora().count()
         );
     }
     let adapted = checkpoint.adapted(model);
     let pass = GradientPass { model: &adapted, layers: &layers, params: flags.passing().check()? };
-    fields.extend(pass.manifest_fields());
-    let folder = flags.store_folder(number);
-    let mut store = RowStore::create_or_resume(folder, "less", fields, flags.row_type)?;
-
     let mut timer = StageTimer::start(format!("features {number}"));
-    if store.artifact().is_complete() {
-        timer.rows(samples.len() as u64).resumed(true);
-    } else {
-        let mut sinks = [Sink { reducer: &features, store: &mut store }];
-        let report = pass.run(samples, &mut sinks, &mut Bars::default())?;
-        timer.rows(report.samples as u64).resumed(report.resumed > 0);
-    }
+    let sink = Sink::new(&features, "less", flags.store_folder(number), flags.row_type);
+    let (mut stores, report) = pass.run(samples, &[sink], &mut Bars::default())?;
+    let store = stores.pop().context("the stored features")?;
+    timer.rows(report.rows as u64).resumed(report.resumed > 0);
     record.stages.push(timer.finish());
 
     let mut timer = StageTimer::start(format!("targets {number}"));

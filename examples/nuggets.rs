@@ -90,13 +90,13 @@ fn scored(
         tamis_examples::note!("golden scores: {}", scorer.estimate(&few, pool.len())?);
     }
     let report = scorer.run(pool, &dir, &mut Bars::default())?;
-    timer.rows(report.samples as u64).resumed(report.resumed > 0);
-    if report.resumed == report.samples {
+    timer.rows(report.rows as u64).resumed(report.resumed > 0);
+    if report.resumed == report.rows {
         tamis_examples::note!("golden scores: all {} rows were done before", pool.len());
     } else {
         record.notes.push(format!(
             "{} rows scored, {} tokens read, {} predicted in this run",
-            report.work.candidates, report.work.tokens, report.work.targets
+            report.texts, report.tokens, report.targets
         ));
     }
     record.stages.push(timer.finish());

@@ -22,7 +22,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::artifact::{Manifest, Store};
+use tamis::artifact::{Provenance, StoreWriter};
 use tamis::dataset::Encodings;
 use tamis::finetune::FinetuneError;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
@@ -80,29 +80,28 @@ fn main() -> Result<()> {
     // them is touched.
     let mut model = flags.model.load()?;
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
-    let mut inputs = Map::new();
-    inputs.insert("model".to_owned(), json!(model.fingerprint()?));
-    inputs.insert("encoder".to_owned(), encoder.description());
-    let of_pool = json!({
-        "file": source.content_hash(),
+    let settings = json!({
         "rows": [rows.start, rows.end],
         "mismatch": flags.mismatch,
         "seed": flags.seed,
+        "seed_rows": flags.seed_rows,
+        "valid_rows": flags.valid_rows,
+        "test_rows": texts.prompts.len(),
+        "train": flags.training(),
+        "adapt": flags.adaptation(),
+        "generate": flags.answering(encoder.tokenizer().eos_id()),
+        "headroom": flags.headroom,
+        "learning_rates": flags.learning_rates,
     });
-    inputs.insert("pool".to_owned(), of_pool);
-    let mut fields = inputs.clone();
-    let more: [(&str, Value); 7] = [
-        ("held_out", json!([held_out.content_hash(), flags.seed_rows, flags.valid_rows])),
-        ("test", json!([test.content_hash(), texts.prompts.len()])),
-        ("train", json!(flags.training())),
-        ("adapt", json!(flags.adaptation())),
-        ("generate", json!(flags.answering(encoder.tokenizer().eos_id()))),
-        ("headroom", json!(flags.headroom)),
-        ("learning_rates", json!(flags.learning_rates)),
-    ];
-    fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
-    let manifest = Manifest { kind: "study".to_owned(), format: 1, fields };
-    let store = Store::create_or_resume(flags.out.join("cells"), &manifest)?;
+    let manifest = Provenance::new()
+        .source(source.fingerprint()?)
+        .encoder(encoder.description().into())
+        .model(model.fingerprint()?)
+        .settings(&settings)?
+        .made_from("held_out", held_out.fingerprint()?)
+        .made_from("test", test.fingerprint()?)
+        .manifest("study", 2);
+    let store = StoreWriter::create_or_resume(flags.out.join("cells"), &manifest)?;
 
     // The pool, with noise of which it is known where it is.
     let (file, clean) = spoil(&source.read_range(rows)?, flags.mismatch, flags.seed, &flags.out)?;
@@ -129,9 +128,7 @@ fn main() -> Result<()> {
         generator: flags.answering(encoder.tokenizer().eos_id()).check()?,
         encoder: &encoder,
     };
-    let mut of_seeds = inputs.clone();
-    of_seeds.insert("seeds".to_owned(), json!([held_out.content_hash(), flags.seed_rows]));
-    let evidence = Evidence::new(&flags, &data, seeds, &of_seeds);
+    let evidence = Evidence::new(&flags, &data, seeds);
 
     let timer = StageTimer::start("grid");
     let cells = run(&flags, &mut grid, &evidence, &mut model, &mut record)?;

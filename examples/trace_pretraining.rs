@@ -21,6 +21,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, json};
+use tamis::artifact::Fingerprint;
 use tamis::dataset::Encodings;
 use tamis::influence::{Seeds, stages};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
@@ -81,32 +82,28 @@ fn main() -> Result<()> {
         model: &pretrained,
         layers: &before,
         data: &pool,
-        file: (&texts, &early_encoder),
     };
-    let late = Stage {
-        name: "finetuned",
-        model: &finetuned,
-        layers: &after,
-        data: &tuned_on,
-        file: (&tuning, &late_encoder),
-        ..early
-    };
+    let late =
+        Stage { name: "finetuned", model: &finetuned, layers: &after, data: &tuned_on, ..early };
 
     // 1. A curvature for each stage, of its own data at its own weights.
     let of_tuning = late.fit(&mut record)?;
     let of_texts = early.fit(&mut record)?;
 
     // 2. Answers through both, against every text.
-    let mut made_from = Map::new();
-    made_from
-        .insert("answers".to_owned(), json!([asked.content_hash(), asked.format().to_string()]));
-    for (name, stage, fitted, damping) in [
-        ("finetuned", &late, &of_tuning, flags.late_damping()),
-        ("pretrained", &early, &of_texts, flags.damping),
-    ] {
-        let curvature = json!({ "fitted": fitted.fingerprint(), "damping": damping });
-        made_from.insert(name.to_owned(), json!([stage.inputs()?, curvature]));
-    }
+    let of = |stage: &Stage<'_>, fitted: &Fitted, damping: Damping| -> Result<Value> {
+        Ok(json!({
+            "model": stage.model.fingerprint()?,
+            "curvature": fitted.fingerprint(),
+            "damping": damping,
+        }))
+    };
+    let made_from: Fingerprint = json!({
+        "queries": Encodings::of(&answers).fingerprint()?,
+        "finetuned": of(&late, &of_tuning, flags.late_damping())?,
+        "pretrained": of(&early, &of_texts, flags.damping)?,
+    })
+    .into();
     let tuned = of_tuning.curvature(flags.late_damping())?;
     let table = early.scores(&pool, &ids, made_from.clone(), &mut record, |_| {
         let seeds = Seeds::new(&late.pass(), &answers, tuned.as_ref())?.onto(&before)?;

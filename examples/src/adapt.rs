@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use tamis::artifact::{Fingerprint, Manifest, Store};
+use tamis::artifact::{Fingerprint, Provenance, StoreWriter};
 use tamis::dataset::Encodings;
 use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};
 use tamis::model::{CausalLm, Model};
@@ -34,7 +34,7 @@ const CHECKPOINTS: CheckpointParams =
     CheckpointParams { every: Every::Seconds(300), keep: 1, at_end: false };
 
 /// Fine-tunes all weights on `rows`, read as they are needed, and keeps the model in `out/adapted`, or loads it from there
-/// if an earlier run of the same settings did it. `inputs` names what the rows were made from.
+/// if an earlier run with the same rows, model and settings did it.
 ///
 /// While it goes on there are checkpoints in `out/adaptation/checkpoints`, from the newest of which
 /// an interrupted adaptation goes on.
@@ -46,13 +46,15 @@ pub fn adapt(
     model: Model,
     rows: &Encodings<'_>,
     params: TrainParams,
-    inputs: Map<String, serde_json::Value>,
     out: &Path,
 ) -> Result<(Model, Adaptation)> {
     const RECORD: &str = "losses.json";
-    let mut fields = inputs;
-    fields.insert("train".to_owned(), json!(params));
-    let manifest = Manifest { kind: "adaptation".to_owned(), format: 1, fields };
+    let manifest = Provenance::new()
+        .source(rows.fingerprint()?)
+        .encoder(rows.encoder_fingerprint())
+        .model(model.fingerprint()?)
+        .settings(&params)?
+        .manifest("adaptation", 2);
     let (place, folder) = (out.join("adaptation"), out.join("adapted"));
     let foreign = !place.join("manifest.json").exists()
         && fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
@@ -63,7 +65,7 @@ pub fn adapt(
         folder.display(),
         place.display()
     );
-    let mut store = Store::create_or_resume(&place, &manifest)?;
+    let mut store = StoreWriter::create_or_resume(&place, &manifest)?;
     let unfinished = place.join("checkpoints");
     if store.is_complete() && folder.join("model.safetensors").is_file() {
         let mut done: Adaptation = serde_json::from_slice(&store.read(RECORD)?)?;

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tamis::artifact::Progress;
+use tamis::artifact::{Progress, Stage};
 use tamis::finetune::{EvalRecord, FinetuneError, Observer, StepRecord};
 
 /// Shows a bar for each long stage; where standard error is no terminal, a line for every tenth of
 /// it instead.
 #[derive(Debug, Default)]
 pub struct Bars {
-    current: Option<Stage>,
+    current: Option<Bar>,
     /// What a training run is called; "adapt" if not told.
     training: Option<&'static str>,
     /// The newest loss on held-out data.
@@ -19,7 +19,7 @@ pub struct Bars {
 }
 
 #[derive(Debug)]
-struct Stage {
+struct Bar {
     name: String,
     unit: &'static str,
     bar: ProgressBar,
@@ -30,7 +30,7 @@ struct Stage {
     told: u64,
 }
 
-impl Stage {
+impl Bar {
     fn begin(name: &str, unit: &'static str, total: u64, done: u64) -> Self {
         let bar = ProgressBar::new(total);
         let template = format!(
@@ -73,13 +73,8 @@ impl Stage {
 }
 
 impl Progress for Bars {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        let unit = match stage {
-            "eigenvectors" => "layers",
-            "refinement" => "steps",
-            _ => "samples",
-        };
-        self.current = Some(Stage::begin(stage, unit, total, done));
+    fn start(&mut self, stage: &Stage<'_>) {
+        self.current = Some(Bar::begin(stage.name, stage.unit, stage.total, stage.done));
     }
 
     fn advance(&mut self, by: u64) {
@@ -103,7 +98,7 @@ impl Bars {
 
     fn begin_training(&mut self, steps: u64, done: u64) {
         let name = self.training.unwrap_or("adapt");
-        self.current = Some(Stage::begin(name, "steps", steps, done));
+        self.current = Some(Bar::begin(name, "steps", steps, done));
     }
 }
 

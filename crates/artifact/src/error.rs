@@ -188,6 +188,16 @@ pub enum ArtifactError {
         /// Shards that are committed.
         shards: usize,
     },
+    /// A line of a shard is not what the stage writes.
+    #[error("{}, line {line}: {source}; delete the folder and run its stage again", path.display())]
+    ShardLine {
+        /// The shard.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A stage gave another number of files for a shard than it was asked for.
     #[error("stage {stage} gave {found} files for a shard, expected {expected}")]
     Files {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Memory, disk and time that a stage will take, by their parts.
+/// Work, memory, disk and time that a stage will take, by their parts.
 ///
 /// ```
 /// use tamis_artifact::Estimate;
@@ -14,10 +14,19 @@ use serde::{Serialize, Serializer};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
+    counts: Vec<Count>,
+    /// Floating-point operations, if they were counted.
+    flops: Option<f64>,
     memory: Vec<Part>,
     disk: Vec<Part>,
     /// Seconds, if something was timed.
     seconds: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Count {
+    name: &'static str,
+    count: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +39,19 @@ impl Estimate {
     /// Nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says how many of something there will be: rows, tokens to read.
+    #[must_use]
+    pub fn count(mut self, name: &'static str, count: f64) -> Self {
+        self.counts.push(Count { name, count });
+        self
+    }
+
+    /// Says how many floating-point operations it will take.
+    #[must_use]
+    pub fn flops(self, flops: f64) -> Self {
+        Self { flops: Some(flops), ..self }
     }
 
     /// Adds a part of the memory.
@@ -51,6 +73,16 @@ impl Estimate {
     pub fn seconds(mut self, seconds: f64) -> Self {
         self.seconds = Some(seconds);
         self
+    }
+
+    /// How many of something there will be.
+    pub fn total(&self, name: &str) -> Option<f64> {
+        self.counts.iter().find(|count| count.name == name).map(|count| count.count)
+    }
+
+    /// Floating-point operations, if they were counted.
+    pub fn total_flops(&self) -> Option<f64> {
+        self.flops
     }
 
     /// All of the memory.
@@ -80,6 +112,12 @@ fn total(parts: &[Part]) -> Bytes {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for count in &self.counts {
+            write!(f, "{:.0} {}, ", count.count, count.name)?;
+        }
+        if let Some(flops) = self.flops {
+            write!(f, "{:.2} TFLOP, ", flops / 1e12)?;
+        }
         write!(f, "about {} of memory", self.total_memory())?;
         if self.memory.len() > 1 {
             let parts: Vec<String> =

@@ -14,6 +14,7 @@ mod parameter;
 mod progress;
 mod provenance;
 mod random;
+mod shard_lines;
 mod shards;
 mod store;
 
@@ -25,8 +26,9 @@ pub use hash::{hash_bytes, hash_file};
 pub use ledger::Ledger;
 pub use manifest::{Difference, Differences, Manifest};
 pub use parameter::ParameterError;
-pub use progress::{NoProgress, Progress, Stage};
+pub use progress::{NoProgress, Progress, RowShare, Stage};
 pub use provenance::Provenance;
 pub use random::Random;
+pub use shard_lines::to_lines;
 pub use shards::{PassReport, Shards, run_shards};
 pub use store::{Entry, Store, StoreWriter};

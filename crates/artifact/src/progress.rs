@@ -69,6 +69,48 @@ pub trait Progress {
     fn finish(&mut self) {}
 }
 
+/// Tells rows of a shard to a [`Progress`] where the work goes by something else, such as tokens in batches that are ordered
+/// by length: each piece of work is told as its share of the rows.
+pub struct RowShare<'a> {
+    progress: &'a mut dyn Progress,
+    rows: usize,
+    of: usize,
+    told: usize,
+    done: usize,
+}
+
+impl std::fmt::Debug for RowShare<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowShare")
+            .field("rows", &self.rows)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> RowShare<'a> {
+    /// `rows` rows that take `of` pieces of work.
+    pub fn new(progress: &'a mut dyn Progress, rows: usize, of: usize) -> Self {
+        Self { progress, rows, of: of.max(1), told: 0, done: 0 }
+    }
+
+    /// `pieces` more are done.
+    pub fn done(&mut self, pieces: usize) {
+        self.done += pieces;
+        self.tell((self.rows * self.done / self.of).min(self.rows));
+    }
+
+    /// All of them are.
+    pub fn finish(mut self) {
+        self.tell(self.rows);
+    }
+
+    fn tell(&mut self, rows: usize) {
+        self.progress.advance((rows - self.told) as u64);
+        self.told = rows;
+    }
+}
+
 /// Watches nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;

@@ -9,7 +9,7 @@ use crate::{ArtifactError, Progress, Stage, Store, StoreWriter};
 /// Rows cut into shards: what is computed together, written together, and computed again if the run is interrupted.
 ///
 /// ```
-/// use tamis_artifact::{NoProgress, Provenance, Shards, StoreWriter, run_shards};
+/// use tamis_artifact::{NoProgress, PassReport, Provenance, Shards, StoreWriter, run_shards};
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// let numbers = [3u8, 1, 4, 1, 5];
@@ -25,7 +25,7 @@ use crate::{ArtifactError, Progress, Stage, Store, StoreWriter};
 ///     &mut NoProgress,
 ///     |rows, _, progress| {
 ///         progress.advance(rows.len() as u64);
-///         Ok(vec![numbers[rows].iter().map(|n| n * n).collect()])
+///         Ok((vec![numbers[rows].iter().map(|n| n * n).collect()], PassReport::default()))
 ///     },
 /// )?;
 /// assert_eq!(stores[0].read("part-00001")?, [16, 1]);
@@ -70,13 +70,25 @@ pub struct PassReport {
     pub texts: usize,
     /// Tokens run through the model now, without padding.
     pub tokens: usize,
+    /// Tokens whose probability was taken, where the stage takes any.
+    pub targets: usize,
+}
+
+impl PassReport {
+    /// Adds what was done for a shard.
+    pub fn add(&mut self, shard: &Self) {
+        self.skipped += shard.skipped;
+        self.texts += shard.texts;
+        self.tokens += shard.tokens;
+        self.targets += shard.targets;
+    }
 }
 
 /// Computes the shards that some writer lacks, in order, and finishes the writers.
 ///
 /// `name` names a shard's file. `compute` is given the rows of a shard and the places of the writers that lack it, and
-/// returns one file for each of these places; it advances `progress` by the rows it has done. Rows that no writer lacks are
-/// not computed. The report has `rows` and `resumed`; the rest is for the stage to fill in.
+/// returns one file for each of these places, and what it did; it advances `progress` by the rows it has done. Rows that no
+/// writer lacks are not computed.
 ///
 /// # Errors
 /// What `compute` reports, or a shard that cannot be written. The shards before it are kept.
@@ -85,7 +97,11 @@ pub fn run_shards<E: From<ArtifactError>>(
     mut writers: Vec<StoreWriter>,
     name: impl Fn(usize) -> String,
     progress: &mut dyn Progress,
-    mut compute: impl FnMut(Range<usize>, &[usize], &mut dyn Progress) -> Result<Vec<Vec<u8>>, E>,
+    mut compute: impl FnMut(
+        Range<usize>,
+        &[usize],
+        &mut dyn Progress,
+    ) -> Result<(Vec<Vec<u8>>, PassReport), E>,
 ) -> Result<(Vec<Store>, PassReport), E> {
     let lacking = |writers: &[StoreWriter], number: usize| -> Vec<usize> {
         let name = name(number);
@@ -99,7 +115,7 @@ pub fn run_shards<E: From<ArtifactError>>(
     progress.start(&Stage::new(shards.stage, shards.unit, shards.rows).resumed(report.resumed));
     for number in todo {
         let places = lacking(&writers, number);
-        let files = compute(shards.range(number), &places, progress)?;
+        let (files, of_shard) = compute(shards.range(number), &places, progress)?;
         if files.len() != places.len() {
             return Err(E::from(ArtifactError::Files {
                 stage: shards.stage.to_owned(),
@@ -107,6 +123,7 @@ pub fn run_shards<E: From<ArtifactError>>(
                 expected: places.len(),
             }));
         }
+        report.add(&of_shard);
         for (place, file) in places.into_iter().zip(files) {
             writers[place].write(&name(number), &file)?;
         }

@@ -8,7 +8,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{ParameterError, Progress, Provenance, Store};
+use tamis_artifact::{
+    ParameterError, PassReport, Progress, Provenance, Shards, StoreWriter, run_shards, to_lines,
+};
 use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
 use tamis_model::{Batch, CausalLm, NoTap, Tap};
 use tch::{Kind, Tensor, no_grad};
@@ -62,7 +64,7 @@ pub fn uncertainties(
         let hidden = batch.predicting(&model.hidden(&batch.ids, tap)?)?;
         let targets = batch.target_count();
         let piece = (LOGITS_AT_ONCE / model.shape().vocab_size).max(ROWS_AT_ONCE);
-        let mut pieces = Vec::with_capacity(targets.div_ceil(piece));
+        let mut pieces = Vec::new();
         for start in (0..targets).step_by(piece) {
             let count = piece.min(targets - start) as i64;
             let hidden = hidden.f_narrow(0, start as i64, count)?;
@@ -166,28 +168,25 @@ impl UncertaintyPass {
             .encoder(rows.encoder_fingerprint())
             .model(model.fingerprint()?)
             .settings(&self.params)?;
-        let mut store = Store::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
-        let (len, each) = (rows.len(), self.params.shard_rows);
-        let range = |shard: usize| shard * each..((shard + 1) * each).min(len);
-        let shards = len.div_ceil(each);
-        let todo: Vec<usize> = (0..shards).filter(|&n| !store.has(&name(n))).collect();
-        let missing: usize = todo.iter().map(|&n| range(n).len()).sum();
-        progress.start("uncertainty", len as u64, (len - missing) as u64);
-        for shard in todo {
-            let values = self.shard(model, rows, range(shard), progress)?;
-            store.write(&name(shard), &values)?;
-        }
-        store.finish()?;
-        progress.finish();
-        let mut all = Vec::with_capacity(len);
-        for shard in 0..shards {
-            let name = name(shard);
-            for line in store.read(&name)?.split(|&byte| byte == b'\n').filter(|l| !l.is_empty()) {
-                let line: Line = serde_json::from_slice(line).map_err(|error| {
-                    let problem = format!("a line is not as expected: {error}");
-                    EvolError::Journal { path: dir.join(&name), problem }
-                })?;
-                all.push(line.values);
+        let writer = StoreWriter::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
+        let per_shard = self.params.shard_rows;
+        let shards = Shards { stage: "uncertainty", unit: "rows", rows: rows.len(), per_shard };
+        let (stores, _) = run_shards::<EvolError>(
+            &shards,
+            vec![writer],
+            name,
+            progress,
+            |range, _, progress| {
+                let lines = self.shard(model, rows, range, progress)?;
+                let report = PassReport { texts: lines.len(), ..PassReport::default() };
+                Ok((vec![to_lines(&lines)?], report))
+            },
+        )?;
+        let mut all = Vec::with_capacity(rows.len());
+        for store in &stores {
+            for shard in 0..shards.count() {
+                let lines: Vec<Line> = store.read_lines(&name(shard))?;
+                all.extend(lines.into_iter().map(|line| line.values));
             }
         }
         Ok(all)
@@ -200,7 +199,7 @@ impl UncertaintyPass {
         rows: &Encodings<'_>,
         range: Range<usize>,
         progress: &mut dyn Progress,
-    ) -> Result<Vec<u8>, EvolError> {
+    ) -> Result<Vec<Line>, EvolError> {
         let usable = |outcome| match outcome {
             Outcome::Scored(sample) => Ok(sample),
             Outcome::Unscorable { id, index, reason } => {
@@ -219,7 +218,7 @@ impl UncertaintyPass {
             }
             progress.advance(members.len() as u64);
         }
-        let mut bytes = Vec::new();
+        let mut lines = Vec::with_capacity(samples.len());
         for (sample, values) in samples.iter().zip(all) {
             let (id, index) = (&sample.id, sample.index);
             let bad = |problem: String| EvolError::Record { id: id.clone(), index, problem };
@@ -231,12 +230,9 @@ impl UncertaintyPass {
                     return Err(bad(format!("its {kind} is {}", values.of(kind))));
                 }
             }
-            let line = Line { id: id.clone(), index, values };
-            let written = serde_json::to_writer(&mut bytes, &line);
-            written.map_err(|error| bad(error.to_string()))?;
-            bytes.push(b'\n');
+            lines.push(Line { id: id.clone(), index, values });
         }
-        Ok(bytes)
+        Ok(lines)
     }
 }
 

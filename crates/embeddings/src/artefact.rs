@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Provenance, Store};
+use tamis_artifact::{Provenance, Store, StoreWriter};
 
 use crate::EmbeddingsError;
 use crate::embeddings::Found;
@@ -63,32 +63,37 @@ struct Labels {
 /// origin can be kept like this. Shards are safetensors files of an f32 tensor `rows`.
 #[derive(Debug)]
 pub struct EmbeddingStore {
-    store: Store,
+    writer: StoreWriter,
 }
 
 impl EmbeddingStore {
+    /// For the pass, which writes with the loop that all stages share.
+    pub(crate) fn into_writer(self) -> StoreWriter {
+        self.writer
+    }
+
     /// Makes a new store, or goes on with one of the same `provenance`: everything that decides the
     /// numbers.
     ///
     /// # Errors
     /// A store made from something else, naming the field that differs, and what else
-    /// [`Store::create_or_resume`] refuses.
+    /// [`StoreWriter::create_or_resume`] refuses.
     pub fn create_or_resume(
         dir: impl AsRef<Path>,
         provenance: &Provenance,
     ) -> Result<Self, EmbeddingsError> {
         let manifest = provenance.manifest(KIND, FORMAT);
-        Ok(Self { store: Store::create_or_resume(dir, &manifest)? })
+        Ok(Self { writer: StoreWriter::create_or_resume(dir, &manifest)? })
     }
 
-    /// The artefact underneath: manifest, completeness, checks of fields.
-    pub fn artifact(&self) -> &Store {
-        &self.store
+    /// Whether an earlier run finished it.
+    pub fn is_complete(&self) -> bool {
+        self.writer.is_complete()
     }
 
     /// Whether shard `number`, from 0, is there.
     pub fn has(&self, number: usize) -> bool {
-        self.store.has(&shard_name(number))
+        self.writer.has(&shard_name(number))
     }
 
     /// Writes shard `number`. Numbers go from 0 without gaps, in any order.
@@ -97,21 +102,21 @@ impl EmbeddingStore {
     /// Parts of another length, a number that is not finite, or a file that cannot be written.
     pub fn write(&mut self, number: usize, shard: &Shard) -> Result<(), EmbeddingsError> {
         let name = shard_name(number);
-        let bytes = shard.to_bytes(&self.store.dir().join(&name))?;
-        Ok(self.store.write(&name, &bytes)?)
+        let bytes = shard.to_bytes(&self.writer.dir().join(&name))?;
+        Ok(self.writer.write(&name, &bytes)?)
     }
 
-    /// Marks the store complete.
+    /// Marks the store complete: from now on it opens as embeddings.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn finish(&mut self) -> Result<(), EmbeddingsError> {
-        Ok(self.store.finish()?)
+    pub fn finish(self) -> Result<Store, EmbeddingsError> {
+        Ok(self.writer.finish()?)
     }
 }
 
 impl Shard {
-    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, EmbeddingsError> {
+    pub(crate) fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, EmbeddingsError> {
         let count = self.ids.len();
         for (what, found, expected) in [
             ("indices", self.indices.len(), count),
@@ -154,9 +159,6 @@ pub(crate) fn read(dir: &Path) -> Result<Found, EmbeddingsError> {
         let found = format!("{} of format {}", manifest.kind, manifest.format);
         let dir = dir.to_owned();
         return Err(EmbeddingsError::OtherArtefact { dir, found, expected: FORMAT });
-    }
-    if !store.is_complete() {
-        return Err(EmbeddingsError::Incomplete { dir: dir.to_owned() });
     }
     store.verify()?;
     let (mut ids, mut indices, mut found) = (Vec::new(), Vec::new(), Found::default());
@@ -213,6 +215,6 @@ fn shard_error(path: &Path, problem: String) -> EmbeddingsError {
     EmbeddingsError::Shard { path: path.to_owned(), problem }
 }
 
-fn shard_name(number: usize) -> String {
+pub(crate) fn shard_name(number: usize) -> String {
     format!("rows-{number:05}.safetensors")
 }

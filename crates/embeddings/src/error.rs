@@ -194,16 +194,6 @@ pub enum EmbeddingsError {
         expected: u32,
     },
 
-    /// A folder whose embeddings are not all there.
-    #[error(
-        "the embeddings in {} are incomplete; run what writes them again to finish them",
-        dir.display()
-    )]
-    Incomplete {
-        /// The folder.
-        dir: PathBuf,
-    },
-
     /// A shard that is not what this crate writes.
     #[error("shard {}: {problem}; delete the folder and embed again", path.display())]
     Shard {

@@ -21,5 +21,5 @@ pub use artefact::{EmbeddingStore, Shard, Skipped};
 pub use embeddings::Embeddings;
 pub use error::EmbeddingsError;
 #[cfg(feature = "model")]
-pub use model::{EmbedParams, Embedder, Embedding, Estimate, PassReport};
+pub use model::{EmbedParams, Embedder, Embedding, Estimate};
 pub use read::ReadOptions;

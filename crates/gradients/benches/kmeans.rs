@@ -13,11 +13,12 @@
 use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
+use tamis_artifact::Provenance;
 
 use serde_json::Map;
 use tamis_clustering::ndarray::ArrayView2;
 use tamis_clustering::{KMeansParams, Vectors};
-use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType};
+use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter};
 use tch::{Device, Kind, Tensor};
 
 /// Rows of a shard.
@@ -44,8 +45,9 @@ fn write(folder: &Path, rows: usize, width: i64) {
     tch::manual_seed(1);
     let options = (Kind::Float, Device::Cpu);
     let centres = Tensor::randn([CENTRES, width], options);
+    let made_of = Provenance::new();
     let mut store =
-        RowStore::create_or_resume(folder, "gradients", Map::new(), RowType::F16).unwrap();
+        RowWriter::create_or_resume(folder, "gradients", &made_of, RowType::F16).unwrap();
     for (number, first) in (0..rows).step_by(SHARD).enumerate() {
         let count = SHARD.min(rows - first);
         let infos = (first..first + count)
@@ -68,7 +70,7 @@ fn write(folder: &Path, rows: usize, width: i64) {
 fn cluster(folder: &Path, k: usize, max_iter: usize) {
     let begun = Instant::now();
     let store = RowStore::open(folder).unwrap();
-    let indices: Vec<usize> = (0..store.artifact().shards().count())
+    let indices: Vec<usize> = (0..store.artifact().shards().len())
         .flat_map(|number| store.read_packed(number).unwrap().infos)
         .map(|info| info.index)
         .collect();

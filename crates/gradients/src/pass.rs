@@ -1,18 +1,22 @@
 //! The gradient pass: one forward and one activation-backward over a pool, any number of rows out.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tamis_artifact::{ParameterError, Progress, Provenance};
+use serde_json::json;
+use tamis_artifact::{
+    Fingerprint, ParameterError, PassReport, Progress, Provenance, Shards, StoreWriter, run_shards,
+};
 use tamis_dataset::{Encoded, Encodings, Outcome, Reason, Skipped, plan_batches};
 use tamis_model::{Batch, CausalLm, LayerInfo, Reduction};
 use tch::{Device, Kind, Tensor};
 
 use crate::norms::SquaredNorms;
 use crate::shard::{RowInfo, RowShard};
+use crate::store::shard_name;
 use crate::trace::{Labels, trace_batch};
-use crate::{GradientError, Reducer, RowStore};
+use crate::{GradientError, Reducer, RowStore, RowType, RowWriter};
 
 /// How a pass goes over its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,100 +72,130 @@ impl std::fmt::Debug for GradientPass<'_> {
 }
 
 /// Where one reducer's rows go.
+#[derive(Clone)]
 pub struct Sink<'a> {
-    /// Makes the rows.
-    pub reducer: &'a dyn Reducer,
-    /// Keeps them.
-    pub store: &'a mut RowStore,
+    reducer: &'a dyn Reducer,
+    kind: &'a str,
+    dir: PathBuf,
+    dtype: RowType,
+}
+
+impl<'a> Sink<'a> {
+    /// The rows of `reducer` go into the folder `dir`, stored as `dtype`. `kind` is what they are called in its manifest:
+    /// `gradients`, `scores`.
+    pub fn new(
+        reducer: &'a dyn Reducer,
+        kind: &'a str,
+        dir: impl Into<PathBuf>,
+        dtype: RowType,
+    ) -> Self {
+        Self { reducer, kind, dir: dir.into(), dtype }
+    }
 }
 
 impl std::fmt::Debug for Sink<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sink")
             .field("width", &self.reducer.width())
-            .field("store", &self.store)
-            .finish_non_exhaustive()
+            .field("kind", &self.kind)
+            .field("dir", &self.dir)
+            .field("dtype", &self.dtype)
+            .finish()
     }
-}
-
-/// What a pass did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassReport {
-    /// Samples of the pool.
-    pub samples: usize,
-    /// Samples whose shard an earlier run had written.
-    pub resumed: usize,
-    /// Samples without a row, of those computed now.
-    pub skipped: usize,
-    /// Real tokens run through the model now.
-    pub tokens: usize,
 }
 
 impl GradientPass<'_> {
     /// What decides the gradients of `samples`: their rows and tokens, the model, the layers and how the pass goes over
-    /// them. What a reducer makes of them is added with [`Provenance::made_from`].
+    /// them.
     ///
     /// # Errors
     /// Rows or weights that cannot be read.
     pub fn provenance(&self, samples: &Encodings<'_>) -> Result<Provenance, GradientError> {
+        let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
+        let settings = json!({
+            "layers": layers,
+            "reduction": self.params.reduction,
+            "token_budget": self.params.token_budget,
+            "shard_rows": self.params.shard_rows,
+            "compute_type": format!("{:?}", self.model.shape().kind),
+        });
         Ok(Provenance::new()
             .source(samples.fingerprint()?)
             .encoder(samples.encoder_fingerprint())
             .model(self.model.fingerprint()?)
-            .settings(&self.manifest_fields())?)
+            .settings(&settings)?)
     }
 
-    /// The manifest fields that every store written by this pass shares. The caller adds what else
-    /// decides the rows: fingerprints of model and data, the encoder, the reducer.
-    pub fn manifest_fields(&self) -> Map<String, Value> {
-        let layers: Vec<&str> = self.layers.iter().map(|l| l.name.as_str()).collect();
-        let shape = self.model.shape();
-        let mut fields = Map::new();
-        fields.insert("layers".to_owned(), json!(layers));
-        fields.insert("reduction".to_owned(), json!(self.params.reduction));
-        fields.insert("token_budget".to_owned(), json!(self.params.token_budget));
-        fields.insert("shard_rows".to_owned(), json!(self.params.shard_rows));
-        fields.insert("compute_type".to_owned(), json!(format!("{:?}", shape.kind)));
-        fields
-    }
-
-    /// Runs over `samples` and writes one shard of rows per sink and stretch of the pool. Shards
-    /// that are there already are not computed again. A row is joined to its sample by the position that it has
-    /// among `samples`.
+    /// The rows in the folder `dir`, if an earlier run of this pass over the same samples finished them; `reducer` is
+    /// [`Reducer::fingerprint`]. For reducers that are dear to make, such as the solved gradients of many queries.
     ///
     /// # Errors
-    /// An id that two samples have, and what the model, the data or a store reports. A sample whose gradient is not finite is no
-    /// error: it is listed as skipped in its shard.
+    /// A folder made from something else, naming the field that differs.
+    pub fn finished(
+        &self,
+        samples: &Encodings<'_>,
+        (kind, dir, dtype): (&str, &Path, RowType),
+        reducer: Fingerprint,
+    ) -> Result<Option<RowStore>, GradientError> {
+        if !dir.is_dir() {
+            return Ok(None);
+        }
+        let made_of = self.provenance(samples)?.made_from("reducer", reducer);
+        let writer = RowWriter::create_or_resume(dir, kind, &made_of, dtype)?;
+        if writer.is_complete() { Ok(Some(writer.finish()?)) } else { Ok(None) }
+    }
+
+    /// Runs over `samples` and writes one shard of rows per sink and stretch of the pool, with everything that decides
+    /// them in the manifests. Shards that are there already are not computed again. A row is joined to its sample by the
+    /// position that it has among `samples`. Returns the rows of each sink, in their order.
+    ///
+    /// # Errors
+    /// A folder made from something else (naming the field that differs), an id that two samples have, and what the model,
+    /// the data or a store reports. A sample whose gradient is not finite is no error: it is listed as skipped in its
+    /// shard.
     pub fn run(
         &self,
         samples: &Encodings<'_>,
-        sinks: &mut [Sink<'_>],
+        sinks: &[Sink<'_>],
         progress: &mut dyn Progress,
-    ) -> Result<PassReport, GradientError> {
+    ) -> Result<(Vec<RowStore>, PassReport), GradientError> {
         let params = self.params.check()?;
         samples.check()?;
-        let total = samples.len();
-        let shards = total.div_ceil(params.shard_rows);
-        let range = |n: usize| n * params.shard_rows..((n + 1) * params.shard_rows).min(total);
-        let todo: Vec<usize> =
-            (0..shards).filter(|&n| sinks.iter().any(|s| !s.store.has(n))).collect();
-        let mut report = PassReport { samples: total, ..PassReport::default() };
-        report.resumed = total - todo.iter().map(|&n| range(n).len()).sum::<usize>();
-        progress.start("gradients", total as u64, report.resumed as u64);
-        for number in todo {
-            let open: Vec<usize> =
-                (0..sinks.len()).filter(|&s| !sinks[s].store.has(number)).collect();
-            let reducers: Vec<&dyn Reducer> = open.iter().map(|&s| sinks[s].reducer).collect();
-            let outcome = self.shard(samples, range(number), &reducers, progress, &mut report)?;
-            for (&sink, shard) in open.iter().zip(&outcome) {
-                sinks[sink].store.write(number, shard)?;
-            }
-        }
-        for sink in sinks {
-            sink.store.finish()?;
-        }
-        progress.finish();
-        Ok(report)
+        let made_of = self.provenance(samples)?;
+        let open = |sink: &Sink<'_>| {
+            let made_of = made_of.clone().made_from("reducer", sink.reducer.fingerprint());
+            RowWriter::create_or_resume(&sink.dir, sink.kind, &made_of, sink.dtype)
+        };
+        let writers: Vec<RowWriter> = sinks.iter().map(open).collect::<Result<_, _>>()?;
+        // A product may depend on what other reducers have formed, so a shard is computed for all that are not finished,
+        // whichever of them lack it.
+        let unfinished: Vec<usize> =
+            (0..sinks.len()).filter(|&place| !writers[place].is_complete()).collect();
+        let reducers: Vec<&dyn Reducer> =
+            unfinished.iter().map(|&place| sinks[place].reducer).collect();
+        let (writers, dtypes): (Vec<StoreWriter>, Vec<RowType>) =
+            writers.into_iter().map(RowWriter::into_inner).unzip();
+        let (rows, per_shard) = (samples.len(), params.shard_rows);
+        let shards = Shards { stage: "gradients", unit: "rows", rows, per_shard };
+        let (stores, report) = run_shards::<GradientError>(
+            &shards,
+            writers,
+            shard_name,
+            progress,
+            |range, places, progress| {
+                let name = shard_name(range.start / per_shard);
+                let mut report = PassReport::default();
+                let computed = self.shard(samples, range, &reducers, progress, &mut report)?;
+                let file = |place: &usize| {
+                    let at = unfinished.iter().position(|other| other == place);
+                    let shard = at.and_then(|at| computed.get(at));
+                    shard.ok_or(GradientError::NoRow { index: 0 })?.to_bytes(dtypes[*place], &name)
+                };
+                Ok((places.iter().map(file).collect::<Result<_, _>>()?, report))
+            },
+        )?;
+        let stores = stores.into_iter().zip(dtypes);
+        Ok((stores.map(|(store, dtype)| RowStore::of(store, dtype)).collect(), report))
     }
 
     /// Rows of the samples at `positions`, one shard a reducer.
@@ -193,6 +227,7 @@ impl GradientPass<'_> {
         let lengths: Vec<usize> = encoded.iter().map(|s| s.ids.len()).collect();
         for members in plan_batches(&lengths, self.params.token_budget)? {
             let batch: Vec<&Encoded> = members.iter().map(|&m| &encoded[m]).collect();
+            report.texts += batch.len();
             report.tokens += batch.iter().map(|s| s.ids.len()).sum::<usize>();
             let parts = self.batch_rows(&batch, reducers)?;
             let at: Vec<i64> = members.iter().map(|&m| m as i64).collect();

@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::ParameterError;
-use tamis_model::{LayerId, LayerInfo, row_major};
+use serde_json::json;
+use tamis_artifact::{Fingerprint, ParameterError};
+use tamis_model::{LayerId, LayerInfo, row_major, visit_bytes};
 use tch::{Device, Kind, Tensor};
 
 use crate::seeded::{Entries, random_matrix};
@@ -108,7 +109,8 @@ impl ProjectionSpec {
             sides_of.insert(layer.id, Placed { form, offset, width });
             offset += width;
         }
-        Ok(Projection { width: self.width(layers), layers: sides_of })
+        let fingerprint = Fingerprint::from(json!({ "projection": self, "seed": seed }));
+        Ok(Projection { width: self.width(layers), layers: sides_of, fingerprint })
     }
 }
 
@@ -186,6 +188,7 @@ struct Placed {
 pub struct Projection {
     width: usize,
     layers: HashMap<LayerId, Placed>,
+    fingerprint: Fingerprint,
 }
 
 /// The matrices of one layer under a two-sided projection.
@@ -209,6 +212,7 @@ impl Projection {
         layers: impl IntoIterator<Item = (LayerInfo, (Tensor, Tensor))>,
     ) -> Result<Self, GradientError> {
         let (mut placed, mut offset) = (HashMap::new(), 0);
+        let mut hasher = blake3::Hasher::new();
         for (layer, (left, right)) in layers {
             let ((p, out), (q, columns)) = (left.size2()?, right.size2()?);
             if (out, columns) != (layer.out_features, gradient_columns(&layer)) {
@@ -217,11 +221,26 @@ impl Projection {
                 return Err(ParameterError::new("projection", found, expected).into());
             }
             let (left, right) = (row_major(&left)?, row_major(&right)?);
+            for side in [&left, &right] {
+                visit_bytes(side, |bytes| {
+                    hasher.update(bytes);
+                    Ok::<(), GradientError>(())
+                })?;
+            }
             let form = Form::TwoSided { left, right };
             placed.insert(layer.id, Placed { form, offset, width: p * q });
             offset += p * q;
         }
-        Ok(Self { width: offset as usize, layers: placed })
+        let sides = hasher.finalize().to_hex().to_string();
+        let fingerprint = Fingerprint::from(json!({ "sides": sides }));
+        Ok(Self { width: offset as usize, layers: placed, fingerprint })
+    }
+
+    /// The same with another name for what decides its matrices: by default it is a hash of them, and the last bits of
+    /// eigenvectors, say, may depend on the machine and its number of threads.
+    #[must_use]
+    pub fn made_from(self, fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, ..self }
     }
 
     /// Where its matrices lie.
@@ -286,6 +305,10 @@ impl Placed {
 impl Reducer for Projection {
     fn width(&self) -> usize {
         self.width
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
     }
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {

@@ -1,5 +1,6 @@
 //! What is kept of each sample's gradient.
 
+use tamis_artifact::Fingerprint;
 use tch::Tensor;
 
 use crate::{GradientError, LayerTrace};
@@ -12,6 +13,10 @@ use crate::{GradientError, LayerTrace};
 pub trait Reducer {
     /// Numbers in a row.
     fn width(&self) -> usize;
+
+    /// Everything that decides its rows beside the samples, the model, the layers and the settings of the pass. A store
+    /// of other rows is refused by it.
+    fn fingerprint(&self) -> Fingerprint;
 
     /// Adds one layer's share to `rows`, (batch, width), which starts at zero.
     ///

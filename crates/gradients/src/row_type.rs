@@ -64,10 +64,15 @@ impl RowType {
         self.bits() < 16
     }
 
+    /// Whole bytes of `width` numbers, without the scale of a packed row.
+    pub(crate) fn number_bytes(self, width: usize) -> usize {
+        (width * self.bits()).div_ceil(8)
+    }
+
     /// Bytes of a stored row of `width` numbers: the numbers in whole bytes, and the four of a packed
     /// row's scale.
     pub fn row_bytes(self, width: usize) -> usize {
-        (width * self.bits()).div_ceil(8) + if self.is_packed() { 4 } else { 0 }
+        self.number_bytes(width) + if self.is_packed() { 4 } else { 0 }
     }
 
     /// The type in a file.

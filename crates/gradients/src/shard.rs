@@ -58,7 +58,7 @@ impl RowShard {
         let width = stored.size()[1] as usize;
         let (rows, columns, scales) = if dtype.is_packed() {
             let (bytes, scales) = packed(&stored, dtype)?;
-            (bytes, (width * dtype.bits()).div_ceil(8), Some(scales))
+            (bytes, dtype.number_bytes(width), Some(scales))
         } else {
             let mut bytes = vec![0u8; stored.numel() * dtype.bits() / 8];
             stored.f_copy_data_u8(&mut bytes, stored.numel())?;
@@ -140,7 +140,7 @@ pub(crate) fn read_shard(
         return Err(broken(&format!("rows of shape {:?} for {count} ids", rows.shape())));
     }
     let stored = if dtype.is_packed() {
-        let width = labels.width.filter(|width| (width * dtype.bits()).div_ceil(8) == columns);
+        let width = labels.width.filter(|width| dtype.number_bytes(*width) == columns);
         let width = width.ok_or_else(|| {
             broken(&format!("{columns} bytes a row for a width of {:?}", labels.width))
         })?;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::{Map, Value};
-use tamis_artifact::{Manifest, Store};
+use serde_json::Value;
+use tamis_artifact::{Provenance, Store, StoreWriter};
 use tch::{Kind, Tensor};
 
 use crate::shard::read_shard;
@@ -15,16 +15,23 @@ const FORMAT: u32 = 1;
 /// The field of the manifest that says how rows are stored.
 const ROW_TYPE: &str = "row_type";
 
-/// A folder of row shards: projected gradients, or scores.
+/// Rows that are being written, a shard at a time: by a [`GradientPass`](crate::GradientPass), or by whoever makes rows
+/// elsewhere.
+#[derive(Debug)]
+pub struct RowWriter {
+    writer: StoreWriter,
+    dtype: RowType,
+}
+
+/// A finished folder of row shards: projected gradients, or scores.
 #[derive(Debug)]
 pub struct RowStore {
     store: Store,
     dtype: RowType,
 }
 
-impl RowStore {
-    /// Opens the store at `dir` for writing; goes on where an earlier run of the same `fields`
-    /// stopped.
+impl RowWriter {
+    /// Makes the folder `dir` of rows of the kind `kind`, or goes on with one of the same `provenance` and row type.
     ///
     /// # Errors
     /// A store made from something else (the error names the field that differs), or a file that
@@ -32,18 +39,53 @@ impl RowStore {
     pub fn create_or_resume(
         dir: impl AsRef<Path>,
         kind: &str,
-        mut fields: Map<String, Value>,
+        provenance: &Provenance,
         dtype: RowType,
     ) -> Result<Self, GradientError> {
-        fields.insert(ROW_TYPE.to_owned(), Value::from(dtype.to_string()));
-        let manifest = Manifest { kind: kind.to_owned(), format: FORMAT, fields };
-        Ok(Self { store: Store::create_or_resume(dir, &manifest)?, dtype })
+        let mut manifest = provenance.manifest(kind, FORMAT);
+        manifest.fields.insert(ROW_TYPE.to_owned(), Value::from(dtype.to_string()));
+        Ok(Self { writer: StoreWriter::create_or_resume(dir, &manifest)?, dtype })
     }
 
-    /// Opens an existing store for reading.
+    /// Whether an earlier run finished it.
+    pub fn is_complete(&self) -> bool {
+        self.writer.is_complete()
+    }
+
+    /// Whether shard `number` is there.
+    pub fn has(&self, number: usize) -> bool {
+        self.writer.has(&shard_name(number))
+    }
+
+    /// Writes shard `number`.
     ///
     /// # Errors
-    /// No store there, one that is damaged, or one whose manifest does not say how rows are stored
+    /// A value that does not fit the row type, or a file that cannot be written.
+    pub fn write(&mut self, number: usize, shard: &RowShard) -> Result<(), GradientError> {
+        let name = shard_name(number);
+        let bytes = shard.to_bytes(self.dtype, &name)?;
+        Ok(self.writer.write(&name, &bytes)?)
+    }
+
+    /// Nothing can be added any more: the rows can be read.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(self) -> Result<RowStore, GradientError> {
+        Ok(RowStore { store: self.writer.finish()?, dtype: self.dtype })
+    }
+
+    /// For the pass, which writes several with one loop.
+    pub(crate) fn into_inner(self) -> (StoreWriter, RowType) {
+        (self.writer, self.dtype)
+    }
+}
+
+impl RowStore {
+    /// Opens a finished store.
+    ///
+    /// # Errors
+    /// No store there, one that is not finished or damaged, or one whose manifest does not say how rows are stored
     /// (`row_type`).
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, GradientError> {
         let store = Store::open(dir)?;
@@ -58,7 +100,11 @@ impl RowStore {
         Ok(Self { store, dtype })
     }
 
-    /// The artefact underneath: manifest, completeness, checks of fields.
+    pub(crate) fn of(store: Store, dtype: RowType) -> Self {
+        Self { store, dtype }
+    }
+
+    /// The artefact underneath: what it was made from, its fingerprint.
     pub fn artifact(&self) -> &Store {
         &self.store
     }
@@ -66,29 +112,6 @@ impl RowStore {
     /// Number type of the rows.
     pub fn dtype(&self) -> RowType {
         self.dtype
-    }
-
-    /// Whether shard `number` is there.
-    pub fn has(&self, number: usize) -> bool {
-        self.store.has(&shard_name(number))
-    }
-
-    /// Writes shard `number`.
-    ///
-    /// # Errors
-    /// A value that does not fit the row type, or a file that cannot be written.
-    pub fn write(&mut self, number: usize, shard: &RowShard) -> Result<(), GradientError> {
-        let name = shard_name(number);
-        let bytes = shard.to_bytes(self.dtype, &name)?;
-        Ok(self.store.write(&name, &bytes)?)
-    }
-
-    /// Marks the store complete.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(&mut self) -> Result<(), GradientError> {
-        Ok(self.store.finish()?)
     }
 
     /// Shard `number`, its checksum verified, with its rows as numbers.
@@ -158,12 +181,12 @@ impl RowStore {
     ///
     /// The same of [`read_packed`](Self::read_packed) is [`packed_shards`](Self::packed_shards).
     pub fn shards(&self) -> impl Iterator<Item = Result<RowShard, GradientError>> + '_ {
-        (0..self.store.shards().count()).map(|number| self.read(number))
+        (0..self.store.shards().len()).map(|number| self.read(number))
     }
 
     /// Every shard in pool order, read one at a time, with its rows as they are stored.
     pub fn packed_shards(&self) -> impl Iterator<Item = Result<PackedShard, GradientError>> + '_ {
-        (0..self.store.shards().count()).map(|number| self.read_packed(number))
+        (0..self.store.shards().len()).map(|number| self.read_packed(number))
     }
 }
 

@@ -61,7 +61,7 @@ impl GradientVectors {
             places: vec![(0, 0); indices.len()],
             unit: false,
         };
-        for number in 0..store.artifact().shards().count() {
+        for number in 0..store.artifact().shards().len() {
             let name = shard_name(number);
             let found = locate(&store.artifact().read(&name)?, dtype, &name)?;
             // A shard whose samples were all skipped says nothing of the width.
@@ -84,7 +84,7 @@ impl GradientVectors {
         if let Some(&index) = wanted.keys().min() {
             return Err(GradientError::NoRow { index });
         }
-        vectors.row_bytes = (vectors.width * dtype.bits()).div_ceil(8);
+        vectors.row_bytes = dtype.number_bytes(vectors.width);
         Ok(vectors)
     }
 

@@ -24,20 +24,6 @@ pub enum IfdError {
     /// A parameter is out of its range.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// A shard of scores is not what this crate writes.
-    #[error("score shard {shard}: {reason}; delete the folder and score again")]
-    Shard {
-        /// Name of the shard.
-        shard: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Scores are read from a store that is not finished.
-    #[error("the scores in {dir} are incomplete; run the scoring again to finish them")]
-    Incomplete {
-        /// The folder.
-        dir: String,
-    },
     /// A chat template that cannot write a conversation at all.
     #[error(
         "the tokenizer's chat template cannot write even one question and one answer: {reason}; \

@@ -3,25 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tamis_artifact::{Fingerprint, ParameterError, Provenance};
+use tamis_artifact::{
+    Fingerprint, NoProgress, ParameterError, PassReport, Progress, Provenance, RowShare,
+};
 use tamis_dataset::{Content, DatasetError, Encoder, Message, Sample, Template, TextTokenizer};
 use tamis_model::CausalLm;
 
 use crate::batches::mean_losses;
 use crate::context::direct_context;
 use crate::rows::Planner;
-use crate::{IfdError, SampleScores, ScoreParams};
-
-/// What was run through the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Work {
-    /// Rows: one a term, equal terms once.
-    pub rows: usize,
-    /// Tokens read, padding left out.
-    pub tokens: usize,
-    /// Tokens whose probability was taken.
-    pub targets: usize,
-}
+use crate::{IfdError, Measure, Measured, SampleScores, ScoreParams};
 
 /// Scores samples with a model.
 pub struct Scorer<'a> {
@@ -141,28 +132,34 @@ impl<'a> Scorer<'a> {
     ///
     /// # Errors
     /// As [`Scorer::score`].
-    pub fn score_counted(&self, samples: &[Sample]) -> Result<(Vec<SampleScores>, Work), IfdError> {
-        self.watched(samples, |_| {})
+    pub fn score_counted(
+        &self,
+        samples: &[Sample],
+    ) -> Result<(Vec<SampleScores>, PassReport), IfdError> {
+        self.watched(samples, &mut NoProgress)
     }
 
-    /// The same; `advance` is told how many rows of how many a batch has finished.
+    /// The same; `progress` is told rows. Texts are run in the order of their lengths, so rows are told by their share.
     pub(crate) fn watched(
         &self,
         samples: &[Sample],
-        mut advance: impl FnMut(Batched),
-    ) -> Result<(Vec<SampleScores>, Work), IfdError> {
+        progress: &mut dyn Progress,
+    ) -> Result<(Vec<SampleScores>, PassReport), IfdError> {
         let (plan, places) = self.planner().plan(samples)?;
         let rows = &plan.rows;
-        let work = Work {
-            rows: rows.len(),
+        let mut report = PassReport {
+            rows: samples.len(),
+            texts: rows.len(),
             tokens: rows.iter().map(|row| row.inputs()).sum(),
             targets: rows.iter().map(|row| row.targets()).sum(),
+            ..PassReport::default()
         };
+        let mut told = RowShare::new(progress, samples.len(), report.tokens);
         let losses = mean_losses(self.model, rows, self.params.token_budget, |members| {
-            let tokens = members.iter().map(|&m| rows[m].inputs()).sum();
-            advance(Batched { tokens, of: work.tokens });
+            told.done(members.iter().map(|&m| rows[m].inputs()).sum());
         })?;
-        let scores = samples
+        told.finish();
+        let scores: Vec<SampleScores> = samples
             .iter()
             .zip(places)
             .map(|(sample, [answer, instruction])| SampleScores {
@@ -173,7 +170,12 @@ impl<'a> Scorer<'a> {
                 ratio: self.params.ratio,
             })
             .collect();
-        Ok((scores, work))
+        let none = |scores: &&SampleScores| {
+            let value = |measure| matches!(scores.measure(measure), Measured::Value(_));
+            !Measure::ALL.into_iter().any(value)
+        };
+        report.skipped = scores.iter().filter(none).count();
+        Ok((scores, report))
     }
 
     pub(crate) fn planner(&self) -> Planner<'_> {
@@ -200,11 +202,4 @@ fn check_template(encoder: &Encoder) -> Result<(), IfdError> {
         [Err(error), Err(_)] => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// A batch is finished: its tokens, and those of all batches.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Batched {
-    pub(crate) tokens: usize,
-    pub(crate) of: usize,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{Entries, GradientError, GradientPass, LayerTrace, Reducer, random_matrix};
 use tamis_kfac::Curvature;
@@ -10,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use crate::InfluenceError;
 use crate::contract::wide;
-use crate::seeds::each_solved;
+use crate::seeds::{each_solved, hash_of};
 
 /// Columns beyond the rank that the search for the leading directions takes.
 const OVERSAMPLING: i64 = 8;
@@ -27,6 +28,7 @@ pub struct LowRankSeeds {
     ids: Vec<SampleId>,
     layers: HashMap<LayerId, Thin>,
     kept: f64,
+    fingerprint: Fingerprint,
 }
 
 /// One layer of all seeds.
@@ -84,13 +86,22 @@ impl LowRankSeeds {
             let _ = right.f_index_copy_(0, places, &v)?;
             Ok(())
         })?;
-        let mut layers = HashMap::new();
+        let mut layers: HashMap<LayerId, Thin> = HashMap::new();
         for (id, (left, right, rank)) in parts {
             let flat = |t: Tensor| row_major(&t.f_permute([1i64, 0, 2])?.f_flatten(1, -1)?);
             layers.insert(id, Thin { left: flat(left)?, right: flat(right)?, rank });
         }
         let kept = if all > 0.0 { 1.0 - lost / all } else { 1.0 };
-        Ok(Self { ids: samples.iter().map(|s| s.id.clone()).collect(), layers, kept })
+        let thin = pass.layers.iter().filter_map(|layer| layers.get(&layer.id));
+        let fingerprint = hash_of(thin.flat_map(|thin| [&thin.left, &thin.right]))?;
+        let ids = samples.iter().map(|s| s.id.clone()).collect();
+        Ok(Self { ids, layers, kept, fingerprint })
+    }
+
+    /// The same with another name for all that decides them, as [`Seeds::made_from`](crate::Seeds::made_from).
+    #[must_use]
+    pub fn made_from(self, fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, ..self }
     }
 
     /// Ids of the seeds, in the order of the score columns.
@@ -141,6 +152,10 @@ fn leading(
 impl Reducer for LowRankSeeds {
     fn width(&self) -> usize {
         self.ids.len()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
     }
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {

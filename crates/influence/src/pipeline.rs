@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tamis_artifact::{Progress, Provenance};
+use tamis_artifact::{Fingerprint, Progress};
 use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::{
     GradientError, GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Sink,
@@ -12,6 +12,7 @@ use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams};
 use tamis_model::{CausalLm, LayerInfo};
 use tch::Tensor;
 
+use crate::scored::scored;
 use crate::{InfluenceError, ScoreTable, Seeds};
 
 /// Influence of samples on seeds, with the samples' projected gradients for whatever comes next.
@@ -114,38 +115,28 @@ impl<'a> InfluenceStage<'a> {
         let fitted = fit.run(self.curvature, samples, dir, progress)?;
 
         let pass = GradientPass { model, layers, params: self.pass };
-        let made_of = pass.provenance(samples)?;
-        let projection = json!({ "spec": self.projection, "seed": self.seed });
-        // Stored gradients serve any seeds and any curvature.
-        let of_gradients = made_of.clone().made_from("projection", projection.into());
         let queries = Encodings::of(seeds);
         queries.check().map_err(GradientError::from)?;
-        let curvature = json!({ "fitted": fitted.fingerprint(), "damping": self.damping });
-        let of_scores = made_of
-            .made_from("curvature", curvature.into())
-            .made_from("queries", queries.fingerprint().map_err(GradientError::from)?);
-        let open = |kind: &str, provenance: &Provenance, dtype| {
-            RowStore::create_or_resume(
-                dir.join(kind),
-                kind,
-                provenance.manifest(kind, 0).fields,
-                dtype,
-            )
-        };
-        let mut gradients = open("gradients", &of_gradients, RowType::F16)?;
-        let mut scores = open("scores", &of_scores, RowType::F32)?;
-
+        let made_from: Fingerprint = json!({
+            "curvature": fitted.fingerprint(),
+            "damping": self.damping,
+            "queries": queries.fingerprint().map_err(GradientError::from)?,
+        })
+        .into();
         let ids: Vec<_> = seeds.iter().map(|seed| seed.id.clone()).collect();
-        if !(gradients.artifact().is_complete() && scores.artifact().is_complete()) {
-            let shape = model.shape();
-            let projection = self.projection.build(layers, self.seed, shape.kind, shape.device)?;
-            let seeds = Seeds::new(&pass, seeds, fitted.curvature(self.damping)?.as_ref())?;
-            let mut sinks = [
-                Sink { reducer: &projection, store: &mut gradients },
-                Sink { reducer: &seeds, store: &mut scores },
-            ];
-            pass.run(samples, &mut sinks, progress)?;
-        }
+        let shape = model.shape();
+        // Stored gradients serve any seeds and any curvature.
+        let projection = self.projection.build(layers, self.seed, shape.kind, shape.device)?;
+        let stored = Sink::new(&projection, "gradients", dir.join("gradients"), RowType::F16);
+        let (scores, mut rows, _) = scored::<InfluenceError>(
+            &pass,
+            samples,
+            &[stored],
+            (&dir.join("scores"), made_from),
+            || Seeds::new(&pass, seeds, fitted.curvature(self.damping)?.as_ref()),
+            progress,
+        )?;
+        let gradients = rows.pop().ok_or(GradientError::NoRow { index: 0 })?;
         Ok(Influence { table: ScoreTable::from_scores(&scores, &ids)?, gradients })
     }
 }

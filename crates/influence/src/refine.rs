@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{ParameterError, Progress};
+use tamis_artifact::{ParameterError, Progress, Stage};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::GradientPass;
 use tamis_kfac::{Curvature, Identity};
@@ -126,7 +126,7 @@ impl<'a> Refinement<'a> {
             _ => f64::from(f32::EPSILON),
         };
         let enough = method.tolerance.max(floor);
-        progress.start("refinement", method.steps as u64 + 1, 0);
+        progress.start(&Stage::new("refinement", "steps", method.steps + 1));
 
         let all: Vec<usize> = (0..paths.len()).collect();
         let products = self.product(&paths, &all)?;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Encoded, SampleId, plan_batches};
 use tamis_gradients::{
     GradientError, GradientPass, Labels, LayerTrace, Projection, Reducer, gradient_columns,
     gradient_size, trace_batch,
 };
 use tamis_kfac::Curvature;
-use tamis_model::{Batch, LayerId, LayerInfo, row_major};
+use tamis_model::{Batch, LayerId, LayerInfo, row_major, visit_bytes};
 use tch::{Device, Kind, Tensor};
 
 use crate::InfluenceError;
@@ -24,6 +26,7 @@ pub struct Seeds {
     /// (seeds, out, in (+1)).
     solved: HashMap<LayerId, Tensor>,
     contraction: Contraction,
+    fingerprint: Fingerprint,
 }
 
 impl Seeds {
@@ -73,8 +76,16 @@ impl Seeds {
         solved: HashMap<LayerId, Tensor>,
     ) -> Result<Self, InfluenceError> {
         let solved = solved.into_iter().map(|(id, own)| Ok((id, row_major(&own)?)));
-        let solved = solved.collect::<Result<_, InfluenceError>>()?;
-        Ok(Self { ids, layers, solved, contraction: Contraction::default() })
+        let solved: HashMap<LayerId, Tensor> = solved.collect::<Result<_, InfluenceError>>()?;
+        let fingerprint = hash_of(layers.iter().filter_map(|layer| solved.get(&layer.id)))?;
+        Ok(Self { ids, layers, solved, contraction: Contraction::default(), fingerprint })
+    }
+
+    /// The same with another name for all that decides them: queries, curvature and damping, say. By default it is a hash
+    /// of the solved gradients, whose last bits may depend on the machine and its number of threads.
+    #[must_use]
+    pub fn made_from(self, fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, ..self }
     }
 
     /// All seeds as one, whose scores are the means over them: `H⁻¹ (1/T) Σ_t ∇L(t)`. Takes the memory
@@ -214,6 +225,22 @@ impl Seeds {
     }
 }
 
+/// Names numbers by themselves.
+pub(crate) fn hash_of<'a>(
+    tensors: impl Iterator<Item = &'a Tensor>,
+) -> Result<Fingerprint, InfluenceError> {
+    let mut hasher = blake3::Hasher::new();
+    for tensor in tensors {
+        hasher.update(format!("{:?}", tensor.size()).as_bytes());
+        visit_bytes(tensor, |bytes| {
+            hasher.update(bytes);
+            Ok::<(), InfluenceError>(())
+        })?;
+    }
+    let hash = hasher.finalize().to_hex().to_string();
+    Ok(Fingerprint::from(json!({ "solved_gradients": hash })))
+}
+
 /// Hands `H⁻¹ G` of each batch of seeds and layer to `take`, with the positions of the seeds.
 pub(crate) fn each_solved(
     pass: &GradientPass<'_>,
@@ -270,6 +297,10 @@ fn refuse_non_finite(trace: &LayerTrace, rows: &[&Encoded]) -> Result<(), Influe
 impl Reducer for Seeds {
     fn width(&self) -> usize {
         self.ids.len()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
     }
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {

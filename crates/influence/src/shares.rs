@@ -1,5 +1,7 @@
 //! Where an influence comes from: layer by layer, token by token; and a sample's influence on itself.
 
+use serde_json::json;
+use tamis_artifact::Fingerprint;
 use tamis_dataset::{Encoded, SampleId, plan_batches};
 use tamis_gradients::{GradientError, GradientPass, Labels, LayerTrace, Reducer, trace_batch};
 use tamis_kfac::Curvature;
@@ -19,6 +21,10 @@ impl Reducer for PerLayer<'_> {
         self.0.layers().len() * self.0.ids().len()
     }
 
+    fn fingerprint(&self) -> Fingerprint {
+        json!({ "per_layer": self.0.fingerprint() }).into()
+    }
+
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
         let info = trace.info();
         let place = self.0.layers().iter().position(|layer| layer.id == info.id);
@@ -31,8 +37,19 @@ impl Reducer for PerLayer<'_> {
 
 /// A sample's influence on itself, `∇L(m)ᵀ H⁻¹ ∇L(m)`: how much the model has to bend for it. Large
 /// values point at rare, mislabelled or contradictory samples. One number a row.
-#[derive(Clone, Copy)]
-pub struct SelfInfluence<'a>(pub &'a dyn Curvature);
+#[derive(Clone)]
+pub struct SelfInfluence<'a> {
+    curvature: &'a dyn Curvature,
+    fingerprint: Fingerprint,
+}
+
+impl<'a> SelfInfluence<'a> {
+    /// Under `curvature`, which `made_from` names: the fit and the damping, say.
+    pub fn new(curvature: &'a dyn Curvature, made_from: Fingerprint) -> Self {
+        let fingerprint = json!({ "self_influence": made_from }).into();
+        Self { curvature, fingerprint }
+    }
+}
 
 impl std::fmt::Debug for SelfInfluence<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,8 +62,12 @@ impl Reducer for SelfInfluence<'_> {
         1
     }
 
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
+    }
+
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {
-        let own = self.0.quadratic(trace.info(), trace.formed()?);
+        let own = self.curvature.quadratic(trace.info(), trace.formed()?);
         let own = own.map_err(GradientError::reducer)?;
         let _ = rows.f_add_(&own.f_unsqueeze(1)?.f_to_kind(rows.kind())?)?;
         Ok(())

@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Progress, Provenance, Store};
+use tamis_artifact::{
+    Fingerprint, PassReport, Progress, Provenance, Shards, Store, StoreWriter, run_shards,
+};
 use tamis_model::LayerInfo;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
-use crate::eigen::{Eigen, LayerBasis};
+use crate::eigen::Eigen;
 use crate::tensors::{decode, encode};
 use crate::{Eigenbasis, Factors, KfacError};
 
@@ -30,58 +32,51 @@ pub(crate) fn decompose(
     factors: &Factors,
     kind: Kind,
     progress: &mut dyn Progress,
-) -> Result<(Eigenbasis, String), KfacError> {
+) -> Result<(Eigenbasis, Fingerprint), KfacError> {
     let layers = factors.layers();
-    let manifest = provenance.manifest("eigenvectors", FORMAT);
-    let mut store = Store::create_or_resume(dir, &manifest)?;
-    let done = (0..layers.len()).filter(|&n| store.has(&shard_name(n))).count();
-    progress.start("eigenvectors", layers.len() as u64, done as u64);
-    let mut entries: Vec<LayerBasis> = Vec::new();
-    for (n, layer) in layers.iter().enumerate() {
-        let name = shard_name(n);
-        let first = factors.shared_inputs()[n];
-        let entry = if store.has(&name) {
-            read(&store, &name, layer, first, n, &entries, factors.device())?
-        } else {
-            let entry = Eigenbasis::entry(factors, n, kind, &entries)?;
-            let header = Header { layer: layer.name.clone(), shared_input: first };
-            let mut tensors = vec![("s", &entry.s)];
-            if first == n {
-                tensors.push(("a", &entry.a));
-            }
-            let named = |(side, e): (&str, &Eigen)| {
-                let (values, vectors) = (e.values.shallow_clone(), e.vectors.shallow_clone());
-                [(format!("{side}.values"), values), (format!("{side}.vectors"), vectors)]
-            };
-            let tensors: Vec<_> = tensors.into_iter().flat_map(named).collect();
-            store.write(&name, &encode(&name, &header, &tensors)?)?;
+    let writer = StoreWriter::create_or_resume(dir, &provenance.manifest("eigenvectors", FORMAT))?;
+    let (stores, _) = run_shards::<KfacError>(
+        &Shards { stage: "eigenvectors", unit: "layers", rows: layers.len(), per_shard: 1 },
+        vec![writer],
+        shard_name,
+        progress,
+        |range, _, progress| {
+            let n = range.start;
+            let (s, a) = Eigenbasis::sides(factors, n, kind)?;
+            let mut tensors = named("s", &s);
+            tensors.extend(a.iter().flat_map(|a| named("a", a)));
+            let shared_input = factors.shared_inputs()[n];
+            let header = Header { layer: layers[n].name.clone(), shared_input };
             progress.advance(1);
-            entry
-        };
-        entries.push(entry);
-    }
-    store.finish()?;
-    progress.finish();
+            Ok((vec![encode(&shard_name(n), &header, &tensors)?], PassReport::default()))
+        },
+    )?;
+    let store = stores.into_iter().next().ok_or(KfacError::NoTokens { samples: 0 })?;
     let mut basis = Eigenbasis::default();
-    for ((layer, &shared), entry) in layers.iter().zip(factors.shared_inputs()).zip(entries) {
-        basis.push(layer.clone(), shared, entry);
+    for (n, (layer, &shared)) in layers.iter().zip(factors.shared_inputs()).enumerate() {
+        let (s, a) = read(&store, n, layer, shared, factors.device())?;
+        basis.push(layer.clone(), shared, s, a)?;
     }
-    Ok((basis, store.fingerprint().to_owned()))
+    Ok((basis, store.fingerprint()))
+}
+
+fn named(side: &str, eigen: &Eigen) -> Vec<(String, Tensor)> {
+    let (values, vectors) = (eigen.values.shallow_clone(), eigen.vectors.shallow_clone());
+    vec![(format!("{side}.values"), values), (format!("{side}.vectors"), vectors)]
 }
 
 fn read(
     store: &Store,
-    name: &str,
-    layer: &LayerInfo,
-    first: usize,
     n: usize,
-    before: &[LayerBasis],
+    layer: &LayerInfo,
+    shared: usize,
     device: Device,
-) -> Result<LayerBasis, KfacError> {
-    let bytes = store.read(name)?;
-    let file = decode(name, &bytes)?;
+) -> Result<(Eigen, Option<Eigen>), KfacError> {
+    let name = shard_name(n);
+    let bytes = store.read(&name)?;
+    let file = decode(&name, &bytes)?;
     let header: Header = file.header()?;
-    if header.layer != layer.name || header.shared_input != first {
+    if header.layer != layer.name || header.shared_input != shared {
         return Err(file.error(&format!("it is of layer {}, not {}", header.layer, layer.name)));
     }
     let eigen = |side: &str| -> Result<Eigen, KfacError> {
@@ -90,11 +85,7 @@ fn read(
             vectors: file.tensor(&format!("{side}.vectors"), device)?,
         })
     };
-    let a = match before.get(first) {
-        Some(known) if first < n => known.a.shallow_clone(),
-        _ => eigen("a")?,
-    };
-    Ok(LayerBasis { s: eigen("s")?, a })
+    Ok((eigen("s")?, (shared == n).then(|| eigen("a")).transpose()?))
 }
 
 fn shard_name(layer: usize) -> String {

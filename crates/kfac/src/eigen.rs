@@ -72,37 +72,44 @@ impl Eigenbasis {
     pub fn of(factors: &Factors, kind: Kind) -> Result<Self, KfacError> {
         let mut basis = Self::default();
         for n in 0..factors.layers().len() {
-            let entry = Self::entry(factors, n, kind, &basis.entries)?;
-            basis.push(factors.layers()[n].clone(), factors.shared_inputs()[n], entry);
+            let (s, a) = Self::sides(factors, n, kind)?;
+            basis.push(factors.layers()[n].clone(), factors.shared_inputs()[n], s, a)?;
         }
         Ok(basis)
     }
 
-    /// Decomposes layer `n`; `before` are the entries of the layers before it.
-    pub(crate) fn entry(
+    /// Decomposes layer `n`: `S`, and `A` if no layer before it reads the same input.
+    pub(crate) fn sides(
         factors: &Factors,
         n: usize,
         kind: Kind,
-        before: &[LayerBasis],
-    ) -> Result<LayerBasis, KfacError> {
+    ) -> Result<(Eigen, Option<Eigen>), KfacError> {
         let kind = wide(kind);
         if factors.count() <= 0.0 {
             return Err(KfacError::NoTokens { samples: 0 });
         }
         let name = || factors.layers().get(n).map_or_else(String::new, |l| l.name.clone());
         let sums = factors.layer(n).ok_or_else(|| KfacError::UnknownLayer { layer: name() })?;
-        let first = factors.shared_inputs()[n];
-        let a = match before.get(first) {
-            Some(known) if first < n => known.a.shallow_clone(),
-            _ => Eigen::of(&sums.a, factors.count(), kind)?,
-        };
-        Ok(LayerBasis { s: Eigen::of(&sums.s, factors.count(), kind)?, a })
+        let own = factors.shared_inputs()[n] == n;
+        let a = own.then(|| Eigen::of(&sums.a, factors.count(), kind)).transpose()?;
+        Ok((Eigen::of(&sums.s, factors.count(), kind)?, a))
     }
 
-    pub(crate) fn push(&mut self, layer: LayerInfo, shared: usize, entry: LayerBasis) {
+    /// Adds a layer; without an `a` of its own it has that of layer `shared`.
+    pub(crate) fn push(
+        &mut self,
+        layer: LayerInfo,
+        shared: usize,
+        s: Eigen,
+        a: Option<Eigen>,
+    ) -> Result<(), KfacError> {
+        let known = || self.entries.get(shared).map(|known| known.a.shallow_clone());
+        let unknown = || KfacError::UnknownLayer { layer: layer.name.clone() };
+        let a = a.or_else(known).ok_or_else(unknown)?;
         self.layers.push(layer);
         self.shared.push(shared);
-        self.entries.push(entry);
+        self.entries.push(LayerBasis { s, a });
+        Ok(())
     }
 
     /// Appends the basis of further layers.

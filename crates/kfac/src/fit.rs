@@ -1,13 +1,18 @@
 //! Fitting: a forward and an activation-backward over a pool, sums taken on the way.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tamis_artifact::{Progress, Provenance};
+use tamis_artifact::{
+    Fingerprint, PassReport, Progress, Provenance, Shards, StoreWriter, run_shards,
+};
 use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
 use tamis_gradients::{Labels, LayerTrace, Reduction, trace_batch};
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 
+use crate::store::{FORMAT, part_bytes, part_name};
 use crate::sums::{Sums, Tokens};
 use crate::{Factors, KfacError, SecondMoments, SumStore};
 
@@ -109,19 +114,20 @@ impl FactorFit<'_> {
         Ok(factors)
     }
 
-    /// Fits covariances over a pool, part by part, into `store`; parts that are there already are not
-    /// computed again. Samples that cannot be used are left out.
+    /// Fits covariances over a pool, part by part, into the folder `dir`; parts that are there already are not computed
+    /// again. Samples that cannot be used are left out. Returns the sums of all parts.
     ///
     /// # Errors
-    /// As [`FactorFit::sum`], what the data or the store reports, or a pool of which nothing can be
-    /// used.
+    /// As [`FactorFit::sum`]; a folder made from something else, naming the field; what the data or the disk reports; or a
+    /// pool of which nothing can be used.
     pub fn run(
         &self,
         samples: &Encodings<'_>,
-        store: &mut SumStore<Factors>,
+        dir: impl AsRef<Path>,
         progress: &mut dyn Progress,
     ) -> Result<Factors, KfacError> {
-        Ok(self.run_parts(samples, store, progress, "covariances", || self.no_factors())?.0)
+        let place = (dir.as_ref(), &self.provenance(samples)?);
+        Ok(self.run_parts(samples, place, progress, "covariances", || self.no_factors())?.sums)
     }
 
     pub(crate) fn no_factors(&self) -> Result<Factors, KfacError> {
@@ -205,45 +211,63 @@ impl FactorFit<'_> {
         Ok(())
     }
 
-    /// Fits sums part by part into `store`; the report is of all parts, also of those that were there.
+    /// Fits sums part by part into a folder; what was left out is of all parts, also of those that were there.
     pub(crate) fn run_parts<S: Sums>(
         &self,
         samples: &Encodings<'_>,
-        store: &mut SumStore<S>,
+        (dir, provenance): (&Path, &Provenance),
         progress: &mut dyn Progress,
         stage: &str,
         zeros: impl Fn() -> Result<S, KfacError>,
-    ) -> Result<(S, FitReport), KfacError> {
+    ) -> Result<Summed<S>, KfacError> {
         samples.check()?;
-        let total = samples.len();
-        let size = self.params.part_samples.max(1);
-        let parts = total.div_ceil(size);
-        let done: usize =
-            (0..parts).filter(|&n| store.has(n)).map(|n| (total - n * size).min(size)).sum();
-        progress.start(stage, total as u64, done as u64);
-        for part in (0..parts).filter(|&n| !store.has(n)).collect::<Vec<_>>() {
-            let range = part * size..((part + 1) * size).min(total);
-            let wanted = range.len();
-            let usable: Vec<Encoded> = samples
-                .read_range(range)?
-                .into_iter()
-                .filter_map(|outcome| match outcome {
-                    Outcome::Scored(sample) => Some(sample),
-                    Outcome::Unscorable { .. } => None,
-                })
-                .collect();
-            progress.advance((wanted - usable.len()) as u64);
-            let (mut sums, mut report) = (zeros()?, FitReport::default());
-            self.add(&usable, &mut sums, &mut report, progress)?;
-            store.write(part, &sums, &report.skipped)?;
-        }
-        store.finish()?;
-        progress.finish();
+        let writer =
+            StoreWriter::create_or_resume(dir, &provenance.manifest(S::STORED_AS, FORMAT))?;
+        let (rows, per_shard) = (samples.len(), self.params.part_samples.max(1));
+        let resumed = writer.is_complete();
+        let (stores, _) = run_shards::<KfacError>(
+            &Shards { stage, unit: "rows", rows, per_shard },
+            vec![writer],
+            part_name,
+            progress,
+            |range, _, progress| {
+                let (name, wanted) = (part_name(range.start / per_shard), range.len());
+                let usable: Vec<Encoded> = samples
+                    .read_range(range)?
+                    .into_iter()
+                    .filter_map(|outcome| match outcome {
+                        Outcome::Scored(sample) => Some(sample),
+                        Outcome::Unscorable { .. } => None,
+                    })
+                    .collect();
+                progress.advance((wanted - usable.len()) as u64);
+                let (mut sums, mut report) = (zeros()?, FitReport::default());
+                self.add(&usable, &mut sums, &mut report, progress)?;
+                let done = PassReport {
+                    skipped: wanted - usable.len() + report.skipped.len(),
+                    texts: usable.len(),
+                    tokens: usable.iter().map(Encoded::len).sum(),
+                    ..PassReport::default()
+                };
+                Ok((vec![part_bytes(&name, &sums, &report.skipped)?], done))
+            },
+        )?;
+        let none = || KfacError::NoTokens { samples: rows };
+        let store = SumStore::<S>::of(stores.into_iter().next().ok_or_else(none)?);
         // Those of parts that an earlier run has left out are named as well.
-        let (merged, skipped) = store.merged_parts(self.layers, self.model.shape().device)?;
-        let merged = merged.filter(|sums| sums.count() > 0.0);
-        Ok((merged.ok_or(KfacError::NoTokens { samples: total })?, FitReport { skipped }))
+        let (sums, left_out) = store.merged_parts(self.layers, self.model.shape().device)?;
+        let sums = sums.filter(|sums| sums.count() > 0.0).ok_or_else(none)?;
+        Ok(Summed { sums, left_out, fingerprint: store.artifact().fingerprint(), resumed })
     }
+}
+
+/// Sums of a whole pool, read back from their store.
+pub(crate) struct Summed<S> {
+    pub(crate) sums: S,
+    pub(crate) left_out: Vec<SampleId>,
+    pub(crate) fingerprint: Fingerprint,
+    /// Whether an earlier run had finished them.
+    pub(crate) resumed: bool,
 }
 
 /// For each sample of a batch, the first layer at which something is not finite.

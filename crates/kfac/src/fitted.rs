@@ -11,9 +11,10 @@ use tamis_model::{CausalLm, LayerInfo};
 
 use crate::basis_store::decompose;
 use crate::eigen::wide;
+use crate::fit::Summed;
 use crate::{
     Curvature, CurvatureKind, Damping, Eigenbasis, FactorFit, FactorStore, Factors, FitParams,
-    Identity, KfacError, MomentStore, SecondMoments, Spectral,
+    Identity, KfacError, SecondMoments, Spectral,
 };
 
 /// Fits what a curvature needs.
@@ -104,32 +105,27 @@ impl Group<'_> {
         let mut basis = None;
         if needs.covariances {
             let folder = (self.folder)("factors");
-            let mut store = FactorStore::create_or_resume(&folder, &provenance)?;
-            fitted.resumed |= store.artifact().is_complete();
             let zeros = || self.fit.no_factors();
-            let (factors, report) =
-                self.fit.run_parts(self.samples, &mut store, progress, "covariances", zeros)?;
-            fitted.skipped(report.skipped);
+            let place = (folder.as_path(), &provenance);
+            let summed = self.fit.run_parts(self.samples, place, progress, "covariances", zeros)?;
             let kind = self.fit.model.shape().kind;
-            let print = store.artifact().fingerprint().to_owned();
-            let of_factors =
-                Provenance::new().made_from("factors", Fingerprint::from(print.as_str()));
-            fitted.fingerprints.push(print);
+            let of_factors = Provenance::new().made_from("factors", summed.fingerprint.clone());
             fitted.factors.push((folder, self.fit.layers.to_vec()));
-            let own = decompose(&(self.folder)("basis"), &of_factors, &factors, kind, progress)?;
+            let place = (self.folder)("basis");
+            let own = decompose(&place, &of_factors, &summed.sums, kind, progress)?;
+            fitted.add(summed);
             fitted.bases.push(own.1.clone());
-            provenance = provenance.made_from("basis", Fingerprint::from(own.1.as_str()));
+            provenance = provenance.made_from("basis", own.1);
             basis = Some(own.0);
         }
         if needs.second_moments {
             let stage = if basis.is_some() { "moments" } else { "diagonal" };
-            let mut store = MomentStore::create_or_resume((self.folder)(stage), &provenance)?;
-            fitted.resumed |= store.artifact().is_complete();
             let zeros = || self.fit.no_moments(basis.as_ref());
-            let (moments, report) =
-                self.fit.run_parts(self.samples, &mut store, progress, "second moments", zeros)?;
-            fitted.skipped(report.skipped);
-            fitted.fingerprints.push(store.artifact().fingerprint().to_owned());
+            let folder = (self.folder)(stage);
+            let place = (folder.as_path(), &provenance);
+            let summed =
+                self.fit.run_parts(self.samples, place, progress, "second moments", zeros)?;
+            let moments = fitted.add(summed);
             match fitted.moments.as_mut() {
                 None => fitted.moments = Some(moments),
                 Some(all) => all.extend(moments),
@@ -150,8 +146,8 @@ pub struct Fitted {
     moments: Option<SecondMoments>,
     /// Folders of covariances and their layers, a group each.
     factors: Vec<(PathBuf, Vec<LayerInfo>)>,
-    fingerprints: Vec<String>,
-    bases: Vec<String>,
+    fingerprints: Vec<Fingerprint>,
+    bases: Vec<Fingerprint>,
     skipped: Vec<SampleId>,
     resumed: bool,
 }
@@ -179,12 +175,26 @@ impl Fitted {
         }
     }
 
-    fn skipped(&mut self, ids: Vec<SampleId>) {
-        for id in ids {
+    /// Notes where sums came from, and gives them back.
+    fn add<S>(&mut self, summed: Summed<S>) -> S {
+        self.resumed |= summed.resumed;
+        self.fingerprints.push(summed.fingerprint);
+        for id in summed.left_out {
             if !self.skipped.contains(&id) {
                 self.skipped.push(id);
             }
         }
+        summed.sums
+    }
+
+    /// The projection onto the leading eigenvectors ([`Eigenbasis::projection`]), named by the fit that they are of.
+    ///
+    /// # Errors
+    /// What LibTorch reports.
+    pub fn projection(&self, out: usize, columns: usize) -> Result<Projection, KfacError> {
+        let spec = ProjectionSpec::Pca { out, r#in: columns };
+        let made_from = json!({ "projection": spec, "eigenvectors": self.basis_fingerprint() });
+        Ok(self.basis.projection(out, columns)?.made_from(made_from.into()))
     }
 
     /// Which curvature.

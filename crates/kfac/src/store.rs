@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Provenance, Store};
+use tamis_artifact::Store;
 use tamis_dataset::SampleId;
 use tamis_model::LayerInfo;
 use tch::Device;
@@ -14,7 +14,7 @@ use crate::tensors::{decode, encode};
 use crate::{KfacError, SecondMoments};
 
 /// Version of the shard layout.
-const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 /// What a part says beside its tensors.
 #[derive(Serialize, Deserialize)]
@@ -24,7 +24,11 @@ struct PartHeader {
     left_out: Vec<SampleId>,
 }
 
-/// A folder of sums, one shard a part of the pool.
+/// A finished folder of sums, one shard a part of the pool, as [`FactorFit::run`](crate::FactorFit::run) writes it.
+///
+/// A part is a safetensors file (covariances: `<layer>.a`, only for the first layer that reads an input, and `<layer>.s`;
+/// second moments: `<layer>`) with, in the metadata, the count, which layers share inputs, and which samples of the part
+/// the sums leave out.
 #[derive(Debug)]
 pub struct SumStore<S> {
     store: Store,
@@ -38,23 +42,10 @@ pub type FactorStore = SumStore<crate::Factors>;
 pub type MomentStore = SumStore<SecondMoments>;
 
 impl<S: Sums> SumStore<S> {
-    /// Opens the store at `dir`; goes on where an earlier fit with the same `provenance` stopped.
+    /// Opens a finished store.
     ///
     /// # Errors
-    /// A store made from something else (the error names the field that differs), or a file that
-    /// cannot be written.
-    pub fn create_or_resume(
-        dir: impl AsRef<Path>,
-        provenance: &Provenance,
-    ) -> Result<Self, KfacError> {
-        let manifest = provenance.manifest(S::STORED_AS, FORMAT);
-        Ok(Self { store: Store::create_or_resume(dir, &manifest)?, sums: PhantomData })
-    }
-
-    /// Opens an existing store for reading.
-    ///
-    /// # Errors
-    /// No store there, one of other sums, or one that is damaged.
+    /// No store there, one that is not finished, of other sums, or damaged.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, KfacError> {
         let store = Store::open(dir)?;
         let kind = &store.manifest().kind;
@@ -65,40 +56,13 @@ impl<S: Sums> SumStore<S> {
         Ok(Self { store, sums: PhantomData })
     }
 
+    pub(crate) fn of(store: Store) -> Self {
+        Self { store, sums: PhantomData }
+    }
+
     /// The artefact underneath.
     pub fn artifact(&self) -> &Store {
         &self.store
-    }
-
-    /// Whether part `number` is there.
-    pub fn has(&self, number: usize) -> bool {
-        self.store.has(&part_name(number))
-    }
-
-    /// Marks the store complete.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(&mut self) -> Result<(), KfacError> {
-        Ok(self.store.finish()?)
-    }
-
-    /// Writes part `number` as safetensors (covariances: `<layer>.a`, only for the first layer that
-    /// reads an input, and `<layer>.s`; second moments: `<layer>`), and in the metadata the count, which
-    /// layers share inputs, and which samples of the part the sums leave out.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn write(
-        &mut self,
-        number: usize,
-        sums: &S,
-        left_out: &[SampleId],
-    ) -> Result<(), KfacError> {
-        let name = part_name(number);
-        let stored = sums.store()?;
-        let header = PartHeader { sums: stored.header, left_out: left_out.to_vec() };
-        Ok(self.store.write(&name, &encode(&name, &header, &stored.tensors)?)?)
     }
 
     /// Part `number`, for `layers`.
@@ -147,7 +111,7 @@ impl<S: Sums> SumStore<S> {
         device: Device,
     ) -> Result<(Option<S>, Vec<SampleId>), KfacError> {
         let (mut total, mut left_out): (Option<S>, Vec<SampleId>) = (None, Vec::new());
-        for part in 0..self.store.shards().count() {
+        for part in 0..self.store.shards().len() {
             let (sums, ids) = self.part(part, layers, device)?;
             left_out.extend(ids);
             match total.as_mut() {
@@ -159,6 +123,17 @@ impl<S: Sums> SumStore<S> {
     }
 }
 
-fn part_name(number: usize) -> String {
+/// The bytes of a part; `left_out` are its samples that the sums leave out.
+pub(crate) fn part_bytes<S: Sums>(
+    name: &str,
+    sums: &S,
+    left_out: &[SampleId],
+) -> Result<Vec<u8>, KfacError> {
+    let stored = sums.store()?;
+    let header = PartHeader { sums: stored.header, left_out: left_out.to_vec() };
+    encode(name, &header, &stored.tensors)
+}
+
+pub(crate) fn part_name(number: usize) -> String {
     format!("part-{number:05}.safetensors")
 }

@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 
+use tamis_artifact::Fingerprint;
 use tamis_finetune::Lora;
 use tamis_gradients::{FlatProjection, FlatSpec, GradientError, LayerTrace, Reducer};
 use tamis_model::{LayerId, LayerInfo};
@@ -32,6 +33,7 @@ const BLOCK: i64 = 1 << 20;
 pub struct LoraFeatures {
     layers: HashMap<LayerId, Layer>,
     projection: FlatProjection,
+    fingerprint: Fingerprint,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl LoraFeatures {
     pub(crate) fn new<E: From<GradientError>>(
         lora: &Lora,
         layers: &[LayerInfo],
+        fingerprint: Fingerprint,
         (spec, seed): (FlatSpec, u64),
         mut step: impl FnMut(&str, &Tensor) -> Result<Option<Step>, E>,
     ) -> Result<Self, E> {
@@ -80,7 +83,7 @@ impl LoraFeatures {
         };
         let named = sizes.iter().map(|(name, count)| (name.as_str(), *count));
         let projection = spec.build(named, seed, at)?;
-        Ok(Self { layers: placed, projection })
+        Ok(Self { layers: placed, projection, fingerprint })
     }
 
     /// Adds what the gradient `leftᵀ right` of `matrix` becomes to `rows`, and its squared norms to
@@ -112,6 +115,10 @@ impl LoraFeatures {
 impl Reducer for LoraFeatures {
     fn width(&self) -> usize {
         self.projection.dim()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
     }
 
     fn add(&self, trace: &LayerTrace, rows: &mut Tensor) -> Result<(), GradientError> {

@@ -9,7 +9,6 @@ mod warm;
 
 pub use direction::Direction;
 pub use error::LessError;
-pub use estimate::Estimate;
 pub use features::LoraFeatures;
 pub use score::{Directions, Scores, target_direction};
 pub use warm::{FeatureParams, WarmCheckpoint};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tamis_artifact::ParameterError;
+use tamis_artifact::{Fingerprint, ParameterError};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
 use tamis_targets::{Scored, Target, TargetScores, Unscored};
@@ -63,14 +63,13 @@ pub struct Directions {
     rows: Tensor,
     weight: f64,
     /// What a store of candidates must have been made with.
-    expected: Vec<(String, Value)>,
+    expected: Fingerprint,
 }
 
 impl Directions {
     /// `rows` (targets, dim), one [`target_direction`] a target, made at `checkpoint` with `params`.
     pub fn new(rows: Tensor, checkpoint: &WarmCheckpoint, params: &FeatureParams) -> Self {
-        let fields = checkpoint.manifest_fields(params);
-        Self { rows, weight: checkpoint.rate(), expected: fields.into_iter().collect() }
+        Self { rows, weight: checkpoint.rate(), expected: checkpoint.fingerprint(params) }
     }
 }
 
@@ -107,8 +106,10 @@ impl Scores {
     /// A store made at another checkpoint or with other settings, naming the field; directions of
     /// another number than there are targets; a shard that is missing or damaged.
     pub fn add(&mut self, directions: &Directions, store: &RowStore) -> Result<(), LessError> {
-        for (field, value) in &directions.expected {
-            store.artifact().expect(field, value)?;
+        if let Value::Object(fields) = directions.expected.value() {
+            for (field, value) in fields {
+                store.artifact().expect(&format!("made_from.reducer.{field}"), value)?;
+            }
         }
         let found = directions.rows.size2()?.0 as usize;
         if found != self.targets.len() {

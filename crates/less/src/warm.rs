@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use tamis_artifact::Fingerprint;
 use tamis_finetune::{Adapted, Lora, SavedCheckpoint};
 use tamis_gradients::FlatSpec;
 use tamis_model::{CausalLm, LayerInfo};
@@ -93,12 +94,20 @@ impl WarmCheckpoint {
     ) -> Result<LoraFeatures, LessError> {
         let (adam, steps) = (self.saved.optimizer(), self.saved.steps());
         let how = (params.projection, params.seed);
-        LoraFeatures::new(&self.lora, layers, how, |name, like| -> Result<_, LessError> {
-            let (m, v) = self.saved.moments(name)?;
-            let here =
-                |moment: &tch::Tensor| moment.f_to_kind(like.kind())?.f_to_device(like.device());
-            Ok(Step::new(params.direction, (&here(m)?, &here(v)?), &adam, steps)?)
-        })
+        let fingerprint = self.fingerprint(params);
+        LoraFeatures::new(
+            &self.lora,
+            layers,
+            fingerprint,
+            how,
+            |name, like| -> Result<_, LessError> {
+                let (m, v) = self.saved.moments(name)?;
+                let here = |moment: &tch::Tensor| {
+                    moment.f_to_kind(like.kind())?.f_to_device(like.device())
+                };
+                Ok(Step::new(params.direction, (&here(m)?, &here(v)?), &adam, steps)?)
+            },
+        )
     }
 
     /// What makes the features of targets: plain gradients under the same projection.
@@ -113,16 +122,17 @@ impl WarmCheckpoint {
         self.features(layers, &FeatureParams { direction: Direction::Plain, ..*params })
     }
 
-    /// What of the manifest of a store of features this checkpoint and `params` decide: the `warmup`
-    /// (a hash of adapter and moments), `direction`, `projection` and `projection_seed`.
-    pub fn manifest_fields(&self, params: &FeatureParams) -> Map<String, Value> {
-        Map::from_iter([
-            ("warmup".to_owned(), json!(self.saved.fingerprint())),
-            ("warmup_steps".to_owned(), json!(self.saved.steps())),
-            ("adam".to_owned(), json!(self.saved.optimizer())),
-            ("direction".to_owned(), json!(params.direction)),
-            ("projection".to_owned(), json!(params.projection)),
-            ("projection_seed".to_owned(), json!(params.seed)),
-        ])
+    /// What decides the features beside the candidates, the model and the pass: adapter and moments, Adam's settings and
+    /// `params`.
+    pub fn fingerprint(&self, params: &FeatureParams) -> Fingerprint {
+        json!({
+            "warmup": self.saved.fingerprint(),
+            "warmup_steps": self.saved.steps(),
+            "adam": self.saved.optimizer(),
+            "direction": params.direction,
+            "projection": params.projection,
+            "projection_seed": params.seed,
+        })
+        .into()
     }
 }

@@ -66,18 +66,4 @@ pub enum NuggetsError {
         /// Anchors.
         expected: usize,
     },
-    /// A shard of scores is not what this crate writes.
-    #[error("score shard {shard}: {reason}; delete the folder and score again")]
-    Shard {
-        /// Name of the shard.
-        shard: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Scores are read from a store that is not finished.
-    #[error("the scores in {dir} are incomplete; run the scoring again to finish them")]
-    Incomplete {
-        /// The folder.
-        dir: String,
-    },
 }

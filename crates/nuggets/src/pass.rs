@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use tamis_artifact::{Progress, Store};
+use tamis_artifact::{PassReport, Progress, Shards, Store, StoreWriter, run_shards, to_lines};
 use tamis_dataset::{Source, check_source, read_rows};
 
-use crate::{Anchor, Candidate, GoldenScorer, GoldenScores, NuggetsError, Work};
+use crate::{Anchor, Candidate, GoldenScorer, GoldenScores, NuggetsError};
 
 /// What the store is called in its manifest.
 const KIND: &str = "golden-rises";
@@ -15,17 +13,6 @@ const KIND: &str = "golden-rises";
 const FORMAT: u32 = 3;
 /// The anchors and their scores without an example.
 const ANCHORS: &str = "anchors.jsonl";
-
-/// What a pass did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassReport {
-    /// Rows of the pool.
-    pub samples: usize,
-    /// Rows whose shard an earlier run had written.
-    pub resumed: usize,
-    /// What was run through the model now.
-    pub work: Work,
-}
 
 impl GoldenScorer<'_> {
     /// Scores the rows of `pool` into the folder `dir`, one shard of [`shard_rows`](crate::GoldenParams::shard_rows) rows
@@ -43,32 +30,27 @@ impl GoldenScorer<'_> {
     ) -> Result<PassReport, NuggetsError> {
         check_source(pool)?;
         let provenance = self.provenance()?.source(pool.fingerprint()?);
-        let mut store = Store::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
-        let (total, rows) = (pool.len(), self.params.shard_rows);
-        let range = |number: usize| number * rows..((number + 1) * rows).min(total);
-        let todo: Vec<usize> =
-            (0..total.div_ceil(rows)).filter(|&n| !store.has(&shard_name(n))).collect();
-        let resumed = total - todo.iter().map(|&n| range(n).len()).sum::<usize>();
-        let mut report = PassReport { samples: total, resumed, work: Work::default() };
-        progress.start("golden scores", total as u64, resumed as u64);
-        if store.has(ANCHORS) {
-            let anchors: Vec<Anchor> = lines(&store, ANCHORS)?;
+        let mut writer = StoreWriter::create_or_resume(dir, &provenance.manifest(KIND, FORMAT))?;
+        if writer.has(ANCHORS) {
+            let anchors: Vec<Anchor> = writer.read_lines(ANCHORS)?;
             self.take_zero_shot(anchors.iter().map(|anchor| anchor.zero_shot).collect());
         } else {
-            store.write(ANCHORS, &to_bytes(&self.anchors()?, ANCHORS)?)?;
+            writer.write(ANCHORS, &to_lines(&self.anchors()?)?)?;
         }
-        for number in todo {
-            let samples = read_rows(pool, range(number))?;
-            let advance = |done| progress.advance(done as u64);
-            let (candidates, work) = self.score_counted(&samples, advance)?;
-            report.work.candidates += work.candidates;
-            report.work.tokens += work.tokens;
-            report.work.targets += work.targets;
-            let name = shard_name(number);
-            store.write(&name, &to_bytes(&candidates, &name)?)?;
-        }
-        store.finish()?;
-        progress.finish();
+        let (rows, per_shard) = (pool.len(), self.params.shard_rows);
+        let shards = Shards { stage: "golden scores", unit: "rows", rows, per_shard };
+        let (_, report) = run_shards::<NuggetsError>(
+            &shards,
+            vec![writer],
+            shard_name,
+            progress,
+            |range, _, progress| {
+                let samples = read_rows(pool, range)?;
+                let advance = |done| progress.advance(done as u64);
+                let (candidates, report) = self.score_counted(&samples, advance)?;
+                Ok((vec![to_lines(&candidates)?], report))
+            },
+        )?;
         Ok(report)
     }
 }
@@ -79,34 +61,12 @@ impl GoldenScorer<'_> {
 /// No such folder, one that is not finished, or a shard that is damaged.
 pub fn read_scores(dir: impl AsRef<Path>) -> Result<GoldenScores, NuggetsError> {
     let store = Store::open(dir)?;
-    if !store.is_complete() {
-        return Err(NuggetsError::Incomplete { dir: store.dir().display().to_string() });
-    }
-    let anchors = lines(&store, ANCHORS)?;
+    let anchors = store.read_lines(ANCHORS)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     for number in 0..store.shards().filter(|&name| name != ANCHORS).count() {
-        candidates.extend(lines(&store, &shard_name(number))?);
+        candidates.extend(store.read_lines(&shard_name(number))?);
     }
     GoldenScores::new(anchors, candidates)
-}
-
-fn lines<T: DeserializeOwned>(store: &Store, name: &str) -> Result<Vec<T>, NuggetsError> {
-    let bytes = store.read(name)?;
-    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).map_err(|error| shard(name, &error))).collect()
-}
-
-fn to_bytes<T: Serialize>(items: &[T], name: &str) -> Result<Vec<u8>, NuggetsError> {
-    let mut bytes = Vec::new();
-    for item in items {
-        serde_json::to_writer(&mut bytes, item).map_err(|error| shard(name, &error))?;
-        bytes.push(b'\n');
-    }
-    Ok(bytes)
-}
-
-fn shard(name: &str, error: &serde_json::Error) -> NuggetsError {
-    NuggetsError::Shard { shard: name.to_owned(), reason: error.to_string() }
 }
 
 fn shard_name(number: usize) -> String {

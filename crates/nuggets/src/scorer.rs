@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use serde_json::json;
-use tamis_artifact::{Fingerprint, ParameterError, Provenance};
+use tamis_artifact::{Fingerprint, ParameterError, PassReport, Provenance};
 use tamis_dataset::{Encoded, Encoder, Reason, Sample, TextTokenizer, plan_batches};
 use tamis_model::{Batch, CausalLm, KvCache, NoTap, log_probs_after, target_log_probs};
 use tch::{Kind, Tensor};
@@ -13,17 +13,6 @@ use crate::anchors::Anchors;
 use crate::encode::encode;
 use crate::opening::Opening;
 use crate::{Anchor, Candidate, GoldenParams, NuggetsError};
-
-/// What was run through the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Work {
-    /// Candidates whose rises were computed.
-    pub candidates: usize,
-    /// Tokens read, padding left out.
-    pub tokens: usize,
-    /// Tokens whose probability was taken.
-    pub targets: usize,
-}
 
 /// Measures candidates by what they do for anchors as one-shot examples.
 pub struct GoldenScorer<'a> {
@@ -177,7 +166,7 @@ impl<'a> GoldenScorer<'a> {
         &self,
         samples: &[Sample],
         mut advance: impl FnMut(usize),
-    ) -> Result<(Vec<Candidate>, Work), NuggetsError> {
+    ) -> Result<(Vec<Candidate>, PassReport), NuggetsError> {
         let examples = self.examples(samples);
         let usable: Vec<(usize, &[u32])> = examples
             .iter()
@@ -195,7 +184,7 @@ impl<'a> GoldenScorer<'a> {
                 own: example.as_ref().map_or(Vec::new(), |ids| self.own(ids)),
             })
             .collect();
-        let mut work = Work::default();
+        let mut work = PassReport { rows: samples.len(), ..PassReport::default() };
         let lengths: Vec<usize> = usable.iter().map(|(_, ids)| ids.len()).collect();
         let zero_shot = if usable.is_empty() { &[] } else { self.zero_shot()? };
         for members in plan_batches(&lengths, self.params.token_budget)? {
@@ -208,12 +197,13 @@ impl<'a> GoldenScorer<'a> {
                 let finite = rises.iter().all(|rise| rise.is_finite());
                 candidates[usable[member].0].rises =
                     if finite { Ok(rises) } else { Err(Reason::NonFinite) };
-                work.candidates += 1;
+                work.texts += 1;
                 work.tokens += texts[row].len() + self.anchors.tokens();
                 work.targets += self.anchors.targets();
                 advance(1);
             }
         }
+        work.skipped = candidates.iter().filter(|one| one.rises.is_err()).count();
         Ok((candidates, work))
     }
 

@@ -62,12 +62,4 @@ pub enum PipelineError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A shard that is not what this crate writes.
-    #[error("{shard}: {reason}; delete the folder and score again")]
-    Shard {
-        /// Its columns.
-        shard: String,
-        /// What is wrong.
-        reason: String,
-    },
 }

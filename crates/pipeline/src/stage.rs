@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use tamis_artifact::{Manifest, ParameterError, Progress, Provenance, Store};
+use tamis_artifact::{
+    Manifest, ParameterError, PassReport, Progress, Provenance, Shards, StoreWriter, run_shards,
+    to_lines,
+};
 use tamis_dataset::{Reason, Sample, Source, check_source, read_rows};
 
 use crate::{PipelineError, Score, Scored, Scorer, Scores};
@@ -47,30 +50,27 @@ impl ScoreStage {
         let columns = columns(scorer)?;
         let name = columns.join(", ");
         let manifest = self.manifest(scorer, &columns, source)?;
-        let mut store = Store::create_or_resume(&self.dir, &manifest)?;
-        let (len, each) = (source.len(), self.shard_rows);
-        let shards = len.div_ceil(each);
-        let places = |n: usize| n * each..((n + 1) * each).min(len);
-        let todo: Vec<usize> = (0..shards).filter(|&n| !store.has(&shard_name(n))).collect();
-        let resumed = len - todo.iter().map(|&n| places(n).len()).sum::<usize>();
-        progress.start(&name, len as u64, resumed as u64);
-        for number in todo {
-            let samples = read_rows(source, places(number))?;
-            let scored = score(scorer, columns.len(), samples, &name)?;
-            progress.advance(scored.len() as u64);
-            let shard = shard_name(number);
-            store.write(&shard, &to_bytes(&scored, &shard)?)?;
-        }
-        store.finish()?;
-        progress.finish();
-        let mut rows = Vec::with_capacity(len);
-        for number in 0..shards {
-            let name = shard_name(number);
-            for line in store.read(&name)?.split(|&byte| byte == b'\n').filter(|l| !l.is_empty()) {
-                rows.push(serde_json::from_slice(line).map_err(|error| shard(&name, &error))?);
+        let writer = StoreWriter::create_or_resume(&self.dir, &manifest)?;
+        let (rows, per_shard) = (source.len(), self.shard_rows);
+        let shards = Shards { stage: &name, unit: "rows", rows, per_shard };
+        let (stores, report) = run_shards::<PipelineError>(
+            &shards,
+            vec![writer],
+            shard_name,
+            progress,
+            |range, _, progress| {
+                let scored = score(scorer, columns.len(), read_rows(source, range)?, &name)?;
+                progress.advance(scored.len() as u64);
+                Ok((vec![to_lines(&scored)?], PassReport::default()))
+            },
+        )?;
+        let mut rows = Vec::with_capacity(source.len());
+        for store in &stores {
+            for number in 0..shards.count() {
+                rows.extend(store.read_lines::<Scored>(&shard_name(number))?);
             }
         }
-        Ok(Scores { columns, rows, resumed })
+        Ok(Scores { columns, rows, resumed: report.resumed })
     }
 
     fn manifest(
@@ -132,19 +132,6 @@ fn score(
 
 fn failed(scorer: &str, source: crate::BoxError) -> PipelineError {
     PipelineError::Scorer { scorer: scorer.to_owned(), source }
-}
-
-fn to_bytes(rows: &[Scored], name: &str) -> Result<Vec<u8>, PipelineError> {
-    let mut bytes = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut bytes, row).map_err(|error| shard(name, &error))?;
-        bytes.push(b'\n');
-    }
-    Ok(bytes)
-}
-
-fn shard(name: &str, error: &serde_json::Error) -> PipelineError {
-    PipelineError::Shard { shard: name.to_owned(), reason: error.to_string() }
 }
 
 fn shard_name(number: usize) -> String {

@@ -135,7 +135,7 @@ impl Reflection {
         let todo: Vec<usize> = (0..ids.len()).filter(|&place| histories[place].is_none()).collect();
         let resumed = ids.len() - todo.len();
         let mut work = Work { resumed, records: todo.len(), ..Work::default() };
-        progress.start("reflect", ids.len() as u64, resumed as u64);
+        progress.start(&tamis_artifact::Stage::new("reflect", "rows", ids.len()).resumed(resumed));
         let closed = AtomicBool::new(false);
         let new = std::thread::scope(|scope| {
             let desk = Desk::open(scope, teacher, &closed);

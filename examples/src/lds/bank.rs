@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tamis::artifact::{Ledger, Manifest, Random};
+use tamis::artifact::{Ledger, Provenance, Random};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Parameters};
@@ -46,8 +46,7 @@ pub struct Bank<'a> {
 
 impl Bank<'_> {
     /// Trains `model` on the halves 0 to `subsets`, each `repeats` times in other orders, unless an
-    /// earlier run did, and returns the losses: those of each half for each repeat. `made_from`
-    /// names model and data.
+    /// earlier run did, and returns the losses: those of each half for each repeat.
     ///
     /// The file at `path` gets one record a training, on the disk before the next one begins.
     ///
@@ -58,15 +57,15 @@ impl Bank<'_> {
         model: &mut dyn CausalLm,
         subsets: usize,
         repeats: usize,
-        made_from: &Map<String, Value>,
         path: &Path,
     ) -> Result<Vec<Vec<Vec<f64>>>> {
-        let mut fields = made_from.clone();
-        fields.insert("samples".to_owned(), json!(self.data.len()));
-        fields.insert("queries_used".to_owned(), json!(self.queries.len()));
-        fields.insert("share".to_owned(), json!(0.5));
-        fields.insert("train".to_owned(), json!(self.training));
-        let manifest = Manifest { kind: "retrainings".to_owned(), format: 1, fields };
+        model.parameters().copy_from(&self.start)?;
+        let manifest = Provenance::new()
+            .source(Encodings::of(self.data).fingerprint()?)
+            .model(model.fingerprint()?)
+            .settings(&json!({ "share": 0.5, "train": self.training }))?
+            .made_from("queries", Encodings::of(self.queries).fingerprint()?)
+            .manifest("retrainings", 2);
         let (mut ledger, done) = Ledger::open::<Retraining>(path, &manifest)?;
         let mut known: HashMap<(usize, usize), Vec<f64>> =
             done.into_iter().map(|one| ((one.repeat, one.subset), one.losses)).collect();

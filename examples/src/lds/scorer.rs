@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tamis::artifact::{Manifest, Random, Store, hash_bytes};
+use serde_json::json;
+use tamis::artifact::{Fingerprint, Random, StoreWriter, hash_bytes};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, RowInfo};
 use tamis::influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
@@ -41,8 +41,6 @@ pub struct Scorer<'a> {
     pub data: &'a [Encoded],
     /// The queries.
     pub queries: &'a [Encoded],
-    /// Names model and data.
-    pub made_from: Map<String, Value>,
 }
 
 impl fmt::Debug for Scorer<'_> {
@@ -58,14 +56,17 @@ impl Scorer<'_> {
     /// A sample without a finite gradient, what the curvature reports, or a full disk.
     pub fn scores(&self, strategy: Strategy) -> Result<Scores> {
         let pass = self.pass();
-        let mut fields = pass.manifest_fields();
-        fields.extend(self.made_from.clone());
-        fields.insert("damping".to_owned(), json!(self.flags.damping));
-        fields.insert("fit".to_owned(), json!(self.flags.fitting()));
-        fields.insert("seed".to_owned(), json!(self.flags.seed));
-        let folder = self.folder("scores", &fields)?;
-        let manifest = Manifest { kind: "lds-scores".to_owned(), format: 1, fields };
-        let mut store = Store::create_or_resume(folder, &manifest)?;
+        let settings = json!({
+            "damping": self.flags.damping,
+            "fit": self.flags.fitting(),
+            "seed": self.flags.seed,
+        });
+        let made_of = pass
+            .provenance(&Encodings::of(self.data))?
+            .made_from("queries", Encodings::of(self.queries).fingerprint()?)
+            .made_from("scoring", settings.into());
+        let folder = self.folder("scores", &made_of.fingerprint());
+        let mut store = StoreWriter::create_or_resume(folder, &made_of.manifest("lds-scores", 2))?;
         let shard = strategy.to_string().replace(['+', ':'], "-");
         if store.has(&shard) {
             let scores = serde_json::from_slice(&store.read(&shard)?);
@@ -131,9 +132,9 @@ impl Scorer<'_> {
     fn curvature(&self, kind: CurvatureKind) -> Result<Box<dyn Curvature>> {
         let (model, layers, params) = (self.model, self.layers, self.flags.fitting());
         let data = Encodings::of(self.data);
-        let fields = FactorFit { model, layers, params }.provenance(&data)?.manifest("", 0).fields;
         // Kinds share what they have in common.
-        let folder = self.folder("curvature", &fields)?;
+        let made_of = FactorFit { model, layers, params }.provenance(&data)?;
+        let folder = self.folder("curvature", &made_of.fingerprint());
         let fit = CurvatureFit { model, layers, params, layers_at_once: None };
         let fitted = fit.run(kind, &data, &folder, &mut Bars::default())?;
         Ok(fitted.curvature(self.flags.damping)?)
@@ -153,9 +154,9 @@ impl Scorer<'_> {
 
     /// One folder for each setting: other layers, labels or another damping stand beside each
     /// other.
-    fn folder(&self, kind: &str, fields: &Map<String, Value>) -> Result<PathBuf> {
-        let name = hash_bytes(&serde_json::to_vec(fields)?);
-        Ok(self.flags.out.join(kind).join(&name[..12]))
+    fn folder(&self, kind: &str, made_of: &Fingerprint) -> PathBuf {
+        let name = hash_bytes(made_of.value().to_string().as_bytes());
+        self.flags.out.join(kind).join(&name[..12])
     }
 }
 

@@ -50,7 +50,7 @@ pub fn anchors(
         crate::note!("anchors: {}", embedder.estimate(&few, pool.len())?);
     }
     let report = embedder.run(pool, &dir, &mut Bars::default())?;
-    timer.rows(report.samples as u64).resumed(report.resumed > 0);
+    timer.rows(report.rows as u64).resumed(report.resumed > 0);
     let embeddings = Embeddings::open(&dir)
         .with_context(|| format!("opening the embeddings of {}", pool.path().display()))?;
     let (rows, k) = (embeddings.len(), flags.anchor_count);

@@ -1,7 +1,7 @@
 //! The strategies: which rows, in which order, and why.
 
 use anyhow::{Context, Result};
-use tamis::artifact::Progress;
+use tamis::artifact::{Progress, Stage};
 use tamis::clustering::{self, KMeansParams, Resample, Within};
 use tamis::embeddings::Embeddings;
 use tamis::kcenter::{FacilityPick, FacilityPicks, Metric};
@@ -152,7 +152,7 @@ impl Choice {
 
 fn begin(flags: &Flags) -> Bars {
     let mut bars = Bars::default();
-    bars.start(flags.strategy.name(), flags.budget as u64, 0);
+    bars.start(&Stage::new(flags.strategy.name(), "rows", flags.budget));
     bars
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use tamis::artifact::Store;
+use tamis::artifact::StoreWriter;
 use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::finetune::{Silent, TrainParams};
 use tamis::model::{CausalLm, Finish, Generator, NoTap, Parameters};
@@ -59,7 +59,7 @@ impl std::error::Error for NotFinite {}
 #[derive(Debug)]
 pub struct Grid<'a> {
     /// Finished cells by name.
-    pub store: Store,
+    pub store: StoreWriter,
     /// The weights every run begins with.
     pub start: Parameters,
     /// Settings of training.

@@ -28,8 +28,6 @@ pub struct Evidence<'a> {
     pub data: &'a [Encoded],
     /// The seeds of influence.
     pub seeds: &'a [Encoded],
-    /// Names what the numbers are computed from.
-    pub inputs: &'a Map<String, Value>,
     losses: OnceCell<Vec<f64>>,
     embeddings: OnceCell<Array2<f32>>,
     influence: OnceCell<Influence>,
@@ -45,14 +43,9 @@ struct Influence {
 
 impl<'a> Evidence<'a> {
     /// Nothing is computed yet.
-    pub fn new(
-        flags: &'a Flags,
-        data: &'a [Encoded],
-        seeds: &'a [Encoded],
-        inputs: &'a Map<String, Value>,
-    ) -> Self {
+    pub fn new(flags: &'a Flags, data: &'a [Encoded], seeds: &'a [Encoded]) -> Self {
         let (losses, embeddings, influence) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { flags, data, seeds, inputs, losses, embeddings, influence }
+        Self { flags, data, seeds, losses, embeddings, influence }
     }
 
     /// Positions in the pool that a method chooses, ascending. `model` has the weights of the starting
@@ -147,54 +140,41 @@ impl<'a> Evidence<'a> {
         let flags = self.flags;
         let out = flags.out.join("gdig");
         let start = flags.model.load()?;
-        let inputs = self.inputs.clone();
-        let (model, adapted) = adapt(
-            &flags.model,
-            start,
-            &Encodings::of(self.data),
-            flags.adaptation(),
-            inputs,
-            &out,
-        )?;
+        let data = Encodings::of(self.data);
+        let (model, _) = adapt(&flags.model, start, &data, flags.adaptation(), &out)?;
         let model = &model;
-        let mut fields = self.inputs.clone();
-        fields.insert("model".to_owned(), json!(adapted.fingerprint));
 
         let layers = LayerPattern::default().select(model.layers())?;
         let labels = Labels::Sampled { seed: flags.seed };
         let params = FitParams { labels, ..FitParams::default() };
         let fit = CurvatureFit { model, layers: &layers, params, layers_at_once: None };
-        let data = Encodings::of(self.data);
         let fitted = fit.run(CurvatureKind::Kfac, &data, &out, &mut Bars::default())?;
         let kfac = fitted.curvature(Damping::default())?;
 
         let pass = GradientPass { model, layers: &layers, params: PassParams::default().check()? };
-        fields.extend(pass.manifest_fields());
         let shape = model.shape();
         let projection = ProjectionSpec::default();
         let projection = projection.build(&layers, flags.seed, shape.kind, shape.device)?;
-        let stored = |name: &str, dtype| {
-            RowStore::create_or_resume(out.join(name), "gradients", fields.clone(), dtype)
+        let queries = Encodings::of(self.seeds).fingerprint()?;
+        let seeds = |name: &str, curvature: &dyn Curvature| -> Result<Seeds> {
+            let made_from =
+                json!({ "queries": queries, "curvature": name, "fitted": fitted.fingerprint() });
+            Ok(Seeds::new(&pass, self.seeds, curvature)?.made_from(made_from.into()))
         };
-        let mut gradients = stored("gradients", RowType::F16)?;
-        let mut by_identity = stored("scores-identity", RowType::F32)?;
-        let mut by_kfac = stored("scores-kfac", RowType::F32)?;
-        let complete =
-            [&gradients, &by_identity, &by_kfac].iter().all(|s| s.artifact().is_complete());
-        if !complete {
-            let seeds = |curvature: &dyn Curvature| Seeds::new(&pass, self.seeds, curvature);
-            let (identity, kfac) = (seeds(&Identity)?, seeds(kfac.as_ref())?);
-            let mut sinks = [
-                Sink { reducer: &projection, store: &mut gradients },
-                Sink { reducer: &identity, store: &mut by_identity },
-                Sink { reducer: &kfac, store: &mut by_kfac },
-            ];
-            pass.run(&data, &mut sinks, &mut Bars::default())?;
-        }
+        let (identity, kfac) = (seeds("identity", &Identity)?, seeds("kfac", kfac.as_ref())?);
+        let sinks = [
+            Sink::new(&projection, "gradients", out.join("gradients"), RowType::F16),
+            Sink::new(&identity, "scores", out.join("scores-identity"), RowType::F32),
+            Sink::new(&kfac, "scores", out.join("scores-kfac"), RowType::F32),
+        ];
+        let (stores, _) = pass.run(&data, &sinks, &mut Bars::default())?;
+        let Ok([gradients, identity, kfac]) = <[RowStore; 3]>::try_from(stores) else {
+            bail!("the pass gave other rows than were asked for");
+        };
         let ids: Vec<_> = self.seeds.iter().map(|seed| seed.id.clone()).collect();
         Ok(Influence {
-            identity: ScoreTable::from_scores(&by_identity, &ids)?,
-            kfac: ScoreTable::from_scores(&by_kfac, &ids)?,
+            identity: ScoreTable::from_scores(&identity, &ids)?,
+            kfac: ScoreTable::from_scores(&kfac, &ids)?,
             gradients,
         })
     }

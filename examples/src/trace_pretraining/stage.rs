@@ -4,11 +4,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
-use serde_json::{Map, Value, json};
-use tamis::artifact::hash_bytes;
-use tamis::dataset::{Dataset, Encoder, Encodings};
-use tamis::gradients::{Bytes, GradientPass, RowStore, RowType, Sink};
-use tamis::influence::{ScoreTable, Seeds};
+use tamis::artifact::{Bytes, Fingerprint, hash_bytes};
+use tamis::dataset::Encodings;
+use tamis::gradients::GradientPass;
+use tamis::influence::{ScoreTable, Seeds, scored};
 use tamis::kfac::{CurvatureFit, CurvatureKind, Fitted};
 use tamis::model::{CausalLm, LayerInfo};
 use tamis::report::{RunRecord, StageTimer};
@@ -28,8 +27,6 @@ pub struct Stage<'a> {
     pub layers: &'a [LayerInfo],
     /// The data.
     pub data: &'a Encodings<'a>,
-    /// Its file, and what tokenises it.
-    pub file: (&'a Dataset, &'a Encoder),
 }
 
 impl fmt::Debug for Stage<'_> {
@@ -39,20 +36,6 @@ impl fmt::Debug for Stage<'_> {
 }
 
 impl Stage<'_> {
-    /// What decides the curvature: model and data.
-    ///
-    /// # Errors
-    /// What LibTorch reports.
-    pub fn inputs(&self) -> Result<Map<String, Value>> {
-        let (dataset, encoder) = self.file;
-        let mut inputs = Map::new();
-        inputs.insert("model".to_owned(), json!(self.model.fingerprint()?));
-        let data = json!([dataset.content_hash(), dataset.format().to_string()]);
-        inputs.insert("data".to_owned(), data);
-        inputs.insert("encoder".to_owned(), encoder.description());
-        Ok(inputs)
-    }
-
     /// The curvature at this checkpoint, without its damping yet.
     ///
     /// # Errors
@@ -98,27 +81,24 @@ impl Stage<'_> {
         &self,
         texts: &Encodings<'_>,
         answers: &[tamis::dataset::SampleId],
-        made_from: Map<String, Value>,
+        made_from: Fingerprint,
         record: &mut RunRecord,
         seeds: impl FnOnce(&GradientPass<'_>) -> Result<Seeds>,
     ) -> Result<ScoreTable> {
         let mut timer = StageTimer::start(format!("scores, {}", self.name));
         let pass = self.pass();
-        let mut fields = pass.manifest_fields();
-        fields.extend(made_from);
-        fields.insert("scored_at".to_owned(), json!(self.name));
-        let name = hash_bytes(&serde_json::to_vec(&fields)?);
+        let name = hash_bytes(format!("{} {}", self.name, made_from.value()).as_bytes());
         let folder = self.flags.out.join("scores").join(&name[..12]);
-        let mut store = RowStore::create_or_resume(folder, "scores", fields, RowType::F32)?;
-        let resumed = store.artifact().is_complete();
-        if resumed {
-            crate::note!("{}: all {} texts were scored before", self.name, texts.len());
-        } else {
+        let made = || {
             let bytes = Bytes(Seeds::bytes(self.layers, answers.len(), self.model.shape().kind));
             crate::note!("{}: the answers' gradients take {bytes} of memory", self.name);
-            let seeds = seeds(&pass)?;
-            let mut sinks = [Sink { reducer: &seeds, store: &mut store }];
-            pass.run(texts, &mut sinks, &mut Bars::default())?;
+            seeds(&pass)
+        };
+        let bars = &mut Bars::default();
+        let (store, _, report) = scored(&pass, texts, &[], (&folder, made_from), made, bars)?;
+        let resumed = report.resumed == texts.len();
+        if resumed {
+            crate::note!("{}: all {} texts were scored before", self.name, texts.len());
         }
         let table = ScoreTable::from_scores(&store, answers)?;
         if let (true, Some(first)) = (table.candidates.is_empty(), table.skipped.first()) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tamis::artifact::{NoProgress, Progress};
+use tamis::artifact::{NoProgress, Progress, Stage};
 use tamis::dataset::Encodings;
 use tamis::gradients::{GradientPass, Labels, PassParams, Reduction, RowStore, RowType, Sink};
 use tamis::influence::Seeds;
@@ -114,11 +114,8 @@ impl Side<'_> {
         let seeds = Seeds::new(&pass, &self.samples.queries, curvature).expect("queries");
         let place = scores(self.folder, name);
         remove(&place);
-        let mut store =
-            RowStore::create_or_resume(place, "scores", pass.manifest_fields(), RowType::F32)
-                .expect("a store");
-        let mut sinks = [Sink { reducer: &seeds, store: &mut store }];
-        pass.run(&Encodings::of(&self.samples.train), &mut sinks, &mut NoProgress).expect("scores");
+        let sink = Sink::new(&seeds, "scores", place, RowType::F32);
+        pass.run(&Encodings::of(&self.samples.train), &[sink], &mut NoProgress).expect("scores");
     }
 }
 
@@ -154,9 +151,9 @@ impl Clock {
 }
 
 impl Progress for Clock {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        if done < total {
-            self.turn(stage);
+    fn start(&mut self, stage: &Stage<'_>) {
+        if stage.done < stage.total {
+            self.turn(stage.name);
         }
     }
 

@@ -10,5 +10,4 @@ mod kill;
 mod naive;
 mod refusals;
 mod strategies;
-#[cfg(feature = "model")]
 mod uncertainty;

@@ -8,4 +8,3 @@ mod pass;
 pub use embedder::{Embedder, Embedding};
 pub use estimate::Estimate;
 pub use params::EmbedParams;
-pub use pass::PassReport;

@@ -2,27 +2,12 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tamis_artifact::Progress;
+use tamis_artifact::{PassReport, Progress, RowShare, Shards, run_shards};
 use tamis_dataset::{Encoded, Outcome, Source, check_source, read_rows};
 
+use crate::artefact::shard_name;
 use crate::{Embedder, Embedding, EmbeddingStore, EmbeddingsError, Shard, Skipped};
-
-/// What a pass did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassReport {
-    /// Rows of the source.
-    pub samples: usize,
-    /// Samples whose shard an earlier run had written.
-    pub resumed: usize,
-    /// Samples embedded in this run.
-    pub embedded: usize,
-    /// Samples that could not be, in this run.
-    pub skipped: usize,
-    /// Tokens read in this run, padding left out.
-    pub tokens: usize,
-}
 
 impl Embedder<'_> {
     /// Embeds the rows of `source` into the folder `dir`, one shard of [`shard_rows`](crate::EmbedParams::shard_rows) rows
@@ -40,33 +25,29 @@ impl Embedder<'_> {
     ) -> Result<PassReport, EmbeddingsError> {
         check_source(source)?;
         let provenance = self.provenance()?.source(source.fingerprint()?);
-        let mut store = EmbeddingStore::create_or_resume(dir, &provenance)?;
-        let (total, rows) = (source.len(), self.params.shard_rows);
-        let range = |number: usize| number * rows..((number + 1) * rows).min(total);
-        let todo: Vec<usize> = (0..total.div_ceil(rows)).filter(|&n| !store.has(n)).collect();
-        let resumed = total - todo.iter().map(|&n| range(n).len()).sum::<usize>();
-        let mut report = PassReport { samples: total, resumed, ..PassReport::default() };
-        progress.start("embeddings", total as u64, resumed as u64);
-        for number in todo {
-            let encoded = self.encoder.encode_all(&read_rows(source, range(number))?);
-            let all: usize = encoded.iter().filter_map(Outcome::as_scored).map(Encoded::len).sum();
-            // Batches go by length; samples are told off by their share of the tokens.
-            let (mut told, mut tokens) = (0, 0);
-            let outcomes = self.embed_encoded(&encoded, |batch| {
-                tokens += batch;
-                let share = encoded.len() * tokens / all.max(1);
-                progress.advance((share - told) as u64);
-                told = share;
-            })?;
-            progress.advance((encoded.len() - told) as u64);
-            let shard = self.shard(outcomes);
-            report.tokens += tokens;
-            report.embedded += shard.ids.len();
-            report.skipped += shard.skipped.len();
-            store.write(number, &shard)?;
-        }
-        store.finish()?;
-        progress.finish();
+        let writer = EmbeddingStore::create_or_resume(&dir, &provenance)?.into_writer();
+        let (rows, per_shard) = (source.len(), self.params.shard_rows);
+        let shards = Shards { stage: "embeddings", unit: "rows", rows, per_shard };
+        let (_, report) = run_shards::<EmbeddingsError>(
+            &shards,
+            vec![writer],
+            shard_name,
+            progress,
+            |range, _, progress| {
+                let name = shard_name(range.start / per_shard);
+                let encoded = self.encoder.encode_all(&read_rows(source, range)?);
+                let usable = encoded.iter().filter_map(Outcome::as_scored);
+                let tokens: usize = usable.clone().map(Encoded::len).sum();
+                // Batches go by length, so rows are told by their share of the tokens.
+                let mut told = RowShare::new(progress, encoded.len(), tokens);
+                let texts = usable.count();
+                let shard = self.shard(self.embed_encoded(&encoded, |batch| told.done(batch))?);
+                told.finish();
+                let skipped = shard.skipped.len();
+                let report = PassReport { skipped, texts, tokens, ..PassReport::default() };
+                Ok((vec![shard.to_bytes(&dir.as_ref().join(name))?], report))
+            },
+        )?;
         Ok(report)
     }
 

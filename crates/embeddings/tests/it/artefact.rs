@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tamis_artifact::{Fingerprint, Manifest, Provenance, Store};
+use tamis_artifact::{ArtifactError, Fingerprint, Manifest, Provenance, StoreWriter};
 use tamis_embeddings::{EmbeddingStore, Embeddings, EmbeddingsError, Shard, Skipped};
 
 fn of(model: &str) -> Provenance {
@@ -31,15 +31,17 @@ fn written_in_any_order_read_in_one() {
     let mut store = EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap();
     store.write(1, &shard(10, 2)).unwrap();
     let refused = Embeddings::open(&dir).unwrap_err();
-    assert!(matches!(refused, EmbeddingsError::Incomplete { .. }), "{refused}");
-    assert!(refused.to_string().contains("run what writes them again"));
+    let unfinished =
+        EmbeddingsError::Artifact(ArtifactError::Unfinished { dir: dir.clone(), shards: 1 });
+    assert_eq!(refused.to_string(), unfinished.to_string());
+    assert!(refused.to_string().contains("run its stage again"), "{refused}");
     drop(store);
 
     let mut store = EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap();
     assert!(store.has(1) && !store.has(0));
     store.write(0, &shard(0, 4)).unwrap();
     store.finish().unwrap();
-    assert!(store.artifact().is_complete());
+    assert!(EmbeddingStore::create_or_resume(&dir, &of("a")).unwrap().is_complete());
 
     let embeddings = Embeddings::open(&dir).unwrap();
     assert!(embeddings.is_mapped());
@@ -70,7 +72,10 @@ fn of_other_things_or_of_another_kind() {
 
     for (kind, format) in [("gradients", 1), ("embeddings", 2)] {
         let dir = folder.path().join(kind);
-        Store::create_or_resume(&dir, &Manifest::new(kind, format)).unwrap().finish().unwrap();
+        StoreWriter::create_or_resume(&dir, &Manifest::new(kind, format))
+            .unwrap()
+            .finish()
+            .unwrap();
         let refused = Embeddings::open(folder.path().join(kind)).unwrap_err().to_string();
         assert!(refused.contains(&format!("{kind} of format {format}")), "{refused}");
     }
@@ -128,7 +133,7 @@ fn shards_that_do_not_fit() {
 
     // Whole and in the journal, but written by something else.
     let dir = folder.path().join("foreign");
-    let mut foreign = Store::create_or_resume(&dir, &Manifest::new("embeddings", 1)).unwrap();
+    let mut foreign = StoreWriter::create_or_resume(&dir, &Manifest::new("embeddings", 1)).unwrap();
     let text = br#"{"__metadata__":{"tamis":"{}"}}"#;
     let mut file = (text.len() as u64).to_le_bytes().to_vec();
     file.extend(text);

@@ -3,7 +3,6 @@
 
 mod artefact;
 mod blocks;
-#[cfg(feature = "model")]
 mod model;
 mod published;
 mod readers;

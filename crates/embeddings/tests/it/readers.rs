@@ -98,7 +98,6 @@ fn write_all(folder: &Path, values: &[f32], columns: usize, shard: usize) -> Vec
         store.write(number, &shard).unwrap();
     }
     store.finish().unwrap();
-    drop(store);
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let paths: Vec<PathBuf> = entries.collect();
     assert_eq!(paths.len(), 13);

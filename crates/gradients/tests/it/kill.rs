@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
-use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowStore, RowType, Sink};
+use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, RowType, Sink};
 use tamis_model::DType;
 use tch::{Device, Kind};
 
@@ -25,10 +25,8 @@ fn run_pass(dir: &Path) {
     let params = PassParams { shard_rows: 6, token_budget: 64, ..PassParams::default() };
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
     let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
-    let fields = pass.manifest_fields();
-    let mut store = RowStore::create_or_resume(dir, "gradients", fields, RowType::F16).unwrap();
-    let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
+    let sink = Sink::new(&projection, "gradients", dir, RowType::F16);
+    pass.run(&Encodings::of(&data), &[sink], &mut NoProgress).unwrap();
 }
 
 /// Not a test of its own: the process that the test below kills.

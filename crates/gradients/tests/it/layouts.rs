@@ -2,7 +2,10 @@
 //! kernels, which round differently on some processors.
 
 use serde_json::Map;
-use tamis_gradients::{GradientPass, PassParams, Projection, ProjectionSpec, RowStore, RowType};
+use tamis_artifact::Provenance;
+use tamis_gradients::{
+    GradientPass, PassParams, Projection, ProjectionSpec, RowStore, RowType, RowWriter,
+};
 use tamis_model::DType;
 use tch::{Device, Kind, Tensor};
 
@@ -57,10 +60,11 @@ fn rows_lie_one_after_the_other_computed_and_read() {
             let dir = tempfile::tempdir().unwrap();
             let open = |name: &str| {
                 let dir = dir.path().join(name);
-                RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap()
+                RowWriter::create_or_resume(dir, "gradients", &Provenance::new(), dtype).unwrap()
             };
             let mut store = open("rows");
             store.write(0, &computed).unwrap();
+            let store = store.finish().unwrap();
             let read = store.read(0).unwrap();
             assert_row_major("read", &read.rows);
             assert_row_major("gathered", &store.gather(&[3, 1]).unwrap());
@@ -68,6 +72,7 @@ fn rows_lie_one_after_the_other_computed_and_read() {
             computed.rows = computed.rows.tr().contiguous().tr();
             let mut turned = open("turned");
             turned.write(0, &computed).unwrap();
+            let turned = turned.finish().unwrap();
             assert_eq!(turned.read(0).unwrap().rows, read.rows);
             computed.rows = computed.rows.contiguous();
         }

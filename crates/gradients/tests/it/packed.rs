@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use tamis_artifact::Provenance;
 
 use proptest::prelude::*;
 use serde_json::Map;
-use tamis_gradients::{RowInfo, RowShard, RowStore, RowType};
+use tamis_gradients::{RowInfo, RowShard, RowStore, RowType, RowWriter};
 use tch::{Device, Kind, Tensor};
 
 use crate::common::relative_error;
@@ -31,10 +32,10 @@ fn shard(rows: &[Vec<f32>]) -> RowShard {
 }
 
 fn store(dir: &Path, dtype: RowType, rows: &[Vec<f32>]) -> RowStore {
-    let mut store = RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap();
+    let mut store =
+        RowWriter::create_or_resume(dir, "gradients", &Provenance::new(), dtype).unwrap();
     store.write(0, &shard(rows)).unwrap();
-    store.finish().unwrap();
-    store
+    store.finish().unwrap()
 }
 
 /// The rows as they are read after they were stored.
@@ -192,18 +193,20 @@ fn what_is_no_row_of_its_type_is_refused() {
         broken[1][4] = f32::INFINITY;
         let dir = tempfile::tempdir().unwrap();
         let mut fresh =
-            RowStore::create_or_resume(dir.path(), "gradients", Map::new(), dtype).unwrap();
+            RowWriter::create_or_resume(dir.path(), "gradients", &Provenance::new(), dtype)
+                .unwrap();
         let message = fresh.write(0, &shard(&broken)).unwrap_err().to_string();
         assert!(message.contains("sample s1") && message.contains(&dtype.to_string()), "{message}");
 
         fresh.write(0, &shard(&rows)).unwrap();
         let queries = normal(1, 21, 3);
-        let message = fresh.read_packed(0).unwrap().rows.dot(&queries).unwrap_err().to_string();
+        let store = fresh.finish().unwrap();
+        let message = store.read_packed(0).unwrap().rows.dot(&queries).unwrap_err().to_string();
         assert!(message.contains("[1, 21]"), "{message}");
-        drop(fresh);
 
         // A store of another type is not gone on with.
-        let other = RowStore::create_or_resume(dir.path(), "gradients", Map::new(), RowType::F16);
+        let other =
+            RowWriter::create_or_resume(dir.path(), "gradients", &Provenance::new(), RowType::F16);
         let message = other.unwrap_err().to_string();
         assert!(message.contains("row_type") && message.contains(dtype.to_string().as_str()));
 
@@ -226,8 +229,9 @@ fn a_packed_store_is_gone_on_with() {
     let parts = [rows_of(&normal(7, 37, 8)), rows_of(&normal(5, 37, 9))];
     for dtype in PACKED {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let open =
-            |dir: &Path| RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap();
+        let open = |dir: &Path| {
+            RowWriter::create_or_resume(dir, "gradients", &Provenance::new(), dtype).unwrap()
+        };
         for (dir, stops) in dirs.iter().zip([false, true]) {
             let mut store = open(dir.path());
             store.write(0, &shard(&parts[0])).unwrap();

@@ -1,12 +1,13 @@
 //! The pass: what must not matter, resuming, and samples that cannot be scored.
 
 use serde_json::{Map, json};
-use tamis_artifact::NoProgress;
+use tamis_artifact::{NoProgress, Provenance};
 use tamis_dataset::{
     EncodeOptions, Encoded, Encoder, Encodings, Reason, Sample, SampleId, Template, TextTokenizer,
 };
 use tamis_gradients::{
-    Estimate, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType, Sink,
+    GradientError, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType,
+    RowWriter, Sink,
 };
 use tamis_model::{CausalLm, DType};
 use tch::{Device, Kind, Tensor};
@@ -83,12 +84,10 @@ fn rows_are_joined_by_their_positions_and_ids_are_not_given_twice() {
     let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let run = |data: &[Encoded]| {
-        let fields = pass.manifest_fields();
         let place = dir.path().join(data.len().to_string());
-        let mut store =
-            RowStore::create_or_resume(place, "gradients", fields, RowType::F32).unwrap();
-        let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-        pass.run(&Encodings::of(data), &mut sinks, &mut NoProgress).map(|_| store)
+        let sink = Sink::new(&projection, "gradients", place, RowType::F32);
+        let stores = pass.run(&Encodings::of(data), &[sink], &mut NoProgress)?.0;
+        Ok::<RowStore, GradientError>(stores.into_iter().next().unwrap())
     };
     let store = run(&data).unwrap();
     for place in 0..7 {
@@ -111,18 +110,11 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
     let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let open = || {
-        let fields = pass.manifest_fields();
-        RowStore::create_or_resume(dir.path().join("rows"), "gradients", fields, RowType::F32)
-    };
-    let mut store = open().unwrap();
-    let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    let report = pass.run(&encodings, &mut sinks, &mut NoProgress).unwrap();
-    assert_eq!((report.samples, report.resumed, report.skipped), (10, 0, 3));
-    drop(store);
+    let sink = [Sink::new(&projection, "gradients", dir.path().join("rows"), RowType::F32)];
+    let (_, report) = pass.run(&encodings, &sink, &mut NoProgress).unwrap();
+    assert_eq!((report.rows, report.resumed, report.skipped), (10, 0, 3));
 
     let store = RowStore::open(dir.path().join("rows")).unwrap();
-    assert!(store.artifact().is_complete());
     let (mut ids, mut skipped) = (Vec::new(), Vec::new());
     for shard in store.shards() {
         let shard = shard.unwrap();
@@ -138,19 +130,13 @@ fn a_store_gives_back_what_the_pass_saw_and_is_not_computed_twice() {
     }
     assert_eq!(ids, [0, 2, 3, 5, 6, 8, 9]);
     assert_eq!(skipped, [1, 4, 7].map(|i| (i, Reason::EmptyTarget)));
-    drop(store);
 
-    let mut store = open().unwrap();
-    let mut sinks = [Sink { reducer: &projection, store: &mut store }];
-    let report = pass.run(&encodings, &mut sinks, &mut NoProgress).unwrap();
+    let (_, report) = pass.run(&encodings, &sink, &mut NoProgress).unwrap();
     assert_eq!((report.resumed, report.tokens), (10, 0));
-    drop(store);
 
     // Another layer list belongs to another store.
     let pass = GradientPass { layers: &layers[1..], ..pass };
-    let fields = pass.manifest_fields();
-    let refused =
-        RowStore::create_or_resume(dir.path().join("rows"), "gradients", fields, RowType::F32);
+    let refused = pass.run(&encodings, &sink, &mut NoProgress);
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("layers"), "{message}");
 }
@@ -168,7 +154,8 @@ fn a_row_that_does_not_fit_half_precision_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let open = |dtype: RowType| {
         let dir = dir.path().join(dtype.to_string());
-        RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap().write(0, &shard)
+        let made_of = Provenance::new();
+        RowWriter::create_or_resume(dir, "gradients", &made_of, dtype).unwrap().write(0, &shard)
     };
     let message = open(RowType::F16).unwrap_err().to_string();
     assert!(message.contains("sample s0") && message.contains("bf16 or f32"), "{message}");
@@ -205,11 +192,12 @@ fn parameters_and_estimates() {
     let layers = body(model.as_ref());
     assert!(PassParams { token_budget: 0, ..PassParams::default() }.check().is_err());
     let spec: ProjectionSpec = "4x4".parse().unwrap();
-    let estimate =
-        Estimate::new(model.as_ref(), &layers, &PassParams::default(), &spec, RowType::F16, 1000);
-    assert_eq!(estimate.row, layers.len() as u64 * 16 * 2);
-    assert_eq!(estimate.disk, estimate.row * 1000);
-    assert!(estimate.to_string().contains("of disk"));
-    let json = json!(estimate);
-    assert_eq!(json["row"], estimate.row);
+    let pass =
+        GradientPass { model: model.as_ref(), layers: &layers, params: PassParams::default() };
+    let estimate = pass.estimate(&spec, RowType::F16, 1000);
+    let row = layers.len() as u64 * 16 * 2;
+    assert_eq!(estimate.total_disk().0, row * 1000);
+    assert!(estimate.total_memory().0 > estimate.part("weights").unwrap().0);
+    let text = estimate.to_string();
+    assert!(text.contains("of disk") && text.contains("formed gradients"), "{text}");
 }

@@ -2,12 +2,10 @@
 
 use std::error::Error;
 
-use serde_json::Map;
-use tamis_artifact::NoProgress;
+use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{
-    GradientError, GradientPass, LayerTrace, PassParams, ProjectionSpec, Reducer, RowStore,
-    RowType, Sink,
+    GradientError, GradientPass, LayerTrace, PassParams, ProjectionSpec, Reducer, RowType, Sink,
 };
 use tamis_model::{CausalLm, DType, LayerInfo};
 use tch::{Device, Kind, Tensor};
@@ -20,6 +18,10 @@ struct Others(f64);
 impl Reducer for Others {
     fn width(&self) -> usize {
         1
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::from(std::any::type_name::<Self>())
     }
 
     fn add(&self, trace: &LayerTrace, _: &mut Tensor) -> Result<(), GradientError> {
@@ -37,6 +39,10 @@ impl Reducer for Blocks {
         1
     }
 
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::from(std::any::type_name::<Self>())
+    }
+
     fn add(&self, trace: &LayerTrace, _: &mut Tensor) -> Result<(), GradientError> {
         trace.each_block(|_, _| Ok(()))
     }
@@ -44,14 +50,10 @@ impl Reducer for Blocks {
 
 fn norms(pass: &GradientPass<'_>, data: &Vec<Encoded>, reducers: &[&dyn Reducer]) -> Vec<Vec<f64>> {
     let dir = tempfile::tempdir().unwrap();
-    let open = |n: usize| {
-        let dir = dir.path().join(n.to_string());
-        RowStore::create_or_resume(dir, "rows", Map::new(), RowType::F32).unwrap()
-    };
-    let mut stores: Vec<RowStore> = (0..reducers.len()).map(open).collect();
-    let sinks = reducers.iter().zip(&mut stores);
-    let mut sinks: Vec<Sink<'_>> = sinks.map(|(&reducer, store)| Sink { reducer, store }).collect();
-    pass.run(&Encodings::of(data), &mut sinks, &mut NoProgress).unwrap();
+    let sink =
+        |(n, &reducer)| Sink::new(reducer, "rows", dir.path().join(n.to_string()), RowType::F32);
+    let sinks: Vec<Sink<'_>> = reducers.iter().enumerate().map(sink).collect();
+    let (stores, _) = pass.run(&Encodings::of(data), &sinks, &mut NoProgress).unwrap();
     let of = |store: &RowStore| -> Vec<f64> {
         store.shards().flat_map(|shard| shard.unwrap().infos).map(|info| info.norm).collect()
     };
@@ -97,18 +99,13 @@ fn samples_are_left_out_of_a_sink_by_its_own_norms() {
     let data = samples(model.as_ref(), 3, 12, 4);
     let pass = pass(model.as_ref(), &layers);
     let dir = tempfile::tempdir().unwrap();
-    let open = |name: &str| {
-        let dir = dir.path().join(name);
-        RowStore::create_or_resume(dir, "rows", Map::new(), RowType::F32).unwrap()
-    };
-    let (mut infinite, mut finite) = (open("infinite"), open("finite"));
-    let mut sinks = [
-        Sink { reducer: &Others(f64::INFINITY), store: &mut infinite },
-        Sink { reducer: &Blocks, store: &mut finite },
+    let sinks = [
+        Sink::new(&Others(f64::INFINITY), "rows", dir.path().join("infinite"), RowType::F32),
+        Sink::new(&Blocks, "rows", dir.path().join("finite"), RowType::F32),
     ];
-    let report = pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
+    let (stores, report) = pass.run(&Encodings::of(&data), &sinks, &mut NoProgress).unwrap();
     assert_eq!(report.skipped, 3);
-    let (infinite, finite) = (infinite.read(0).unwrap(), finite.read(0).unwrap());
+    let (infinite, finite) = (stores[0].read(0).unwrap(), stores[1].read(0).unwrap());
     assert_eq!((infinite.infos.len(), infinite.skipped.len()), (0, 3));
     assert_eq!((finite.infos.len(), finite.skipped.len()), (3, 0));
 }
@@ -123,6 +120,10 @@ struct Failing;
 impl Reducer for Failing {
     fn width(&self) -> usize {
         1
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::from(std::any::type_name::<Self>())
     }
 
     fn add(&self, _: &LayerTrace, _: &mut Tensor) -> Result<(), GradientError> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
-use tamis_artifact::{Manifest, Store};
-use tamis_gradients::{GradientError, RowInfo, RowShard, RowStore, RowType};
+use tamis_artifact::{Manifest, Provenance, StoreWriter};
+use tamis_gradients::{GradientError, RowInfo, RowShard, RowStore, RowType, RowWriter};
 use tch::{Device, Kind, Tensor};
 
 const FOLDER: &str = "TAMIS_TEST_GATHER_FOLDER";
@@ -29,12 +29,12 @@ fn shard(first: usize, count: usize, width: i64) -> RowShard {
 }
 
 fn store(dir: &Path, dtype: RowType, shards: usize, rows: usize, width: i64) -> RowStore {
-    let mut store = RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap();
+    let mut store =
+        RowWriter::create_or_resume(dir, "gradients", &Provenance::new(), dtype).unwrap();
     for n in 0..shards {
         store.write(n, &shard(n * rows, rows, width)).unwrap();
     }
-    store.finish().unwrap();
-    store
+    store.finish().unwrap()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_manifest_that_does_not_say_how_rows_are_stored_is_refused_by_the_field() {
         let fields: Map<String, Value> =
             value.into_iter().map(|value| ("row_type".to_owned(), value)).collect();
         let manifest = Manifest { kind: "gradients".to_owned(), format: 1, fields };
-        drop(Store::create_or_resume(dir.path(), &manifest).unwrap());
+        StoreWriter::create_or_resume(dir.path(), &manifest).unwrap().finish().unwrap();
         let error = RowStore::open(dir.path()).unwrap_err();
         assert!(matches!(error, GradientError::Manifest { field: "row_type", .. }), "{error}");
         let text = error.to_string();

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use tamis_artifact::Provenance;
 
 use proptest::prelude::*;
 use serde_json::Map;
 use tamis_clustering::ndarray::{Array2, s};
 use tamis_clustering::{KMeansParams, Metric, Vectors};
-use tamis_gradients::{GradientError, GradientVectors, RowInfo, RowShard, RowStore, RowType};
+use tamis_gradients::{
+    GradientError, GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter,
+};
 use tch::{Device, Kind, Tensor};
 
 const ALL: [RowType; 6] =
@@ -16,7 +19,8 @@ const ALL: [RowType; 6] =
 /// A store of shards of so many rows; every third sample of the pool was skipped.
 fn store(dir: &Path, dtype: RowType, shards: &[usize], width: usize) -> RowStore {
     tch::manual_seed(5);
-    let mut store = RowStore::create_or_resume(dir, "gradients", Map::new(), dtype).unwrap();
+    let mut store =
+        RowWriter::create_or_resume(dir, "gradients", &Provenance::new(), dtype).unwrap();
     let mut index = 0;
     for (number, &count) in shards.iter().enumerate() {
         let info = |_| {
@@ -32,8 +36,7 @@ fn store(dir: &Path, dtype: RowType, shards: &[usize], width: usize) -> RowStore
         }
         store.write(number, &RowShard { infos, rows, skipped: Vec::new() }).unwrap();
     }
-    store.finish().unwrap();
-    store
+    store.finish().unwrap()
 }
 
 /// Places in the pool of all rows of a store.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Content, Dataset, ReadOptions};
 use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};
 use tamis_model::DType;
@@ -40,8 +40,8 @@ struct Told {
 }
 
 impl Progress for Told {
-    fn start(&mut self, _: &str, total: u64, done: u64) {
-        (self.total, self.before) = (total, done);
+    fn start(&mut self, stage: &Stage<'_>) {
+        (self.total, self.before) = (stage.total, stage.done);
     }
     fn advance(&mut self, by: u64) {
         self.now += by;
@@ -60,7 +60,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
 
     let mut told = Told::default();
     let report = scorer.run(&dataset, &dir, &mut told).unwrap();
-    assert_eq!((report.samples, report.resumed), (20, 0));
+    assert_eq!((report.rows, report.resumed), (20, 0));
     assert_eq!((told.total, told.before, told.now), (20, 0, 20));
     let stored = read_scores(&dir, Ratio::Perplexity).unwrap();
     let held = scorer.score(&dataset.read_range(0..20).unwrap()).unwrap();
@@ -76,7 +76,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     assert_eq!(ratio[0].ifd().value().unwrap(), quotient);
 
     let report = scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
-    assert_eq!((report.resumed, report.work.rows), (20, 0));
+    assert_eq!((report.resumed, report.texts), (20, 0));
 
     // What an interrupted pass leaves is not taken for all.
     let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();

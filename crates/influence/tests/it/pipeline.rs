@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec};
 use tamis_influence::{InfluenceStage, Seeds};
@@ -35,7 +35,7 @@ struct Watch {
 }
 
 impl Progress for Watch {
-    fn start(&mut self, _: &str, _: u64, _: u64) {}
+    fn start(&mut self, _: &Stage<'_>) {}
     fn advance(&mut self, by: u64) {
         self.done += by;
         assert!(self.done <= self.until, "the plug was pulled");

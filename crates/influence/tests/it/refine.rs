@@ -1,6 +1,6 @@
 //! Conjugate gradients against dense solves, and how they end.
 
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams};
 use tamis_influence::exact::dense_gauss_newton;
@@ -238,8 +238,8 @@ fn seeds_do_not_depend_on_each_other() {
 struct Count(u64, u64);
 
 impl Progress for Count {
-    fn start(&mut self, _stage: &str, total: u64, _done: u64) {
-        self.0 = total;
+    fn start(&mut self, stage: &Stage<'_>) {
+        self.0 = stage.total;
     }
     fn advance(&mut self, by: u64) {
         self.1 += by;

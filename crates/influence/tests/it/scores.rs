@@ -1,11 +1,9 @@
 //! Scores against formed gradients, finite differences of real training steps, and stored rows.
 
-use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::{
-    GradientPass, Labels, PassParams, ProjectionSpec, Reduction, RowStore, RowType, Sink,
-    trace_batch,
+    GradientPass, Labels, PassParams, ProjectionSpec, Reduction, RowType, Sink, trace_batch,
 };
 use tamis_influence::{InfluenceError, ScoreTable, Seeds};
 use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, Spectral};
@@ -117,18 +115,17 @@ fn stored_rows_give_the_fresh_scores() {
     let dir = tempfile::tempdir().unwrap();
     let full: ProjectionSpec = "full".parse().unwrap();
     let full = full.build(&layers, 0, Kind::Double, Device::Cpu).unwrap();
-    let open = |name: &str| {
-        RowStore::create_or_resume(dir.path().join(name), name, Map::new(), RowType::F32).unwrap()
-    };
-    let (mut scores, mut rows) = (open("scores"), open("rows"));
     // One pass feeds both.
-    let mut sinks =
-        [Sink { reducer: &seeds, store: &mut scores }, Sink { reducer: &full, store: &mut rows }];
-    pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
+    let sinks = [
+        Sink::new(&seeds, "scores", dir.path().join("scores"), RowType::F32),
+        Sink::new(&full, "rows", dir.path().join("rows"), RowType::F32),
+    ];
+    let (stores, _) = pass.run(&Encodings::of(&pool), &sinks, &mut NoProgress).unwrap();
+    let [scores, rows] = &stores[..] else { panic!("{stores:?}") };
 
-    let fresh = ScoreTable::from_scores(&scores, seeds.ids()).unwrap();
+    let fresh = ScoreTable::from_scores(scores, seeds.ids()).unwrap();
     let projected = seeds.projected(&full).unwrap();
-    let stored = ScoreTable::from_gradients(&rows, seeds.ids(), &projected).unwrap();
+    let stored = ScoreTable::from_gradients(rows, seeds.ids(), &projected).unwrap();
     assert_eq!(fresh.candidates.len(), 12);
     let seed_norm = projected.norm().double_value(&[]) as f32;
     for (a, b) in fresh.candidates.iter().zip(&stored.candidates) {
@@ -139,7 +136,7 @@ fn stored_rows_give_the_fresh_scores() {
             assert!((x - y).abs() < 1e-6 * scale, "{x} {y} of {scale}");
         }
     }
-    let wrong = ScoreTable::from_gradients(&rows, seeds.ids(), &projected.narrow(1, 0, 8));
+    let wrong = ScoreTable::from_gradients(rows, seeds.ids(), &projected.narrow(1, 0, 8));
     assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));
     let wrong = ScoreTable::from_scores(&scores, &[SampleId::from("only one")]);
     assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));

@@ -1,6 +1,6 @@
 //! Every way to the same scores, and the parts that they are sums of.
 
-use tamis_artifact::NoProgress;
+use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, Reducer};
 use tamis_influence::{Contraction, InfluenceError, LowRankSeeds, PerLayer, Seeds, SelfInfluence};
@@ -100,7 +100,7 @@ fn self_influence_is_the_diagonal_of_all_against_all() {
     let pass = pass(model.as_ref(), &layers, 2048);
     for curvature in [&Identity as &dyn Curvature, &curvature] {
         let all = rows(&pass, &pool, &Seeds::new(&pass, &pool, curvature).unwrap());
-        let own = rows(&pass, &pool, &SelfInfluence(curvature)).squeeze_dim(1);
+        let own = rows(&pass, &pool, &SelfInfluence::new(curvature, "test".into())).squeeze_dim(1);
         assert!(close(&own, &all.diagonal(0, 0, 1), 1e-9));
         assert!(own.min().double_value(&[]) > 0.0);
     }
@@ -118,7 +118,10 @@ fn low_rank_seeds_lose_what_they_say() {
     assert!((full.kept() - 1.0).abs() < 1e-12);
     assert!(close(&rows(&pass, &pool, &full), &exact, 1e-9));
     // Both ways to take the meetings: from tokens, and from a gradient that is formed already.
-    let beside = pass.rows_of(&pool, &Both(&SelfInfluence(&curvature), &full)).unwrap().rows;
+    let beside = pass
+        .rows_of(&pool, &Both(&SelfInfluence::new(&curvature, "test".into()), &full))
+        .unwrap()
+        .rows;
     assert!(close(&beside.narrow(1, 1, 3), &exact, 1e-9));
 
     let mut before = 0.0;
@@ -157,6 +160,10 @@ struct Both<'a>(&'a dyn Reducer, &'a dyn Reducer);
 impl Reducer for Both<'_> {
     fn width(&self) -> usize {
         self.0.width() + self.1.width()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint()
     }
 
     fn add(

@@ -1,7 +1,6 @@
 //! Tests of tamis-kcenter.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[cfg(feature = "tch")]
 mod device;
 mod facility;
 mod input;

@@ -1,15 +1,18 @@
 //! Fitting on a model: what must not matter, storing and resuming.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use tamis_artifact::NoProgress;
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::Labels;
 use tamis_kfac::{
     FactorFit, FactorStore, Factors, FitParams, FitReport, KfacError, NonFinite, Sums, Tokens,
 };
 use tamis_model::{Attention, CausalLm, DType, DeviceSpec, LayerInfo, LoadOptions, load};
+
+use crate::fitted::StopAfter;
 
 fn model() -> (Box<dyn CausalLm>, Vec<LayerInfo>) {
     named("qwen2")
@@ -77,6 +80,20 @@ fn batches_order_and_parts_do_not_matter() {
     }
 }
 
+/// What a stage says when it starts.
+#[derive(Default)]
+struct Told {
+    total: u64,
+    done: u64,
+}
+
+impl Progress for Told {
+    fn start(&mut self, stage: &Stage<'_>) {
+        (self.total, self.done) = (stage.total, stage.done);
+    }
+    fn advance(&mut self, _: u64) {}
+}
+
 #[test]
 fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     let (model, layers) = model();
@@ -85,24 +102,24 @@ fn a_fit_is_stored_resumed_and_refused_for_other_settings() {
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params };
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("factors");
-    let open = |fit: &FactorFit<'_>| {
-        FactorStore::create_or_resume(&folder, &fit.provenance(&Encodings::of(&data)).unwrap())
+    let run = |fit: &FactorFit<'_>, progress: &mut dyn Progress| {
+        fit.run(&Encodings::of(&data), &folder, progress)
     };
 
     // An interrupted run: the first part only.
-    let mut store = open(&fit).unwrap();
-    store.write(0, &fit.sum(&data[..4], &mut NoProgress).unwrap(), &[]).unwrap();
-    drop(store);
-    let mut store = open(&fit).unwrap();
-    assert!(store.has(0) && !store.has(1));
-    let resumed = fit.run(&Encodings::of(&data), &mut store, &mut NoProgress).unwrap();
-    drop(store);
+    let stopped = std::panic::catch_unwind(AssertUnwindSafe(|| run(&fit, &mut StopAfter(6))));
+    assert!(stopped.is_err() && FactorStore::open(&folder).is_err());
+    assert!(folder.join("part-00000.safetensors").exists());
+    assert!(!folder.join("part-00001.safetensors").exists());
+    let mut told = Told::default();
+    let resumed = run(&fit, &mut told).unwrap();
+    assert_eq!((told.done, told.total), (4, 10));
     assert!(distance(&resumed, &fit.sum(&data, &mut NoProgress).unwrap()) < 1e-9);
     let tokens: usize = data.iter().map(|s| s.ids.len()).sum();
     assert_eq!(resumed.count(), tokens as f64);
 
     let other = FactorFit { params: FitParams { labels: Labels::Data, ..params }, ..fit };
-    let message = open(&other).unwrap_err().to_string();
+    let message = run(&other, &mut NoProgress).unwrap_err().to_string();
     assert!(message.contains("labels"), "{message}");
 
     // A flipped byte is found out.
@@ -123,9 +140,7 @@ fn nothing_to_fit_on_is_an_error() {
     let fit = FactorFit { model: model.as_ref(), layers: &layers, params: FitParams::default() };
     let dir = tempfile::tempdir().unwrap();
     let none = Encodings::of(&[]);
-    let provenance = fit.provenance(&none).unwrap();
-    let mut store = FactorStore::create_or_resume(dir.path().join("f"), &provenance).unwrap();
-    let error = fit.run(&none, &mut store, &mut NoProgress).unwrap_err();
+    let error = fit.run(&none, dir.path().join("f"), &mut NoProgress).unwrap_err();
     assert!(matches!(error, KfacError::NoTokens { .. }), "{error}");
 }
 

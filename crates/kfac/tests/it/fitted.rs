@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{LayerTrace, Projection, ProjectionSpec, Reducer};
 use tamis_kfac::{
@@ -61,10 +61,10 @@ fn parts_and_groups_of_layers_do_not_matter() {
 }
 
 /// Stops a fit after some samples, as a kill between two batches would.
-struct StopAfter(u64);
+pub(crate) struct StopAfter(pub(crate) u64);
 
 impl Progress for StopAfter {
-    fn start(&mut self, _stage: &str, _total: u64, _done: u64) {}
+    fn start(&mut self, _: &Stage<'_>) {}
     fn advance(&mut self, samples: u64) {
         assert!(self.0 > samples, "stopped");
         self.0 -= samples;

@@ -1,7 +1,7 @@
 //! What is computed and what is read again lie alike in memory: products over other strides run other
 //! kernels, which round differently on some processors.
 
-use tamis_artifact::{NoProgress, Provenance};
+use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
 use tamis_gradients::ProjectionSpec;
 use tamis_kfac::{
@@ -68,9 +68,9 @@ fn sums_lie_row_by_row_computed_and_read() {
     let dir = tempfile::tempdir().unwrap();
 
     let computed = fit.sum(&data, &mut NoProgress).unwrap();
-    let mut store =
-        FactorStore::create_or_resume(dir.path().join("f"), &Provenance::new()).unwrap();
-    store.write(0, &computed, &[]).unwrap();
+    let rows = Encodings::of(&data);
+    fit.run(&rows, dir.path().join("f"), &mut NoProgress).unwrap();
+    let store = FactorStore::open(dir.path().join("f")).unwrap();
     let read = store.read(0, &layers, Device::Cpu).unwrap();
     let projection: ProjectionSpec = "4x4".parse().unwrap();
     let projection = projection.build(&layers, 0, Kind::Double, Device::Cpu).unwrap();
@@ -87,9 +87,14 @@ fn sums_lie_row_by_row_computed_and_read() {
     let mut moments =
         tamis_kfac::SecondMoments::zeros(&layers, Some(&basis), Kind::Double, Device::Cpu).unwrap();
     fit.add(&data, &mut moments, &mut tamis_kfac::FitReport::default(), &mut NoProgress).unwrap();
-    let mut store =
-        MomentStore::create_or_resume(dir.path().join("m"), &Provenance::new()).unwrap();
-    store.write(0, &moments, &[]).unwrap();
+    let whole = CurvatureFit {
+        model: model.as_ref(),
+        layers: &layers,
+        params: FitParams::default(),
+        layers_at_once: None,
+    };
+    whole.run(CurvatureKind::Ekfac, &rows, dir.path(), &mut NoProgress).unwrap();
+    let store = MomentStore::open(dir.path().join("moments")).unwrap();
     let read = store.read(0, &layers, Device::Cpu).unwrap();
     assert_eq!(read.count(), moments.count());
     for n in 0..layers.len() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
-use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
+use tamis_gradients::{GradientPass, PassParams, RowType, Sink};
 use tamis_less::{Direction, WarmCheckpoint};
 use tamis_model::DType;
 
@@ -26,14 +26,11 @@ fn run_pass(dir: &Path, checkpoint: &Path) {
     let layers = warm.layers(model.as_ref());
     let settings = params(Direction::Paper, "sparse:512");
     let features = warm.features(&layers, &settings).unwrap();
-    let mut fields = warm.manifest_fields(&settings);
     let adapted = warm.adapted(model.as_mut());
     let how = PassParams { shard_rows: 6, token_budget: 64, ..PassParams::default() };
     let pass = GradientPass { model: &adapted, layers: &layers, params: how };
-    fields.extend(pass.manifest_fields());
-    let mut store = RowStore::create_or_resume(dir, "less-features", fields, RowType::F16).unwrap();
-    let mut sinks = [Sink { reducer: &features, store: &mut store }];
-    pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
+    let sink = Sink::new(&features, "less", dir, RowType::F16);
+    pass.run(&Encodings::of(&data), &[sink], &mut NoProgress).unwrap();
 }
 
 /// Not a test of its own: the process that the test below kills.

@@ -3,7 +3,7 @@
 use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
-use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, Reducer, RowStore, RowType, Sink};
+use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, Reducer, RowType, Sink};
 use tamis_less::{Direction, WarmCheckpoint};
 use tamis_model::DType;
 use tch::{Device, Kind};
@@ -32,17 +32,12 @@ fn norms_of_the_adapter_stay_with_the_features() {
     assert_ne!(expected[0], expected[1]);
     for order in [[0, 1], [1, 0]] {
         let folder = tempfile::tempdir().unwrap();
-        let mut stores = order.map(|n| {
-            let dir = folder.path().join(n.to_string());
-            RowStore::create_or_resume(dir, "rows", Map::new(), RowType::F32).unwrap()
-        });
         let reducers: [&dyn Reducer; 2] = [&features, &projection];
-        let mut sinks: Vec<Sink<'_>> = order
-            .iter()
-            .zip(&mut stores)
-            .map(|(&n, store)| Sink { reducer: reducers[n], store })
-            .collect();
-        pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
+        let sinks = order.map(|n| {
+            let dir = folder.path().join(n.to_string());
+            Sink::new(reducers[n], "rows", dir, RowType::F32)
+        });
+        let (stores, _) = pass.run(&Encodings::of(&data), &sinks, &mut NoProgress).unwrap();
         for (n, store) in order.into_iter().zip(&stores) {
             let infos = store.read(0).unwrap().infos;
             for (info, expected) in infos.iter().zip(&expected[n]) {

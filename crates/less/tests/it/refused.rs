@@ -1,9 +1,10 @@
 //! What does not belong together is refused, naming the field.
 
-use serde_json::json;
+use std::path::PathBuf;
+
 use tamis_artifact::NoProgress;
-use tamis_dataset::Encodings;
-use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
+use tamis_dataset::{Encoded, Encodings};
+use tamis_gradients::{GradientPass, PassParams, RowType, Sink};
 use tamis_less::{Directions, FeatureParams, Scores, WarmCheckpoint};
 use tamis_model::DType;
 use tamis_targets::Target;
@@ -13,39 +14,47 @@ use crate::common::{fixture, params, samples, warm_up};
 use tamis_less::Direction::{Paper, Plain, Reference};
 
 #[test]
-fn a_store_of_another_model_warm_up_pool_or_setting_is_refused() {
+fn features_of_another_ingredient_are_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let first = warm_up("llama", DType::F32, &dir.path().join("first"), 1);
     let second = warm_up("llama", DType::F32, &dir.path().join("second"), 2);
-    let model = fixture("llama", DType::F32);
-    let open = |folder: &std::path::PathBuf| WarmCheckpoint::open(folder, &*model).unwrap();
-    let (warm, other) = (open(&first[0]), open(&second[0]));
-    let fields = |warm: &WarmCheckpoint, params: &FeatureParams, pool: &str, model: &str| {
-        let mut fields = warm.manifest_fields(params);
-        fields.insert("pool".to_owned(), json!(pool));
-        fields.insert("model".to_owned(), json!(model));
-        fields
+    let mut model = fixture("llama", DType::F32);
+    let pool = samples(&*model, 4, 10, 3);
+    let mut changed = pool.clone();
+    changed[2].ids[1] += 1;
+    let (settings, usual) = (params(Paper, "sparse:64"), PassParams::default());
+    let mut run = |folder: &PathBuf, settings: &FeatureParams, pool: &[Encoded], how, dtype| {
+        let mut warm = WarmCheckpoint::open(folder, &*model).unwrap();
+        let layers = warm.layers(&*model);
+        let features = warm.features(&layers, settings).unwrap();
+        let adapted = warm.adapted(model.as_mut());
+        let pass = GradientPass { model: &adapted, layers: &layers, params: how };
+        let sink = Sink::new(&features, "less", dir.path().join("store"), dtype);
+        pass.run(&Encodings::of(pool), &[sink], &mut NoProgress).map(|(_, report)| report)
     };
-    let settings = params(Paper, "sparse:64");
-    let make = |fields| {
-        let store = dir.path().join("store");
-        RowStore::create_or_resume(store, "less-features", fields, RowType::F16)
-    };
-    make(fields(&warm, &settings, "p", "m")).unwrap();
-    make(fields(&warm, &settings, "p", "m")).unwrap();
-    for (field, fields) in [
-        ("warmup", fields(&other, &settings, "p", "m")),
-        ("warmup", fields(&open(&first[1]), &settings, "p", "m")),
-        ("pool", fields(&warm, &settings, "q", "m")),
-        ("model", fields(&warm, &settings, "p", "n")),
-        ("direction", fields(&warm, &params(Reference, "sparse:64"), "p", "m")),
-        ("projection", fields(&warm, &params(Paper, "sparse:65"), "p", "m")),
-        ("projection", fields(&warm, &params(Paper, "rademacher:64"), "p", "m")),
-        ("projection_seed", fields(&warm, &FeatureParams { seed: 6, ..settings }, "p", "m")),
+    let f16 = RowType::F16;
+    run(&first[0], &settings, &pool, usual, f16).unwrap();
+    assert_eq!(run(&first[0], &settings, &pool, usual, f16).unwrap().resumed, 4);
+    let reference = params(Reference, "sparse:64");
+    let (fewer, dense) = (params(Paper, "sparse:65"), params(Paper, "rademacher:64"));
+    let seed = FeatureParams { seed: 6, ..settings };
+    let budget = PassParams { token_budget: 99, ..usual };
+    for (field, found) in [
+        ("made_from.reducer.warmup", run(&second[0], &settings, &pool, usual, f16)),
+        ("made_from.reducer.warmup", run(&first[1], &settings, &pool, usual, f16)),
+        ("source.tokens", run(&first[0], &settings, &changed, usual, f16)),
+        ("source.rows", run(&first[0], &settings, &pool[1..], usual, f16)),
+        ("made_from.reducer.direction", run(&first[0], &reference, &pool, usual, f16)),
+        ("made_from.reducer.projection", run(&first[0], &fewer, &pool, usual, f16)),
+        ("made_from.reducer.projection", run(&first[0], &dense, &pool, usual, f16)),
+        ("made_from.reducer.projection_seed", run(&first[0], &seed, &pool, usual, f16)),
+        ("settings.token_budget", run(&first[0], &settings, &pool, budget, f16)),
+        ("row_type", run(&first[0], &settings, &pool, usual, RowType::F32)),
     ] {
-        let error = make(fields).unwrap_err().to_string();
-        assert!(error.contains(&format!("`{field}`")) || error.contains(field), "{error}");
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains(&format!("`{field}")), "{field}: {error}");
     }
+    assert_eq!(run(&first[0], &settings, &pool, usual, f16).unwrap().resumed, 4);
 }
 
 #[test]
@@ -57,18 +66,15 @@ fn directions_of_another_checkpoint_do_not_score_a_store() {
     let mut warm = WarmCheckpoint::open(&folders[0], &*model).unwrap();
     let later = WarmCheckpoint::open(&folders[1], &*model).unwrap();
     let layers = warm.layers(&*model);
-    let fields = warm.manifest_fields(&settings);
     let path = dir.path().join("store");
-    let mut store =
-        RowStore::create_or_resume(path, "less-features", fields, RowType::F32).unwrap();
     let features = warm.features(&layers, &settings).unwrap();
     let data = samples(&*model, 4, 10, 3);
-    {
+    let store = {
         let adapted = warm.adapted(model.as_mut());
         let pass = GradientPass { model: &adapted, layers: &layers, params: PassParams::default() };
-        let mut sinks = [Sink { reducer: &features, store: &mut store }];
-        pass.run(&Encodings::of(&data), &mut sinks, &mut NoProgress).unwrap();
-    }
+        let sink = Sink::new(&features, "less", path, RowType::F32);
+        pass.run(&Encodings::of(&data), &[sink], &mut NoProgress).unwrap().0.remove(0)
+    };
     let rows = || Tensor::ones([1, 64], (Kind::Double, tch::Device::Cpu));
     let mut scores = Scores::new(vec![Target::new("a", "a")]);
     scores.add(&Directions::new(rows(), &warm, &settings), &store).unwrap();

@@ -40,15 +40,14 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
         let layers = warm.layers(model.as_ref());
         let features = warm.features(&layers, &settings).unwrap();
         let plain = warm.target_features(&layers, &settings).unwrap();
-        let fields = warm.manifest_fields(&settings);
         let path = dir.path().join(format!("store-{number}"));
-        let mut store = RowStore::create_or_resume(path, "less", fields, RowType::F32).unwrap();
-        let directions = {
+        let (directions, store) = {
             let adapted = warm.adapted(model.as_mut());
             let params = PassParams { shard_rows: 7, ..PassParams::default() };
             let pass = GradientPass { model: &adapted, layers: &layers, params };
-            let mut sinks = [Sink { reducer: &features, store: &mut store }];
-            pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
+            let sink = Sink::new(&features, "less", path, RowType::F32);
+            let (mut stores, _) =
+                pass.run(&Encodings::of(&pool), &[sink], &mut NoProgress).unwrap();
             let candidates = rows(&pass.rows_of(&pool, &features).unwrap().rows);
             for (task, (_, examples)) in tasks.iter().enumerate() {
                 let examples = rows(&pass.rows_of(examples, &plain).unwrap().rows);
@@ -61,7 +60,8 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
             let of = |(name, examples): &(&str, Vec<Encoded>)| {
                 target_direction(&pass, &plain, name, examples).unwrap()
             };
-            Tensor::stack(&tasks.iter().map(of).collect::<Vec<_>>(), 0)
+            let directions = Tensor::stack(&tasks.iter().map(of).collect::<Vec<_>>(), 0);
+            (directions, stores.remove(0))
         };
         total += warm.rate();
         scores.add(&Directions::new(directions, &warm, &settings), &store).unwrap();
@@ -112,27 +112,23 @@ fn rows_in_few_bits_rank_as_rows_in_many_do() {
     let layers = warm.layers(model.as_ref());
     let features = warm.features(&layers, &settings).unwrap();
     let plain = warm.target_features(&layers, &settings).unwrap();
-    let fields = warm.manifest_fields(&settings);
     let types = [RowType::F32, RowType::F16, RowType::Int8, RowType::Int4, RowType::Sign];
-    let mut stores = types.map(|dtype| {
-        let path = dir.path().join(dtype.to_string());
-        RowStore::create_or_resume(path, "less", fields.clone(), dtype).unwrap()
-    });
-    let direction = {
+    let (direction, stores) = {
         let adapted = warm.adapted(model.as_mut());
         let pass = GradientPass { model: &adapted, layers: &layers, params: PassParams::default() };
-        let sink = |store| Sink { reducer: &features, store };
-        let mut sinks: Vec<Sink<'_>> = stores.iter_mut().map(sink).collect();
-        pass.run(&Encodings::of(&pool), &mut sinks, &mut NoProgress).unwrap();
-        target_direction(&pass, &plain, "task", &examples).unwrap()
+        let sinks = types
+            .map(|dtype| Sink::new(&features, "less", dir.path().join(dtype.to_string()), dtype));
+        let (stores, _) = pass.run(&Encodings::of(&pool), &sinks, &mut NoProgress).unwrap();
+        (target_direction(&pass, &plain, "task", &examples).unwrap(), stores)
     };
     let directions = Directions::new(direction.unsqueeze(0), &warm, &settings);
-    let found = stores.each_ref().map(|store| {
+    let score = |store: &RowStore| {
         let mut scores = Scores::new(vec![Target::new("task", "task")]);
         scores.add(&directions, store).unwrap();
         let scores = scores.finish().unwrap();
         scores.candidates().iter().map(|candidate| candidate.scores[0]).collect::<Vec<f32>>()
-    });
+    };
+    let found: Vec<Vec<f32>> = stores.iter().map(score).collect();
     for ((dtype, scores), least) in types.iter().zip(&found).zip([1.0, 0.999, 0.98, 0.9, 0.6]) {
         let with_f32 = correlation(scores, &found[0]);
         assert!(with_f32 > least - 1e-12, "{dtype}: {with_f32}");

@@ -92,7 +92,7 @@ fn rows_need_no_file() {
     let anchors = pool(60, 3);
     let scorer = GoldenScorer::new(&*model, tokenizer("begins"), params, &anchors).unwrap();
     let report = scorer.run(&Sums(9), dir.path().join("rises"), &mut NoProgress).unwrap();
-    assert_eq!((report.samples, report.work.candidates), (9, 9));
+    assert_eq!((report.rows, report.texts), (9, 9));
     let stored = read_scores(dir.path().join("rises")).unwrap();
     let held = scorer.score(&Sums(9).read_range(0..9).unwrap()).unwrap();
     assert_eq!(stored.candidates()[8].id.as_str(), "sum-8");

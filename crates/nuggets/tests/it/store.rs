@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Content, Dataset, ReadOptions, Sample};
 use tamis_model::DType;
 use tamis_nuggets::{GoldenParams, GoldenScorer, read_scores};
@@ -40,8 +40,8 @@ struct Told {
 }
 
 impl Progress for Told {
-    fn start(&mut self, _: &str, total: u64, done: u64) {
-        (self.total, self.before) = (total, done);
+    fn start(&mut self, stage: &Stage<'_>) {
+        (self.total, self.before) = (stage.total, stage.done);
     }
     fn advance(&mut self, by: u64) {
         self.now += by;
@@ -61,18 +61,18 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
 
     let mut told = Told::default();
     let report = usual.run(&dataset, &dir, &mut told).unwrap();
-    assert_eq!((report.samples, report.resumed), (14, 0));
+    assert_eq!((report.rows, report.resumed), (14, 0));
     assert_eq!((told.total, told.before, told.now), (14, 0, 14));
     let stored = read_scores(&dir).unwrap();
     let held = usual.score(&dataset.read_range(0..14).unwrap()).unwrap();
     assert!(apart(stored.candidates(), &held) <= 1e-5);
     assert_eq!(stored.anchors(), usual.anchors().unwrap());
     let scored = held.iter().filter(|candidate| candidate.rises.is_ok()).count();
-    assert_eq!((report.work.candidates, scored), (11, 11));
+    assert_eq!((report.texts, scored), (11, 11));
 
     let mut told = Told::default();
     let report = usual.run(&dataset, &dir, &mut told).unwrap();
-    assert_eq!((report.resumed, report.work.candidates, told.before), (14, 0, 14));
+    assert_eq!((report.resumed, report.texts, told.before), (14, 0, 14));
 
     // What an interrupted pass leaves is not taken for all: the anchors and one shard.
     let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();

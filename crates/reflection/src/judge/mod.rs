@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use tamis_artifact::{Manifest, ParameterError, Progress, hash_bytes};
+use tamis_artifact::{Manifest, ParameterError, Progress, Stage, hash_bytes};
 use tamis_dataset::SampleId;
 use tamis_metrics::BootstrapParams;
 
@@ -186,7 +186,8 @@ impl Judge {
             Journal::open(journal.as_ref(), &manifest, &ids, |one: &Judged| &one.id)?;
         let todo: Vec<usize> =
             (0..contests.len()).filter(|&place| judged[place].is_none()).collect();
-        progress.start("judge", contests.len() as u64, (contests.len() - todo.len()) as u64);
+        let done = contests.len() - todo.len();
+        progress.start(&Stage::new("judge", "contests", contests.len()).resumed(done));
         for wave in todo.chunks(self.params.wave) {
             self.judge_wave(contests, wave, teacher, &mut journal, &mut judged)?;
             progress.advance(wave.len() as u64);

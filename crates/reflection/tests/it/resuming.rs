@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tamis_artifact::{Ledger, Manifest, NoProgress, Progress};
+use tamis_artifact::{Ledger, Manifest, NoProgress, Progress, Stage};
 use tamis_dataset::{Reason, Sample};
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
@@ -187,8 +187,8 @@ fn counts() {
 struct Steps(Vec<(String, u64, u64)>, u64, bool);
 
 impl Progress for Steps {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        self.0.push((stage.to_owned(), total, done));
+    fn start(&mut self, stage: &Stage<'_>) {
+        self.0.push((stage.name.to_owned(), stage.total, stage.done));
     }
     fn advance(&mut self, by: u64) {
         self.1 += by;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tamis_artifact::{NoProgress, Progress};
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Content, Dataset, ReadOptions};
 use tamis_embeddings::{Embedder, Embeddings};
 use tamis_model::{DType, Pool};
@@ -28,9 +28,9 @@ pub(super) fn write_pool(path: &Path, count: usize) {
 struct Told(u64, u64, u64);
 
 impl Progress for Told {
-    fn start(&mut self, stage: &str, total: u64, done: u64) {
-        assert_eq!(stage, "embeddings");
-        (self.0, self.1) = (total, done);
+    fn start(&mut self, stage: &Stage<'_>) {
+        assert_eq!((stage.name, stage.unit), ("embeddings", "rows"));
+        (self.0, self.1) = (stage.total, stage.done);
     }
     fn advance(&mut self, by: u64) {
         self.2 += by;
@@ -50,8 +50,8 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
 
     let mut told = Told::default();
     let report = embedder.run(&dataset, &dir, &mut told).unwrap();
-    assert_eq!((report.samples, report.resumed), (20, 0));
-    assert_eq!((report.embedded, report.skipped), (18, 2));
+    assert_eq!((report.rows, report.resumed), (20, 0));
+    assert_eq!((report.texts, report.skipped), (18, 2));
     assert_eq!((told.0, told.1, told.2), (20, 0, 20));
 
     let stored = Embeddings::open(&dir).unwrap();
@@ -71,14 +71,14 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     assert_eq!(skipped, [("s4", 4, "empty_target"), ("s13", 13, "empty_target")]);
 
     let report = embedder.run(&dataset, &dir, &mut NoProgress).unwrap();
-    assert_eq!((report.resumed, report.embedded, report.tokens), (20, 0, 0));
+    assert_eq!((report.resumed, report.texts, report.tokens), (20, 0, 0));
     // What an interrupted pass leaves is not taken for all.
     let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();
     let part: String = journal.split_inclusive('\n').take(1).collect();
     std::fs::write(dir.join("journal.jsonl"), part).unwrap();
     assert!(Embeddings::open(&dir).unwrap_err().to_string().contains("incomplete"));
     let report = embedder.run(&dataset, &dir, &mut NoProgress).unwrap();
-    assert_eq!((report.resumed, report.samples), (6, 20));
+    assert_eq!((report.resumed, report.rows), (6, 20));
 }
 
 #[test]

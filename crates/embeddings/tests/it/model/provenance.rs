@@ -95,7 +95,7 @@ fn rows_need_no_file() {
         (model("begins", DType::F32), encoder("begins"), params(Pool::All, 200));
     let embedder = Embedder::new(&*model, &encoder, &params).unwrap();
     let report = embedder.run(&Sums(9), &dir, &mut NoProgress).unwrap();
-    assert_eq!((report.samples, report.embedded), (9, 9));
+    assert_eq!((report.rows, report.texts), (9, 9));
     let (stored, rows) = (Embeddings::open(&dir).unwrap(), Sums(9).read_range(0..9).unwrap());
     assert_eq!(stored.ids().unwrap()[8], "sum-8");
     let mut scratch = Vec::new();

@@ -6,7 +6,6 @@ mod faults;
 mod giving_up;
 mod kill;
 mod limits;
-#[cfg(feature = "local")]
 mod local;
 mod properties;
 mod recorded;
