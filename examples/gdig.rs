@@ -16,15 +16,13 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis::artifact::{Bytes, Fingerprint, hash_bytes};
 use tamis::clustering::{KMeansParams, Resample};
 use tamis::dataset::{Encoded, Encodings};
-use tamis::gradients::{
-    GradientPass, GradientVectors, Projection, ProjectionSpec, RowStore, RowType, Sink,
-};
+use tamis::gradients::{GradientPass, GradientVectors, Projection, ProjectionSpec, RowStore, Sink};
 use tamis::influence::{Helpful, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Fitted, Identity, Spectral};
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, Model, configure_threads};
@@ -267,7 +265,7 @@ fn scored(
         };
         let (scores, stores);
         (scores, stores, report) =
-            influence::scored(pass, samples, &[stored], (&folder, made_from), solve, bars)?;
+            tamis::influence::scored(pass, samples, &[stored], (&folder, made_from), solve, bars)?;
         gradients = stores.into_iter().next().context("the stored gradients")?;
         table = ScoreTable::from_scores(&scores, &ids)?;
     } else {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde::Serialize;
-use tamis::artifact::{Progress, write_atomic};
+use tamis::artifact::{Progress, Stage, write_atomic};
 use tamis::finetune::Lora;
 use tamis::model::{CausalLm, Finish, GenerateParams, NoTap, Strategy, configure_threads};
 use tamis::report::write_jsonl;
@@ -172,7 +172,7 @@ fn main() -> Result<()> {
     }
     .check()?;
     let mut bars = Bars::default();
-    Progress::start(&mut bars, "generate", prompts.len() as u64, 0);
+    Progress::start(&mut bars, &Stage::new("generate", "prompts", prompts.len()));
     let mut before = 0;
     let answers = generator.generate(&model, &prompts, &mut NoTap, &mut |done| {
         bars.advance((done - before) as u64);

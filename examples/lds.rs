@@ -19,7 +19,6 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use serde_json::{Map, json};
 use tamis::dataset::Encodings;
 use tamis::metrics::{BootstrapParams, compare_attributions, linear_datamodelling_score};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};

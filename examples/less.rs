@@ -20,7 +20,6 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use serde_json::{Map, Value, json};
 use tamis::dataset::{Encoded, Encodings, Selector};
 use tamis::gradients::{GradientPass, RowStore, Sink};
 use tamis::less::{Directions, Scores, WarmCheckpoint, target_direction};

@@ -21,9 +21,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis::artifact::{Provenance, StoreWriter};
-use tamis::dataset::Encodings;
+use tamis::dataset::{Encodings, Source};
 use tamis::finetune::FinetuneError;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};

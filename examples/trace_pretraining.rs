@@ -20,10 +20,11 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use serde_json::{Map, json};
+use serde_json::{Value, json};
 use tamis::artifact::Fingerprint;
 use tamis::dataset::Encodings;
 use tamis::influence::{Seeds, stages};
+use tamis::kfac::{Damping, Fitted};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::RunRecord;
 use tamis_examples::trace_pretraining::{Flags, Found, Stage};

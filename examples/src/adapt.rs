@@ -9,7 +9,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
 use tamis::artifact::{Fingerprint, Provenance, StoreWriter};
 use tamis::dataset::Encodings;
 use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};

@@ -21,7 +21,7 @@ pub struct Bars {
 #[derive(Debug)]
 struct Bar {
     name: String,
-    unit: &'static str,
+    unit: String,
     bar: ProgressBar,
     begun: Instant,
     /// Where this run took over from an earlier one.
@@ -31,7 +31,7 @@ struct Bar {
 }
 
 impl Bar {
-    fn begin(name: &str, unit: &'static str, total: u64, done: u64) -> Self {
+    fn begin(name: &str, unit: &str, total: u64, done: u64) -> Self {
         let bar = ProgressBar::new(total);
         let template = format!(
             "{{prefix:>10}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} ETA {{eta}} {{msg}}"
@@ -47,7 +47,14 @@ impl Bar {
             crate::note!("{name}: {done} of {total} {unit} were done before");
         }
         let told = 10 * done / total.max(1);
-        Self { name: name.to_owned(), unit, bar, begun: Instant::now(), from: done, told }
+        Self {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            bar,
+            begun: Instant::now(),
+            from: done,
+            told,
+        }
     }
 
     fn advance(&mut self, by: u64, note: &str) {
@@ -60,7 +67,7 @@ impl Bar {
         self.told = 10 * at / total;
         let rate = (at - self.from) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
         let left = total.saturating_sub(at) as f64 / rate;
-        let (name, unit) = (&self.name, self.unit);
+        let (name, unit) = (&self.name, &self.unit);
         crate::note!("{name}: {at} of {total} {unit}, {rate:.1}/s, {left:.0} s left {note}");
     }
 

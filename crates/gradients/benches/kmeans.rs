@@ -15,7 +15,6 @@ use std::time::Instant;
 use std::{env, fs};
 use tamis_artifact::Provenance;
 
-use serde_json::Map;
 use tamis_clustering::ndarray::ArrayView2;
 use tamis_clustering::{KMeansParams, Vectors};
 use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter};

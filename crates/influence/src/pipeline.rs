@@ -111,6 +111,7 @@ impl<'a> InfluenceStage<'a> {
         progress: &mut dyn Progress,
     ) -> Result<Influence, InfluenceError> {
         let Self { model, layers, .. } = *self;
+        samples.check().map_err(GradientError::from)?;
         let fit = CurvatureFit { model, layers, params: self.fit, layers_at_once: None };
         let fitted = fit.run(self.curvature, samples, dir, progress)?;
 

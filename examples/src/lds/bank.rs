@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis::artifact::{Ledger, Provenance, Random};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::finetune::{Silent, TrainParams};

@@ -2,9 +2,9 @@
 
 use std::cell::OnceCell;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ndarray::Array2;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tamis::artifact::Random;
 use tamis::clustering::{KMeansParams, Resample, Vectors, Within};
 use tamis::dataset::{Encoded, Encodings};

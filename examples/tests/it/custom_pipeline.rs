@@ -51,7 +51,8 @@ fn each_stage_sees_what_the_last_one_left() {
     let ifd = lines(out.join("2-ifd/scores-00000.jsonl"));
     let enough = words.iter().filter(|line| line["scores"][0]["value"].as_f64().unwrap() >= 3.0);
     assert_eq!(ifd.len(), enough.count());
-    let below = |line: &&Value| line["scores"][0]["value"].as_f64().is_some_and(|ifd| ifd < 1.0);
+    // Columns: ppl_cond, ppl_direct, ifd.
+    let below = |line: &&Value| line["scores"][2]["value"].as_f64().is_some_and(|ifd| ifd < 1.0);
     let passed = ifd.iter().filter(below).count() / 2;
     assert!(said.contains(&format!("{passed} of {} rows pass", pools::ROWS)), "{said}");
     let pool = pools::pairs();

@@ -137,7 +137,7 @@ fn other_settings_in_the_same_folder_are_refused_by_name() {
         ("row-type", "f32", "row_type"),
         ("loss", "sum", "reduction"),
         ("labels", "data", "labels"),
-        ("curvature-samples", "20", "samples"),
+        ("curvature-samples", "20", "source.rows"),
         ("layers", "mlp", "layers"),
         ("max-length", "100", "max_length"),
         ("target-lang", "German", "target_language"),

@@ -141,7 +141,7 @@ fn what_does_not_fit_is_refused() {
     let trace = Trace::new().with("curvature", "kfac");
     trace.succeed(&[]);
     pools::write(trace.folder.path(), "texts.jsonl", &texts()[..20]);
-    trace.refuse(&["data"]);
+    trace.refuse(&["`source"]);
     let inside = trace.folder.path().join("out").join("selected.jsonl");
     let name = inside.to_str().unwrap().to_owned();
     trace.with("texts", &name).refuse(&["would be overwritten"]);

@@ -1,7 +1,7 @@
 //! The training loop: what it must not depend on, what it must refuse, what it must leave behind.
 
 use proptest::prelude::*;
-use tamis_dataset::{Encoded, Encodings};
+use tamis_dataset::{Encoded, Encodings, Reason};
 use tamis_finetune::{
     FinetuneError, Observer, Schedule, Silent, StepRecord, TrainParams, TrainReport, epoch_order,
 };
@@ -237,15 +237,6 @@ fn data_that_cannot_be_trained_on_is_refused_before_the_first_step() {
         assert!(matches!(error, FinetuneError::Sample { index: 5, .. }), "{error}");
         error.to_string()
     };
-    let prefix = "sample sample-5 (row 5) cannot be trained on: ";
-    let none = message(&|sample| sample.supervised.fill(false));
-    assert_eq!(none, format!("{prefix}none of its tokens is supervised"));
-    // The first token has nothing to be predicted from.
-    let first = message(&|sample| {
-        sample.supervised.fill(false);
-        sample.supervised[0] = true;
-    });
-    assert_eq!(first, none);
     let foreign = message(&|sample| sample.ids[1] = 48);
     assert!(foreign.contains("token id 48 is outside the model's vocabulary of 48"), "{foreign}");
     let long = message(&|sample| {
@@ -258,6 +249,20 @@ fn data_that_cannot_be_trained_on_is_refused_before_the_first_step() {
 
     let (error, untouched) = refused(model.as_mut(), settings(), &[]);
     assert!(matches!(error, FinetuneError::NoData) && untouched);
+}
+
+#[test]
+fn rows_without_a_target_are_left_out_and_listed() {
+    // The first token has nothing to be predicted from.
+    for only_first in [false, true] {
+        let mut data = data();
+        data[5].supervised.fill(false);
+        data[5].supervised[0] = only_first;
+        let report = train(llama(DType::F32).as_mut(), settings(), &data);
+        let skipped: Vec<(usize, &Reason)> =
+            report.skipped.iter().map(|row| (row.index, &row.reason)).collect();
+        assert_eq!(skipped, [(5, &Reason::TooFewTokens)]);
+    }
 }
 
 #[test]

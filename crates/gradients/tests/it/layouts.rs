@@ -1,11 +1,8 @@
 //! What is computed and what is read again lie alike in memory: products over other strides run other
 //! kernels, which round differently on some processors.
 
-use serde_json::Map;
 use tamis_artifact::Provenance;
-use tamis_gradients::{
-    GradientPass, PassParams, Projection, ProjectionSpec, RowStore, RowType, RowWriter,
-};
+use tamis_gradients::{GradientPass, PassParams, Projection, ProjectionSpec, RowType, RowWriter};
 use tamis_model::DType;
 use tch::{Device, Kind, Tensor};
 

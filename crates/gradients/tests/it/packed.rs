@@ -5,7 +5,6 @@ use std::path::Path;
 use tamis_artifact::Provenance;
 
 use proptest::prelude::*;
-use serde_json::Map;
 use tamis_gradients::{RowInfo, RowShard, RowStore, RowType, RowWriter};
 use tch::{Device, Kind, Tensor};
 

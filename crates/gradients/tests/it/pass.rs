@@ -1,6 +1,5 @@
 //! The pass: what must not matter, resuming, and samples that cannot be scored.
 
-use serde_json::{Map, json};
 use tamis_artifact::{NoProgress, Provenance};
 use tamis_dataset::{
     EncodeOptions, Encoded, Encoder, Encodings, Reason, Sample, SampleId, Template, TextTokenizer,

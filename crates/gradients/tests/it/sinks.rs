@@ -5,7 +5,8 @@ use std::error::Error;
 use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{
-    GradientError, GradientPass, LayerTrace, PassParams, ProjectionSpec, Reducer, RowType, Sink,
+    GradientError, GradientPass, LayerTrace, PassParams, ProjectionSpec, Reducer, RowStore,
+    RowType, Sink,
 };
 use tamis_model::{CausalLm, DType, LayerInfo};
 use tch::{Device, Kind, Tensor};
@@ -50,9 +51,11 @@ impl Reducer for Blocks {
 
 fn norms(pass: &GradientPass<'_>, data: &Vec<Encoded>, reducers: &[&dyn Reducer]) -> Vec<Vec<f64>> {
     let dir = tempfile::tempdir().unwrap();
-    let sink =
-        |(n, &reducer)| Sink::new(reducer, "rows", dir.path().join(n.to_string()), RowType::F32);
-    let sinks: Vec<Sink<'_>> = reducers.iter().enumerate().map(sink).collect();
+    let mut sinks = Vec::new();
+    for (n, reducer) in reducers.iter().enumerate() {
+        let place = dir.path().join(n.to_string());
+        sinks.push(Sink::new(*reducer, "rows", place, RowType::F32));
+    }
     let (stores, _) = pass.run(&Encodings::of(data), &sinks, &mut NoProgress).unwrap();
     let of = |store: &RowStore| -> Vec<f64> {
         store.shards().flat_map(|shard| shard.unwrap().infos).map(|info| info.norm).collect()

@@ -5,7 +5,6 @@ use std::path::Path;
 use tamis_artifact::Provenance;
 
 use proptest::prelude::*;
-use serde_json::Map;
 use tamis_clustering::ndarray::{Array2, s};
 use tamis_clustering::{KMeansParams, Metric, Vectors};
 use tamis_gradients::{

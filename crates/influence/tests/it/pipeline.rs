@@ -103,18 +103,23 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
             let error = stage.run(&Encodings::of(pool), seeds, &dir, &mut NoProgress).unwrap_err();
             assert!(error.to_string().contains(field), "{field}: {error}");
         };
-        refused(stage, &pool, &samples(model, 3, 4), "`made_from.queries.tokens`");
+        refused(stage, &pool, &samples(model, 3, 4), "`made_from.reducer.queries.tokens`");
         refused(stage, &samples(model, 9, 5), &seeds, "`source.tokens`");
         refused(InfluenceStage { layers: &layers[1..], ..stage }, &pool, &seeds, "layers");
         let damping = Damping::Relative(0.2);
-        refused(InfluenceStage { damping, ..stage }, &pool, &seeds, "`made_from.curvature.damping");
-        refused(InfluenceStage { seed: 1, ..stage }, &pool, &seeds, "`made_from.projection.seed`");
+        refused(
+            InfluenceStage { damping, ..stage },
+            &pool,
+            &seeds,
+            "`made_from.reducer.curvature.damping",
+        );
+        refused(InfluenceStage { seed: 1, ..stage }, &pool, &seeds, "`made_from.reducer.seed`");
         let projection = "4x4".parse().unwrap();
         refused(
             InfluenceStage { projection, ..stage },
             &pool,
             &seeds,
-            "`made_from.projection.spec",
+            "`made_from.reducer.projection",
         );
         assert_eq!(run(&dir, &mut Watch { done: 0, until: 0 }).table, table);
     }

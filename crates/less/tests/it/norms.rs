@@ -1,6 +1,5 @@
 //! Norms that a pass records beside features.
 
-use serde_json::Map;
 use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, ProjectionSpec, Reducer, RowType, Sink};

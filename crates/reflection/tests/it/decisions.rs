@@ -299,7 +299,7 @@ fn a_history_as_it_is_written() {
     });
     let line = serde_json::to_string(&outcome).unwrap();
     let expected = concat!(
-        r##"{"id":"a","index":97,"original":{"instruction":"#a ask","input":"","output":"i0.5 r0.9"},"##,
+        r##"{"id":"a","index":0,"original":{"instruction":"#a ask","input":"","output":"i0.5 r0.9"},"##,
         r##""instruction_reflection":{"verdict":"refused","critique":"Vague.","##,
         r##""proposal":{"instruction":"#a new","input":"","output":"i0.4 r0.8"},"##,
         r##""measure":"ifd","before":0.5,"after":0.4,"##,

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scores = ScoreStage::new("words").run(&Words, &pool, &mut NoProgress)?;
     let rows = Subset::all(&pool).keep(&scores.keep("words", &[Filter::AtLeast(2.0)])?)?;
 
-    let samples = rows.read(0..rows.len())?;
+    let samples = rows.read_range(0..rows.len())?;
     let points: Vec<f32> = samples.iter().flat_map(|s| [words(s) as f32, s.index as f32]).collect();
     let points = Array2::from_shape_vec((rows.len(), 2), points)?;
     let kcenter = KCenterParams { budget: 5, metric: Metric::Euclidean }.check()?;

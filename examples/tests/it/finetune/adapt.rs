@@ -3,7 +3,6 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde_json::{Map, json};
 use tamis::dataset::{Encoded, Encodings, SampleId};
 use tamis::finetune::{
     CheckpointParams, Checkpoints, Every, Job, Observer, StepRecord, TrainParams,
@@ -38,13 +37,10 @@ fn an_interrupted_adaptation_goes_on() {
     let flags = ModelFlags { model: program::model(), device: DeviceSpec::Cpu, dtype: DType::F32 };
     let params =
         TrainParams { epochs: 2, learning_rate: 1e-3, batch_size: 4, ..TrainParams::default() };
-    let inputs: Map<_, _> = [("pool".to_owned(), json!("p"))].into_iter().collect();
     let go = |out: &str| {
         let out = folder.path().join(out);
         let model = flags.load().unwrap();
-        adapt(&flags, model, &Encodings::of(&samples()), params.clone(), inputs.clone(), &out)
-            .unwrap()
-            .1
+        adapt(&flags, model, &Encodings::of(&samples()), params.clone(), &out).unwrap().1
     };
     let calm = go("calm");
     assert_eq!(calm.losses.len(), 12);
