@@ -29,7 +29,7 @@ fn another_ingredient_is_refused_by_its_name() {
         (ScoreParams { measures: Measures::IFD, ..params() }, "`settings.scoring.measures.r_ifd`"),
         (ScoreParams { template: Template::Vicuna, ..params() }, "`encoder.template`"),
         (ScoreParams { max_length: 300, ..params() }, "`encoder.max_length`"),
-        (ScoreParams { truncation: Truncation::KeepPrefix, ..params() }, "`encoder.truncation`"),
+        (ScoreParams { truncation: Truncation::RejectCut, ..params() }, "`encoder.truncation`"),
         (
             ScoreParams { request: "What makes one write {response}?".to_owned(), ..params() },
             "`settings.scoring.request`",
