@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use tamis::artifact::Fingerprint;
-use tamis::dataset::{Encodings, Sample, SampleId, Source, Subset};
-use tamis::ifd_scoring::{self, ScoreParams};
+use tamis::dataset::{Encodings, Sample, Subset};
+use tamis::ifd_scoring::{IfdScorer, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
 use tamis::model::{CausalLm, LayerPattern};
@@ -66,8 +66,7 @@ fn main() -> Result<()> {
     let rows = rows.keep(&scores.keep("words", &[Filter::AtLeast(3.0)])?)?;
 
     // 2. IFD: the half that there is most to learn from.
-    let ifd =
-        ifd_scoring::Scorer::new(&model, model.tokenizer()?.clone(), ScoreParams::like(&encoder))?;
+    let ifd = IfdScorer::new(&model, model.tokenizer()?.clone(), ScoreParams::like(&encoder))?;
     let stage = ScoreStage::new(out.join("2-ifd"));
     let scores = stage.run(&ifd, &rows, bars)?;
     let filters = [Filter::Below(1.0), Filter::Highest(Take::Share(0.5))];
@@ -89,11 +88,8 @@ fn main() -> Result<()> {
     let gradients = influence.gradients_at(&helpful.positions)?;
     let picks = kcenter.pick_on_device(&gradients, &[])?.indices();
     let picks: Vec<usize> = picks.into_iter().map(|pick| helpful.positions[pick]).collect();
-    let left: Vec<Sample> = rows.read_range(0..rows.len())?;
-    let ids = influence.ids_at(&picks);
-    let place = |id: &SampleId| left.iter().position(|sample| sample.id == *id);
-    let places = ids.iter().filter_map(place);
-    let chosen: Vec<usize> = places.map(|place| rows.positions()[place]).collect();
+    let place = |&pick: &usize| rows.positions()[influence.table.candidates[pick].info.index];
+    let chosen: Vec<usize> = picks.iter().map(place).collect();
     let files = pool.write_rows(&chosen, out, "selected")?;
     say(format_args!("{} rows chosen: {}\n", chosen.len(), files[0].display()))
 }

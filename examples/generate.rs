@@ -22,7 +22,7 @@ use clap::Parser;
 use serde::Serialize;
 use tamis::artifact::{Progress, Stage, write_atomic};
 use tamis::finetune::Lora;
-use tamis::model::{CausalLm, Finish, GenerateParams, NoTap, Strategy, configure_threads};
+use tamis::model::{CausalLm, DecodingStrategy, Finish, GenerateParams, NoTap, configure_threads};
 use tamis::report::write_jsonl;
 use tamis_examples::{Bars, ModelFlags, TextFlags, one_line, same_file, say};
 
@@ -97,19 +97,19 @@ struct Answer {
 }
 
 impl Flags {
-    fn strategy(&self) -> Strategy {
+    fn strategy(&self) -> DecodingStrategy {
         let (length_penalty, early_stopping) = (self.length_penalty, self.early_stopping);
         match (self.beams, self.temperature) {
             (Some(beams), _) => {
-                Strategy::Beam { beams: beams.get(), length_penalty, early_stopping }
+                DecodingStrategy::Beam { beams: beams.get(), length_penalty, early_stopping }
             }
-            (None, Some(temperature)) => Strategy::Sample {
+            (None, Some(temperature)) => DecodingStrategy::Sample {
                 temperature,
                 top_p: self.top_p,
                 top_k: self.top_k,
                 seed: self.seed,
             },
-            (None, None) => Strategy::Greedy,
+            (None, None) => DecodingStrategy::Greedy,
         }
     }
 }

@@ -22,7 +22,8 @@ use anyhow::Result;
 use clap::Parser;
 use serde_json::json;
 use tamis::dataset::{Dataset, Selector};
-use tamis::ifd_scoring::{Candidate, SampleScores, Scorer, read_scores};
+use tamis::ifd_scoring::select::Candidate;
+use tamis::ifd_scoring::{IfdScorer, SampleScores, read_scores};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::ifd::{Flags, Found, groups};
@@ -59,7 +60,7 @@ fn main() -> Result<()> {
     // 2. Scores.
     let model = flags.model.load()?;
     let tokenizer = model.tokenizer()?.clone();
-    let scorer = Scorer::new(&model, tokenizer, scoring)?;
+    let scorer = IfdScorer::new(&model, tokenizer, scoring)?;
     record.environment.threads = Some(threads.count);
     record.environment.device = Some(DeviceSpec::from(model.shape().device).to_string());
     let scores = scored(&flags, &scorer, &pool, &mut record)?;
@@ -89,7 +90,7 @@ fn main() -> Result<()> {
 /// Step 2: scores from the store, where an earlier run may have left some or all of them.
 fn scored(
     flags: &Flags,
-    scorer: &Scorer<'_>,
+    scorer: &IfdScorer<'_>,
     pool: &Dataset,
     record: &mut RunRecord,
 ) -> Result<Vec<SampleScores>> {

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tamis::dataset::{Encoded, Encodings, Selector};
 use tamis::gradients::{GradientPass, RowStore, Sink};
-use tamis::less::{Directions, Scores, WarmCheckpoint, target_direction};
+use tamis::less::{Directions, LessScores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
 use tamis::targets::Target;
@@ -95,7 +95,8 @@ fn main() -> Result<()> {
     record.notes.push(format!("mean loss of the warm-up's epochs: {:.4?}", warmup.losses));
 
     // 2. For each epoch: features of the pool, and where the targets point.
-    let mut scores = Scores::new(tasks.iter().map(|(name, _)| Target::new(name, name)).collect());
+    let mut scores =
+        LessScores::new(tasks.iter().map(|(name, _)| Target::new(name, name)).collect());
     for (n, folder) in warmup.checkpoints.iter().enumerate() {
         let mut checkpoint = WarmCheckpoint::open(folder, &model)?;
         let (directions, store) =

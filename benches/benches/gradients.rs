@@ -9,10 +9,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tamis::artifact::NoProgress;
 use tamis::dataset::{Encoded, plan_batches};
 use tamis::gradients::{
-    GradientPass, Labels, PassParams, ProjectionSpec, Reducer, Reduction, SquaredNorms, trace_batch,
+    GradientPass, Labels, PassParams, ProjectionSpec, Reducer, SquaredNorms, trace_batch,
 };
 use tamis::influence::Seeds;
 use tamis::kfac::{FactorFit, FitParams, Identity};
+use tamis::model::Reduction;
 use tamis::model::{Batch, CausalLm, LayerInfo};
 use tamis_benches::{short_pairs, small_llama};
 use tch::{Device, Kind, Tensor};

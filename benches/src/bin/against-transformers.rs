@@ -16,7 +16,8 @@ use serde_json::json;
 use tamis::dataset::Encoded;
 use tamis::finetune::{Silent, TrainParams, epoch_order};
 use tamis::model::{
-    CausalLm, DeviceSpec, GenerateParams, LoadOptions, NoTap, Strategy, configure_threads, load,
+    CausalLm, DecodingStrategy, DeviceSpec, GenerateParams, LoadOptions, NoTap, configure_threads,
+    load,
 };
 use tamis_benches::{short_pairs, write_llama};
 
@@ -116,9 +117,9 @@ fn ours(name: &str, model: &mut dyn CausalLm, samples: &[Encoded], prompts: &[Ve
         return begun.elapsed().as_secs_f64();
     }
     let (strategy, width) = if name == "beams" {
-        (Strategy::Beam { beams: 4, length_penalty: 1.0, early_stopping: false }, 4)
+        (DecodingStrategy::Beam { beams: 4, length_penalty: 1.0, early_stopping: false }, 4)
     } else {
-        (Strategy::Greedy, 1)
+        (DecodingStrategy::Greedy, 1)
     };
     // As many rows a batch as Python takes.
     let token_budget = width * ROWS * (64 + NEW_TOKENS);

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use tamis::dataset::{Content, Dataset, Outcome, ReadOptions, Sample, TextTokenizer};
-use tamis::ifd_scoring::{Preset, ScoreParams, Scorer};
+use tamis::ifd_scoring::{IfdScorer, Preset, ScoreParams};
 use tamis::model::{DeviceSpec, LoadOptions, configure_threads, load};
 use tch::{Device, Kind, Tensor};
 
@@ -48,7 +48,7 @@ fn main() {
         max_length: model.shape().max_positions.min(1024),
         ..Preset::Superfiltering.scoring()
     };
-    let scorer = Scorer::new(&*model, tokenizer, params).expect("settings that fit the model");
+    let scorer = IfdScorer::new(&*model, tokenizer, params).expect("settings that fit the model");
     let mut samples = Vec::new();
     for file in data.split(',') {
         let data = Dataset::open(file, &ReadOptions::default()).expect("data");
@@ -103,7 +103,7 @@ impl Python {
 }
 
 /// Runs a set on both sides by turns and prints its line.
-fn measure(scorer: &Scorer<'_>, name: &str, set: &[Sample], rounds: usize, python: &mut Python) {
+fn measure(scorer: &IfdScorer<'_>, name: &str, set: &[Sample], rounds: usize, python: &mut Python) {
     let estimate = scorer.estimate(set, set.len()).unwrap();
     let (mut here, mut there, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     let mut apart = 0.0f64;
@@ -120,7 +120,7 @@ fn measure(scorer: &Scorer<'_>, name: &str, set: &[Sample], rounds: usize, pytho
         if round > 0 {
             here.push(set.len() as f64 / seconds);
             there.push(set.len() as f64 / theirs);
-            shares.push(estimate.flops / seconds / product);
+            shares.push(estimate.total_flops().unwrap_or(0.0) / seconds / product);
         }
     }
     let mut ratios: Vec<f64> = here.iter().zip(&there).map(|(here, there)| here / there).collect();
@@ -130,7 +130,7 @@ fn measure(scorer: &Scorer<'_>, name: &str, set: &[Sample], rounds: usize, pytho
         "| {name}: {}, {:.0} tokens in both terms | {a:.1}/s | {b:.1}/s | {ratio:.2} ({:.2} … {:.2}) | \
          {:.0} % | {apart:.1e} |",
         set.len(),
-        estimate.tokens / set.len() as f64,
+        estimate.total("tokens to read").unwrap_or(0.0) / set.len() as f64,
         ratios[0],
         ratios[ratios.len() - 1],
         100.0 * share
@@ -151,7 +151,7 @@ fn product_rate() -> f64 {
 
 /// The first `rows` samples of these lengths whose parts are the same tokens on both sides.
 fn chosen(
-    scorer: &Scorer<'_>,
+    scorer: &IfdScorer<'_>,
     samples: &[Sample],
     lengths: &RangeInclusive<usize>,
     rows: usize,

@@ -14,6 +14,3 @@ pub use error::ClusteringError;
 pub use kmeans::{KMeans, KMeansFit};
 pub use params::{KMeansParams, Metric};
 pub use resample::{Resample, Within};
-
-/// Where rows come from.
-pub use tamis_selection::{Vectors, VectorsError, ndarray};

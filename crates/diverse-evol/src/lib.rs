@@ -19,9 +19,9 @@ pub use error::EvolError;
 pub use evolution::{Evolution, Picked, Round, Seconds};
 pub use folder::hash_folder;
 pub use params::{DiverseEvol, EvolParams, Models};
-pub use seams::{Failure, Metrics, Observer, Sight, Silent, Stage, Task, Trainer, View, Viewer};
+pub use seams::{
+    Failure, Metrics, Observer, RoundStage, Sight, Silent, Task, Trainer, View, Viewer,
+};
 pub use strategy::{Need, Strategy, Uncertainty};
-pub use tamis_kcenter::Metric;
-pub use tamis_selection::{Vectors, VectorsError};
 #[cfg(feature = "model")]
 pub use uncertainty::{Uncertainties, UncertaintyParams, UncertaintyPass, uncertainties};

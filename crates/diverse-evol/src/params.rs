@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{EvolError, Metric, Strategy};
+use crate::{EvolError, Strategy};
+use tamis_kcenter::Metric;
 
 /// Which training sets a model is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

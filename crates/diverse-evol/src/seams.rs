@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Need, Vectors};
+use crate::Need;
+use tamis_selection::Vectors;
 
 /// Why a trainer or a viewer failed, in its own words.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -98,7 +99,7 @@ pub enum View<R> {
 /// Watches a run. Every method does nothing by default.
 pub trait Observer {
     /// A stage begins; `records` are those of the training set at this time.
-    fn begin(&mut self, round: usize, stage: Stage, records: usize) {
+    fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
         let _ = (round, stage, records);
     }
 
@@ -108,7 +109,7 @@ pub trait Observer {
     }
 
     /// A stage was finished by an earlier run and is not done again.
-    fn done_before(&mut self, round: usize, stage: Stage) {
+    fn done_before(&mut self, round: usize, stage: RoundStage) {
         let _ = (round, stage);
     }
 }
@@ -122,7 +123,7 @@ impl Observer for Silent {}
 /// What a round does, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
+pub enum RoundStage {
     /// Looking at all records with the model of the round before.
     View,
     /// Choosing the records that the round adds.

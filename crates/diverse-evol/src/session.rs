@@ -15,8 +15,8 @@ use crate::journal::{FORMAT, Journal, KIND, Pick, Picked as Entry, Trained};
 use crate::pick::{Choice, Choices, Picking};
 use crate::times::Times;
 use crate::{
-    DiverseEvol, EvolError, Evolution, Metrics, Need, Observer, Picked, Round, Sight, Stage, Task,
-    Trainer, View, Viewer, hash_folder,
+    DiverseEvol, EvolError, Evolution, Metrics, Need, Observer, Picked, Round, RoundStage, Sight,
+    Task, Trainer, View, Viewer, hash_folder,
 };
 
 impl DiverseEvol {
@@ -146,7 +146,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
     /// The records that a round adds.
     fn choose(&mut self, round: usize) -> Result<(), EvolError> {
         if self.journal.picked.contains_key(&round) {
-            self.observer.done_before(round, Stage::Pick);
+            self.observer.done_before(round, RoundStage::Pick);
             return Ok(());
         }
         let params = &self.evol.params;
@@ -163,15 +163,15 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         };
         let view = match params.strategy.need().filter(|_| round > 0) {
             Some(need) => {
-                self.observer.begin(round, Stage::View, chosen.len());
+                self.observer.begin(round, RoundStage::View, chosen.len());
                 let begun = Instant::now();
                 let view = self.view(round, need)?;
-                self.times.add(round, Stage::View, begun.elapsed().as_secs_f64())?;
+                self.times.add(round, RoundStage::View, begun.elapsed().as_secs_f64())?;
                 Some(view)
             }
             None => None,
         };
-        self.observer.begin(round, Stage::Pick, chosen.len());
+        self.observer.begin(round, RoundStage::Pick, chosen.len());
         let begun = Instant::now();
         let choices = match &view {
             Some(view) => picking.with(params.strategy, view)?,
@@ -179,7 +179,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         };
         let entry = self.entry(&choices);
         self.journal.add_picked(round, entry)?;
-        self.times.add(round, Stage::Pick, begun.elapsed().as_secs_f64())
+        self.times.add(round, RoundStage::Pick, begun.elapsed().as_secs_f64())
     }
 
     fn entry(&self, choices: &Choices) -> Entry {
@@ -237,14 +237,14 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
     fn train(&mut self, round: usize) -> Result<(), EvolError> {
         let (unfinished, model) = (self.folder.unfinished(round), self.folder.model(round));
         if self.journal.trained.contains_key(&round) {
-            self.observer.done_before(round, Stage::Train);
+            self.observer.done_before(round, RoundStage::Train);
         } else {
             let mut records = self.journal.chosen(round);
             records.sort_unstable();
             let work = self.folder.work(round);
             make(&work)?;
             remove(&unfinished)?;
-            self.observer.begin(round, Stage::Train, records.len());
+            self.observer.begin(round, RoundStage::Train, records.len());
             let begun = Instant::now();
             let task = Task { round, records: &records, work: &work, model: &unfinished };
             let trained = self.trainer.train(&task);
@@ -255,7 +255,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             remove(&model)?;
             // The journal first: what it knows is never trained again.
             self.journal.add_trained(round, Trained { model: hash, metrics })?;
-            self.times.add(round, Stage::Train, begun.elapsed().as_secs_f64())?;
+            self.times.add(round, RoundStage::Train, begun.elapsed().as_secs_f64())?;
             self.sure = Some(round);
         }
         // Also where an interruption came between the journal and this.
@@ -267,18 +267,18 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
 
     fn measure(&mut self, round: usize) -> Result<(), EvolError> {
         if self.journal.measured.contains_key(&round) {
-            self.observer.done_before(round, Stage::Measure);
+            self.observer.done_before(round, RoundStage::Measure);
             return Ok(());
         }
         self.make_sure(round)?;
-        self.observer.begin(round, Stage::Measure, self.evol.size(round));
+        self.observer.begin(round, RoundStage::Measure, self.evol.size(round));
         let begun = Instant::now();
         let (model, place) = (self.folder.model(round), self.folder.view(round));
         let sight = Sight { round: Some(round), model: &model, place: &place };
         let metrics = self.viewer.measure(&sight);
         let metrics = metrics.map_err(|reason| EvolError::Measuring { model, reason })?;
         self.journal.add_measured(round, metrics)?;
-        self.times.add(round, Stage::Measure, begun.elapsed().as_secs_f64())?;
+        self.times.add(round, RoundStage::Measure, begun.elapsed().as_secs_f64())?;
         let metrics = self.metrics(round);
         self.observer.measured(round, &metrics);
         Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EvolError, Seconds, Stage};
+use crate::{EvolError, RoundStage, Seconds};
 
 /// A file of lines, one for each stage that came to its end. A stage that went on after an interruption
 /// counts from there.
@@ -19,7 +19,7 @@ pub(crate) struct Times {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Line {
     round: usize,
-    stage: Stage,
+    stage: RoundStage,
     seconds: f64,
 }
 
@@ -37,7 +37,7 @@ impl Times {
     pub(crate) fn add(
         &mut self,
         round: usize,
-        stage: Stage,
+        stage: RoundStage,
         seconds: f64,
     ) -> Result<(), EvolError> {
         let line = Line { round, stage, seconds };
@@ -51,15 +51,15 @@ impl Times {
 
     /// What a round took.
     pub(crate) fn of(&self, round: usize) -> Seconds {
-        let sum = |stage: Stage| {
+        let sum = |stage: RoundStage| {
             let lines = self.lines.iter().filter(|line| (line.round, line.stage) == (round, stage));
             lines.map(|line| line.seconds).sum()
         };
         Seconds {
-            view: sum(Stage::View),
-            pick: sum(Stage::Pick),
-            train: sum(Stage::Train),
-            measure: sum(Stage::Measure),
+            view: sum(RoundStage::View),
+            pick: sum(RoundStage::Pick),
+            train: sum(RoundStage::Train),
+            measure: sum(RoundStage::Measure),
         }
     }
 }

@@ -25,7 +25,7 @@ const LABELS: &str = "tamis";
 /// A sample without an embedding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Skipped {
+pub struct NoEmbedding {
     /// Its id.
     pub id: String,
     /// Its 0-based row in the data.
@@ -46,14 +46,14 @@ pub struct Shard {
     /// Numbers in a row.
     pub columns: usize,
     /// Samples of the same stretch without an embedding.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<NoEmbedding>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Labels {
     ids: Vec<String>,
-    skipped: Vec<Skipped>,
+    skipped: Vec<NoEmbedding>,
 }
 
 /// Writes embeddings into a folder, shard by shard; [`Embeddings::open`](crate::Embeddings::open)
@@ -184,7 +184,7 @@ fn read_shard(
     path: &Path,
     ids: &mut Vec<String>,
     indices: &mut Vec<usize>,
-    skipped: &mut Vec<Skipped>,
+    skipped: &mut Vec<NoEmbedding>,
 ) -> Result<(usize, Piece), EmbeddingsError> {
     let map = map(path)?;
     let broken = |problem: &str| shard_error(path, problem.to_owned());

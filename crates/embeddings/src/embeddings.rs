@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::ids::check_unique;
 use crate::piece::Piece;
-use crate::{EmbeddingsError, Skipped};
+use crate::{EmbeddingsError, NoEmbedding};
 
 /// Numbers that are looked at in one go.
 const CHUNK: usize = 1 << 18;
@@ -29,7 +29,7 @@ pub struct Embeddings {
     starts: Vec<usize>,
     ids: Option<Vec<String>>,
     indices: Option<Vec<usize>>,
-    skipped: Vec<Skipped>,
+    skipped: Vec<NoEmbedding>,
 }
 
 /// What a reader found, to be checked.
@@ -39,7 +39,7 @@ pub(crate) struct Found {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) ids: Option<Vec<String>>,
     pub(crate) indices: Option<Vec<usize>>,
-    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<NoEmbedding>,
 }
 
 impl Embeddings {
@@ -149,7 +149,7 @@ impl Embeddings {
     }
 
     /// For an artefact, the samples that could not be embedded.
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &[NoEmbedding] {
         &self.skipped
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tamis_artifact::{ArtifactError, ParameterError};
 
 /// Why embeddings could not be read, written or computed. A sample that cannot be embedded is no
-/// error: it is [`Skipped`](crate::Skipped).
+/// error: it is [`NoEmbedding`](crate::NoEmbedding).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingsError {

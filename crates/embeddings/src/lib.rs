@@ -17,9 +17,9 @@ mod rows;
 mod safetensors_file;
 mod write;
 
-pub use artefact::{EmbeddingStore, Shard, Skipped};
+pub use artefact::{EmbeddingStore, NoEmbedding, Shard};
 pub use embeddings::Embeddings;
 pub use error::EmbeddingsError;
 #[cfg(feature = "model")]
-pub use model::{EmbedParams, Embedder, Embedding, Estimate};
-pub use read::ReadOptions;
+pub use model::{EmbedParams, Embedder, Embedding};
+pub use read::OpenOptions;

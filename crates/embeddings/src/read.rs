@@ -17,7 +17,7 @@ const READABLE: &str = if cfg!(feature = "parquet") {
 /// Where in a file the embeddings are, if it is not plain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ReadOptions {
+pub struct OpenOptions {
     /// The tensor of a safetensors file; if not named, it must be the only one with two dimensions
     /// and floating-point numbers.
     pub tensor: Option<String>,
@@ -38,7 +38,7 @@ impl Embeddings {
     /// # Errors
     /// As [`open_with`](Self::open_with).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddingsError> {
-        Self::open_with(path, &ReadOptions::default())
+        Self::open_with(path, &OpenOptions::default())
     }
 
     /// Opens embeddings that lie in a named tensor or column.
@@ -51,7 +51,7 @@ impl Embeddings {
     /// lengths), what is missing or ambiguous, and rows that are not finite, by number and id.
     pub fn open_with(
         path: impl AsRef<Path>,
-        options: &ReadOptions,
+        options: &OpenOptions,
     ) -> Result<Self, EmbeddingsError> {
         let path = path.as_ref();
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
@@ -95,12 +95,12 @@ fn unknown(path: &Path, problem: String) -> EmbeddingsError {
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(path: &Path, options: &ReadOptions) -> Result<Found, EmbeddingsError> {
+fn parquet(path: &Path, options: &OpenOptions) -> Result<Found, EmbeddingsError> {
     crate::parquet_file::read(path, options.column.as_deref(), options.id_column.as_deref())
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(path: &Path, _: &ReadOptions) -> Result<Found, EmbeddingsError> {
+fn parquet(path: &Path, _: &OpenOptions) -> Result<Found, EmbeddingsError> {
     let problem = "this build cannot read Parquet (feature `parquet`)";
     Err(unknown(path, problem.to_owned()))
 }

@@ -33,5 +33,5 @@ pub use order::epoch_order;
 pub use params::{Decay, TrainParams};
 pub use passes::{Evaluation, evaluate};
 pub use schedule::{Schedule, warmup_steps};
-pub use trainer::{EpochRecord, Job, TrainReport, Trainer};
+pub use trainer::{EpochRecord, FineTuner, Job, TrainReport};
 pub use validation::EvalParams;

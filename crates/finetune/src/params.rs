@@ -3,21 +3,21 @@
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{AdamWParams, FinetuneError, Schedule, Trainer};
+use crate::{AdamWParams, FineTuner, FinetuneError, Schedule};
 
 /// Which parameters weight decay shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
     /// Those of two or more dimensions: matrices and embeddings, but no bias and no norm weight.
-    /// What the `Trainer` of Hugging Face does.
+    /// What the `FineTuner` of Hugging Face does.
     #[default]
     Matrices,
     /// Every parameter. What `torch.optim.AdamW` does with `model.parameters()`.
     All,
 }
 
-/// How to train; [`check`](TrainParams::check) turns it into a [`Trainer`].
+/// How to train; [`check`](TrainParams::check) turns it into a [`FineTuner`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainParams {
@@ -106,7 +106,7 @@ impl TrainParams {
     ///
     /// # Errors
     /// [`FinetuneError::Parameter`] for the first one outside its range.
-    pub fn check(self) -> Result<Trainer, FinetuneError> {
+    pub fn check(self) -> Result<FineTuner, FinetuneError> {
         for (name, value) in [
             ("epochs", self.epochs),
             ("batch_size", self.batch_size),
@@ -125,6 +125,6 @@ impl TrainParams {
                 .map_err(|error| error.with_hint("or leave it out"))?;
         }
         self.adamw().check()?;
-        Ok(Trainer::new(self))
+        Ok(FineTuner::new(self))
     }
 }

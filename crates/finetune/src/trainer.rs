@@ -9,11 +9,11 @@ use crate::{Checkpoints, EvalParams, EvalRecord, FinetuneError, Lora, Observer, 
 
 /// Trains a model; made by [`TrainParams::check`].
 #[derive(Clone, Debug)]
-pub struct Trainer {
+pub struct FineTuner {
     params: TrainParams,
 }
 
-/// What is trained on what; see [`Trainer::run`].
+/// What is trained on what; see [`FineTuner::run`].
 pub struct Job<'a> {
     /// The model.
     pub model: &'a mut dyn CausalLm,
@@ -103,7 +103,7 @@ pub struct EpochRecord {
     pub learning_rate: Option<f64>,
 }
 
-impl Trainer {
+impl FineTuner {
     pub(crate) fn new(params: TrainParams) -> Self {
         Self { params }
     }
@@ -113,7 +113,7 @@ impl Trainer {
         &self.params
     }
 
-    /// Optimizer steps that [`run`](Trainer::run) takes on `samples` samples, unless it stops early.
+    /// Optimizer steps that [`run`](FineTuner::run) takes on `samples` samples, unless it stops early.
     pub fn steps(&self, samples: usize) -> usize {
         samples.div_ceil(self.params.batch_size) * self.params.epochs
     }
@@ -122,7 +122,7 @@ impl Trainer {
     /// anything else.
     ///
     /// # Errors
-    /// Those of [`run`](Trainer::run).
+    /// Those of [`run`](FineTuner::run).
     pub fn train(
         &self,
         model: &mut dyn CausalLm,

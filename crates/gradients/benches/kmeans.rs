@@ -15,9 +15,10 @@ use std::time::Instant;
 use std::{env, fs};
 use tamis_artifact::Provenance;
 
-use tamis_clustering::ndarray::ArrayView2;
-use tamis_clustering::{KMeansParams, Vectors};
+use tamis_clustering::KMeansParams;
 use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter};
+use tamis_selection::Vectors;
+use tamis_selection::ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
 
 /// Rows of a shard.

@@ -34,6 +34,5 @@ pub use row_type::RowType;
 pub use seeded::{Entries, random_matrix};
 pub use shard::{RowInfo, RowShard};
 pub use store::{RowStore, RowWriter};
-pub use tamis_model::Reduction;
 pub use trace::{BatchTrace, Labels, LayerTrace, gradient_columns, gradient_size, trace_batch};
 pub use vectors::GradientVectors;

@@ -11,15 +11,14 @@ mod reversed;
 mod rows;
 mod score;
 mod scorer;
-mod select;
+pub mod select;
 mod stage;
 
 pub use error::IfdError;
-pub use estimate::Estimate;
 pub use params::{DEFAULT_REQUEST, DirectContext, Measures, Ratio, ScoreParams};
 pub use pass::read_scores;
 pub use preset::Preset;
 pub use reversed::reversed;
 pub use score::{Measure, Measured, SampleScores, Term, Terms};
-pub use scorer::Scorer;
-pub use select::{Base, Bound, Candidate, Keep, Order, Quota, ScoreSelector, SelectParams, Take};
+pub use scorer::IfdScorer;
+pub use select::{ScoreSelector, SelectParams};

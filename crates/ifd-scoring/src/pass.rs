@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::{PassReport, Progress, Shards, Store, StoreWriter, run_shards, to_lines};
 use tamis_dataset::{SampleId, Source, check_source, read_rows};
 
-use crate::{IfdError, Ratio, SampleScores, Scorer, Terms};
+use crate::{IfdError, IfdScorer, Ratio, SampleScores, Terms};
 
 /// What the store is called in its manifest.
 const KIND: &str = "ifd-terms";
@@ -23,7 +23,7 @@ struct Line {
     instruction: Terms,
 }
 
-impl Scorer<'_> {
+impl IfdScorer<'_> {
     /// Scores the rows of `source` into the folder `dir`, one shard of [`shard_rows`](crate::ScoreParams::shard_rows) rows
     /// after the other. Shards that are there are not computed again; [`read_scores`] reads them.
     ///

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 use tamis_dataset::{Template, Truncation};
 
-use crate::{
-    Bound, DirectContext, IfdError, Keep, Measure, Measures, Ratio, ScoreParams, SelectParams,
-};
+use crate::select::{Bound, Keep};
+use crate::{DirectContext, IfdError, Measure, Measures, Ratio, ScoreParams, SelectParams};
 
 /// A published way of scoring and filtering.
 ///

@@ -15,7 +15,7 @@ use crate::rows::Planner;
 use crate::{IfdError, Measure, Measured, SampleScores, ScoreParams};
 
 /// Scores samples with a model.
-pub struct Scorer<'a> {
+pub struct IfdScorer<'a> {
     pub(crate) model: &'a dyn CausalLm,
     pub(crate) encoder: Encoder,
     pub(crate) params: ScoreParams,
@@ -23,16 +23,16 @@ pub struct Scorer<'a> {
     context: Vec<u32>,
 }
 
-impl std::fmt::Debug for Scorer<'_> {
+impl std::fmt::Debug for IfdScorer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scorer")
+        f.debug_struct("IfdScorer")
             .field("params", &self.params)
             .field("context", &self.context)
             .finish_non_exhaustive()
     }
 }
 
-impl<'a> Scorer<'a> {
+impl<'a> IfdScorer<'a> {
     /// Puts a model, its tokenizer and the settings together.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl<'a> Scorer<'a> {
     /// The same, and what was run for it.
     ///
     /// # Errors
-    /// As [`Scorer::score`].
+    /// As [`IfdScorer::score`].
     pub fn score_counted(
         &self,
         samples: &[Sample],

@@ -4,7 +4,7 @@ use tamis_artifact::Fingerprint;
 use tamis_dataset::Sample;
 use tamis_pipeline::{BoxError, RowScores, Score};
 
-use crate::{Measure, Measured, Measures, Scorer};
+use crate::{IfdScorer, Measure, Measured, Measures};
 
 impl Measures {
     /// The scores that follow from what is computed.
@@ -19,7 +19,7 @@ impl Measures {
 }
 
 /// Columns `ppl_cond`, `ppl_direct`, `ifd` and `r_ifd`, those that the [`Measures`] ask for.
-impl tamis_pipeline::Scorer for Scorer<'_> {
+impl tamis_pipeline::Scorer for IfdScorer<'_> {
     fn columns(&self) -> Vec<String> {
         self.params().measures.columns().iter().map(|measure| measure.name().to_owned()).collect()
     }
@@ -40,6 +40,6 @@ impl tamis_pipeline::Scorer for Scorer<'_> {
         let row = |scores: &crate::SampleScores| {
             columns.iter().map(|&measure| score(scores.measure(measure))).collect()
         };
-        Scorer::score(self, rows)?.iter().map(row).collect()
+        IfdScorer::score(self, rows)?.iter().map(row).collect()
     }
 }

@@ -29,6 +29,3 @@ pub use kcenter::{KCenter, Pick, Picks, nearest_distances};
 pub use params::{KCenterParams, Metric};
 pub use statistics::{SetStatistics, Statistics, StatisticsParams};
 pub use vendi::{VendiForm, vendi_score, vendi_score_by};
-
-/// Where rows come from.
-pub use tamis_selection::{Vectors, VectorsError, ndarray};

@@ -8,7 +8,8 @@ use tamis_artifact::{
     Fingerprint, PassReport, Progress, Provenance, Shards, StoreWriter, run_shards,
 };
 use tamis_dataset::{Encoded, Encodings, Outcome, SampleId, plan_batches};
-use tamis_gradients::{Labels, LayerTrace, Reduction, trace_batch};
+use tamis_gradients::{Labels, LayerTrace, trace_batch};
+use tamis_model::Reduction;
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 

@@ -10,5 +10,5 @@ mod warm;
 pub use direction::Direction;
 pub use error::LessError;
 pub use features::LoraFeatures;
-pub use score::{Directions, Scores, target_direction};
+pub use score::{Directions, LessScores, target_direction};
 pub use warm::{FeatureParams, WarmCheckpoint};

@@ -1,4 +1,4 @@
-//! Scores of stored candidates against the directions of targets.
+//! LessScores of stored candidates against the directions of targets.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use tamis_artifact::{Fingerprint, ParameterError};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
-use tamis_targets::{Scored, Target, TargetScores, Unscored};
+use tamis_targets::{ScoredCandidate, Target, TargetScores, Unscored};
 use tch::{Device, Kind, Tensor};
 
 use crate::{FeatureParams, LessError, LoraFeatures, WarmCheckpoint};
@@ -78,7 +78,7 @@ impl Directions {
 /// sum of 1 (LESS, arXiv 2402.04333, section 4.1; the scale changes no ranking, and scores stay
 /// within −1 and 1).
 #[derive(Debug)]
-pub struct Scores {
+pub struct LessScores {
     targets: Vec<Target>,
     checkpoints: usize,
     weights: f64,
@@ -93,7 +93,7 @@ struct Sum {
     scores: Vec<f64>,
 }
 
-impl Scores {
+impl LessScores {
     /// Nothing added yet.
     pub fn new(targets: Vec<Target>) -> Self {
         let (sums, unscored) = (BTreeMap::new(), BTreeMap::new());
@@ -184,7 +184,7 @@ impl Scores {
                 return Err(ParameterError::new(name, found, expected).into());
             }
             let scores = sum.scores.iter().map(|score| (score / self.weights) as f32).collect();
-            candidates.push(Scored { id: sum.id, index, scores });
+            candidates.push(ScoredCandidate { id: sum.id, index, scores });
         }
         let unscored = self.unscored.into_values().collect();
         Ok(TargetScores::new(self.targets, candidates, unscored)?)

@@ -66,7 +66,7 @@ pub struct Bootstrap(BootstrapParams);
 
 /// A score and where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
+pub struct BootstrapEstimate {
     /// Segments of the test set.
     pub n: usize,
     /// The score (the mean score, for several systems).
@@ -144,11 +144,11 @@ impl Bootstrap {
         &self,
         metric: &A,
         systems: &[S],
-    ) -> Result<Estimate, MetricsError> {
+    ) -> Result<BootstrapEstimate, MetricsError> {
         let systems = Systems::new(metric, systems, "only")?;
         let (n, score) = (systems.segments(), systems.score()?);
         let mut resampled = self.resample(n, |times| systems.resampled(times));
-        Ok(Estimate { n, score, interval: self.interval(&mut resampled) })
+        Ok(BootstrapEstimate { n, score, interval: self.interval(&mut resampled) })
     }
 
     /// `statistic` of every drawn test set of `n` segments, told how many times each segment is in

@@ -29,7 +29,7 @@ mod text;
 mod tokenizer;
 
 pub use bleu::{BLEU_ORDER, Bleu, BleuParams, BleuScore, BleuStats};
-pub use bootstrap::{Bootstrap, BootstrapParams, Estimate};
+pub use bootstrap::{Bootstrap, BootstrapEstimate, BootstrapParams};
 pub use chrf::{CHAR_ORDER, Chrf, ChrfParams, ChrfStats, OrderCounts, WORD_ORDER};
 pub use comparison::{Basis, Comparison, Interval, Test};
 pub use correlation::{pearson, spearman};

@@ -42,7 +42,7 @@ pub use context::Context;
 pub use device::load_cuda;
 pub use dtype::DType;
 pub use error::ModelError;
-pub use generate::{Finish, GenerateParams, Generated, Generator, Strategy};
+pub use generate::{DecodingStrategy, Finish, GenerateParams, Generated, Generator};
 pub use lm::CausalLm;
 pub use load::load;
 pub use loss::{Reduction, log_probs_after, per_sample_loss, target_log_probs};

@@ -15,10 +15,9 @@ mod scores;
 mod stems;
 
 pub use error::NuggetsError;
-pub use estimate::Estimate;
 pub use params::GoldenParams;
 pub use pass::read_scores;
 pub use representatives::representatives;
 pub use rule::{GoldenRule, Ties};
 pub use scorer::GoldenScorer;
-pub use scores::{Anchor, Candidate, Golden, GoldenScores, OwnPair};
+pub use scores::{Anchor, Golden, GoldenCandidate, GoldenScores, OwnPair};

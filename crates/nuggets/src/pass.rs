@@ -5,7 +5,7 @@ use std::path::Path;
 use tamis_artifact::{PassReport, Progress, Shards, Store, StoreWriter, run_shards, to_lines};
 use tamis_dataset::{Source, check_source, read_rows};
 
-use crate::{Anchor, Candidate, GoldenScorer, GoldenScores, NuggetsError};
+use crate::{Anchor, GoldenCandidate, GoldenScorer, GoldenScores, NuggetsError};
 
 /// What the store is called in its manifest.
 const KIND: &str = "golden-rises";
@@ -62,7 +62,7 @@ impl GoldenScorer<'_> {
 pub fn read_scores(dir: impl AsRef<Path>) -> Result<GoldenScores, NuggetsError> {
     let store = Store::open(dir)?;
     let anchors = store.read_lines(ANCHORS)?;
-    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut candidates: Vec<GoldenCandidate> = Vec::new();
     for number in 0..store.shards().filter(|&name| name != ANCHORS).count() {
         candidates.extend(store.read_lines(&shard_name(number))?);
     }

@@ -1,6 +1,7 @@
 //! Anchors drawn from the pool itself.
 
-use tamis_clustering::{KMeans, Vectors};
+use tamis_clustering::KMeans;
+use tamis_selection::Vectors;
 
 use crate::NuggetsError;
 

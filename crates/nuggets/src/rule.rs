@@ -5,7 +5,7 @@ use tamis_artifact::ParameterError;
 use tamis_dataset::{Decision, Selection, Selector};
 
 use crate::NuggetsError;
-use crate::scores::{Candidate, Golden, GoldenScores, OwnPair};
+use crate::scores::{Golden, GoldenCandidate, GoldenScores, OwnPair};
 
 /// Who goes first of candidates with one golden score, of which there are only as many as anchors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl GoldenRule {
     }
 
     /// The score of a candidate under this rule.
-    pub fn golden(&self, candidate: &Candidate) -> Option<Golden> {
+    pub fn golden(&self, candidate: &GoldenCandidate) -> Option<Golden> {
         candidate.golden(self.own)
     }
 }

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 use crate::anchors::Anchors;
 use crate::encode::encode;
 use crate::opening::Opening;
-use crate::{Anchor, Candidate, GoldenParams, NuggetsError};
+use crate::{Anchor, GoldenCandidate, GoldenParams, NuggetsError};
 
 /// Measures candidates by what they do for anchors as one-shot examples.
 pub struct GoldenScorer<'a> {
@@ -154,7 +154,7 @@ impl<'a> GoldenScorer<'a> {
     /// # Errors
     /// What the model reports. A
     /// single candidate that cannot be scored is no error but has a [`Reason`].
-    pub fn score(&self, samples: &[Sample]) -> Result<Vec<Candidate>, NuggetsError> {
+    pub fn score(&self, samples: &[Sample]) -> Result<Vec<GoldenCandidate>, NuggetsError> {
         Ok(self.score_counted(samples, |_| {})?.0)
     }
 
@@ -166,7 +166,7 @@ impl<'a> GoldenScorer<'a> {
         &self,
         samples: &[Sample],
         mut advance: impl FnMut(usize),
-    ) -> Result<(Vec<Candidate>, PassReport), NuggetsError> {
+    ) -> Result<(Vec<GoldenCandidate>, PassReport), NuggetsError> {
         let examples = self.examples(samples);
         let usable: Vec<(usize, &[u32])> = examples
             .iter()
@@ -174,10 +174,10 @@ impl<'a> GoldenScorer<'a> {
             .filter_map(|(place, example)| Some((place, example.as_deref().ok()?)))
             .collect();
         advance(examples.len() - usable.len());
-        let mut candidates: Vec<Candidate> = samples
+        let mut candidates: Vec<GoldenCandidate> = samples
             .iter()
             .zip(&examples)
-            .map(|(sample, example)| Candidate {
+            .map(|(sample, example)| GoldenCandidate {
                 id: sample.id.clone(),
                 index: sample.index,
                 rises: example.as_ref().map(|_| Vec::new()).map_err(Reason::clone),

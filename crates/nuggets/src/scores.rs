@@ -22,7 +22,7 @@ pub struct Anchor {
 /// What an example did for every anchor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Candidate {
+pub struct GoldenCandidate {
     /// Its id.
     pub id: SampleId,
     /// Its 0-based row in the pool.
@@ -57,7 +57,7 @@ pub struct Golden {
     pub anchors: usize,
 }
 
-impl Candidate {
+impl GoldenCandidate {
     /// The golden score: the share of anchors whose mean log-probability strictly rises
     /// (arXiv 2312.10302, equation 4). `None` without rises, or where every anchor is left out.
     pub fn golden(&self, own: OwnPair) -> Option<Golden> {
@@ -78,7 +78,7 @@ impl Candidate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoldenScores {
     anchors: Vec<Anchor>,
-    candidates: Vec<Candidate>,
+    candidates: Vec<GoldenCandidate>,
 }
 
 impl GoldenScores {
@@ -86,7 +86,10 @@ impl GoldenScores {
     ///
     /// # Errors
     /// A candidate with another number of rises than there are anchors.
-    pub fn new(anchors: Vec<Anchor>, candidates: Vec<Candidate>) -> Result<Self, NuggetsError> {
+    pub fn new(
+        anchors: Vec<Anchor>,
+        candidates: Vec<GoldenCandidate>,
+    ) -> Result<Self, NuggetsError> {
         for candidate in &candidates {
             let found = candidate.rises.as_ref().map_or(anchors.len(), Vec::len);
             let own = candidate.own.iter().all(|&anchor| anchor < anchors.len());
@@ -104,7 +107,7 @@ impl GoldenScores {
     }
 
     /// The candidates, in the order of the pool.
-    pub fn candidates(&self) -> &[Candidate] {
+    pub fn candidates(&self) -> &[GoldenCandidate] {
         &self.candidates
     }
 }

@@ -1,8 +1,9 @@
 //! The final set.
 
+use crate::ReflectionParams;
 use crate::history::{History, Outcome, Reason, Verdict};
+use crate::params::Rule;
 use crate::record::BOUND;
-use crate::{ReflectionParams, Rule};
 
 /// Decides about all records.
 pub(crate) fn choose(histories: Vec<History>, params: &ReflectionParams) -> Vec<Outcome> {

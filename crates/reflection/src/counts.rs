@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, Reason, Unreadable, Verdict};
+use crate::history::{Outcome, Reason};
+use crate::{Unreadable, Verdict};
 
 /// How many records went which way, for a summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

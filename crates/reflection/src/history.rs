@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tamis_dataset::{Decision, Reason as NoScore, SampleId};
 
-use crate::{Measure, NoReply, NotARow, Row, Unreadable, Usage};
+use crate::student::Measure;
+use crate::{NoReply, NotARow, Row, Unreadable, Usage};
 
 /// Everything that happened to one record: a line of the journal, but for its place in the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ mod asking;
 mod choice;
 mod counts;
 mod error;
-mod history;
+pub mod history;
 mod journal;
 pub mod judge;
-mod params;
+pub mod params;
 mod pipeline;
 mod prompt;
 mod record;
@@ -16,17 +16,17 @@ mod row;
 mod scoring;
 #[cfg(feature = "local")]
 mod scoring_student;
-mod student;
+pub mod student;
 pub mod teacher;
 
 pub use counts::Counts;
 pub use error::ReflectionError;
-pub use history::{AlpacaRow, History, Original, Outcome, Reason, Side, Step, Verdict};
+pub use history::{AlpacaRow, History, Original, Side, Step, Verdict};
 pub use judge::{
     Contest, Grades, Judge, JudgeParams, Judged, Judgement, NoGrades, PositionBias, Reading, Tally,
     read_grades,
 };
-pub use params::{Ablation, Decoding, Keep, ReflectionParams, Rule};
+pub use params::{Ablation, Decoding, ReflectionParams};
 pub use pipeline::{Reflected, Reflection, Work};
 pub use prompt::Prompts;
 pub use reply::{Marker, Sections, Unreadable, read_answer, read_pair};
@@ -34,5 +34,5 @@ pub use row::{NotARow, Row};
 pub use scoring::Passes;
 #[cfg(feature = "local")]
 pub use scoring_student::ScoringStudent;
-pub use student::{Measure, Student};
-pub use teacher::{ChatRequest, Finish, NoReply, Reply, Teacher, Usage};
+pub use student::Student;
+pub use teacher::{ChatRequest, NoReply, Reply, Teacher, Usage};

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 use tamis_dataset::Message;
 
-use crate::{ChatRequest, Measure, Prompts, Reflection, ReflectionError};
+use crate::student::Measure;
+use crate::{ChatRequest, Prompts, Reflection, ReflectionError};
 
 /// When a proposal of the teacher takes the place of what was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

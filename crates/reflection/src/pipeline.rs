@@ -13,9 +13,10 @@ use crate::asking::{Desk, Heard};
 use crate::choice::choose;
 use crate::history::{History, Outcome};
 use crate::journal::Journal;
+use crate::params::Keep;
 use crate::record::{Record, Stage};
 use crate::scoring::{Passes, score};
-use crate::{ChatRequest, Keep, Prompts, ReflectionError, ReflectionParams, Student, Teacher};
+use crate::{ChatRequest, Prompts, ReflectionError, ReflectionParams, Student, Teacher};
 
 /// Kind and layout of the journal.
 const JOURNAL: (&str, u32) = ("reflection", 3);
@@ -26,7 +27,7 @@ const JOURNAL: (&str, u32) = ("reflection", 3);
 ///    answer. Pair against pair, the student keeps the new one if its IFD is strictly higher.
 /// 2. **Response.** On the instruction that was kept, the teacher writes a better answer. The student keeps
 ///    it if its reversed IFD is strictly lower.
-/// 3. **Final set.** By the [`Rule`](crate::Rule), and the budget if there is one.
+/// 3. **Final set.** By the [`Rule`](crate::params::Rule), and the budget if there is one.
 ///
 /// What was published can be changed by [`ReflectionParams`].
 ///

@@ -4,8 +4,10 @@ use tamis_artifact::Random;
 use tamis_dataset::{Reason, Sample, SampleId};
 
 use crate::history::{History, Original, Side, Step, Verdict};
+use crate::params::{Keep, Rule};
 use crate::reply::{read_answer, read_pair};
-use crate::{Keep, Measure, NoReply, NotARow, ReflectionParams, Reply, Row, Rule, Unreadable};
+use crate::student::Measure;
+use crate::{NoReply, NotARow, ReflectionParams, Reply, Row, Unreadable};
 
 /// How much of a criticism, or of a reply that cannot be read, a history keeps, in characters. A reply may have
 /// megabytes; the whole of it is in the file of answers.

@@ -17,7 +17,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Finish, Reply};
+use crate::Reply;
+use crate::teacher::Finish;
 
 /// How much of what was found a reason repeats, in characters.
 const SHOWN: usize = 80;
@@ -130,7 +131,8 @@ pub struct Sections<'t, const N: usize> {
 /// The instruction and the answer of a reply to the first prompt: both, or why not.
 ///
 /// ```
-/// use tamis_reflection::{Finish, Reply, Unreadable, Usage, read_pair};
+/// use tamis_reflection::{Reply, Unreadable, Usage, read_pair};
+/// use tamis_reflection::teacher::Finish;
 ///
 /// let reply = |text: &str, finish| Reply {
 ///     text: text.to_owned(),

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tamis_dataset::Reason;
 
 use crate::record::{Record, Version};
-use crate::{Measure, ReflectionError, Student};
+use crate::student::Measure;
+use crate::{ReflectionError, Student};
 
 /// Scores that the student was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tamis_dataset::{Reason, Sample, TextTokenizer};
-use tamis_ifd_scoring::{Measured, Measures, ScoreParams, Scorer};
+use tamis_ifd_scoring::{IfdScorer, Measured, Measures, ScoreParams};
 use tamis_model::CausalLm;
 
-use crate::{Measure, Student};
+use crate::Student;
+use crate::student::Measure;
 
 /// A [`Student`] that is a causal language model, scored by [`tamis_ifd_scoring`].
 pub struct ScoringStudent<'a> {
-    perplexity: Scorer<'a>,
-    ifd: Scorer<'a>,
-    reversed: Scorer<'a>,
+    perplexity: IfdScorer<'a>,
+    ifd: IfdScorer<'a>,
+    reversed: IfdScorer<'a>,
     identity: Value,
 }
 
@@ -30,7 +31,7 @@ impl<'a> ScoringStudent<'a> {
     /// decision has only what it needs computed.
     ///
     /// # Errors
-    /// What [`Scorer::new`] refuses, or weights that cannot be read for their hash.
+    /// What [`IfdScorer::new`] refuses, or weights that cannot be read for their hash.
     pub fn new(
         model: &'a dyn CausalLm,
         tokenizer: impl Into<Arc<TextTokenizer>>,
@@ -38,7 +39,11 @@ impl<'a> ScoringStudent<'a> {
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let tokenizer = tokenizer.into();
         let scorer = |measures| {
-            Scorer::new(model, Arc::clone(&tokenizer), ScoreParams { measures, ..params.clone() })
+            IfdScorer::new(
+                model,
+                Arc::clone(&tokenizer),
+                ScoreParams { measures, ..params.clone() },
+            )
         };
         let nothing = Measures { ppl: false, ifd: false, r_ifd: false };
         let all = scorer(Measures::ALL)?;

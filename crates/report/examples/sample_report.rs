@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use tamis_report::{
-    Example, Examples, Lengths, LinePlot, Map, ReportError, RunRecord, Score, SelectionReport,
-    Stage, Tile, best_and_worst, principal_plane, write_jsonl,
+    Example, Examples, Lengths, LinePlot, Map, ReportError, RunRecord, ScoreColumn,
+    SelectionReport, StageRecord, Tile, best_and_worst, principal_plane, write_jsonl,
 };
 use tamis_selection::ndarray::ArrayView2;
 
@@ -121,7 +121,7 @@ fn record(pool: &Pool) -> Result<RunRecord, ReportError> {
         ("gradients", 31.4, 2_000, true),
         ("influence", 0.8, 2_000, false),
     ] {
-        run.stages.push(Stage { name: name.to_owned(), seconds, rows: Some(rows), resumed });
+        run.stages.push(StageRecord { name: name.to_owned(), seconds, rows: Some(rows), resumed });
     }
     Ok(run)
 }
@@ -193,7 +193,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let gradients = ArrayView2::from_shape((CANDIDATES, WIDTH), &pool.gradients)?;
     let plane = principal_plane(&gradients)?;
-    let score = |name: &str, meaning: &str, values| Score {
+    let score = |name: &str, meaning: &str, values| ScoreColumn {
         name: name.to_owned(),
         meaning: meaning.to_owned(),
         values,

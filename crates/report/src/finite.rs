@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A number that JSON cannot hold, and where it is.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NonFinite {
+pub struct NonFiniteCell {
     /// Path inside the value, such as `scores[3].mean`; empty if the value itself is the number.
     pub field: String,
     /// The number: NaN or an infinity.
@@ -29,7 +29,7 @@ pub struct NonFinite {
 /// assert_eq!(found.field, "[1]");
 /// # Ok::<(), &'static str>(())
 /// ```
-pub fn find_non_finite<T: Serialize + ?Sized>(value: &T) -> Option<NonFinite> {
+pub fn find_non_finite<T: Serialize + ?Sized>(value: &T) -> Option<NonFiniteCell> {
     match value.serialize(Walk) {
         Err(Stop::NonFinite { mut steps, value }) => {
             steps.reverse();
@@ -48,7 +48,7 @@ pub fn find_non_finite<T: Serialize + ?Sized>(value: &T) -> Option<NonFinite> {
                     }
                 }
             }
-            Some(NonFinite { field, value })
+            Some(NonFiniteCell { field, value })
         }
         // The value's own `Serialize` failed: so it will when it is written, with its own message.
         Ok(()) | Err(Stop::Custom(_)) => None,

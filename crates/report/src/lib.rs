@@ -25,7 +25,7 @@ pub use clock::rfc3339;
 pub use environment::{Environment, peak_memory_bytes};
 pub use error::ReportError;
 pub use files::FileRecord;
-pub use finite::{NonFinite, find_non_finite};
+pub use finite::{NonFiniteCell, find_non_finite};
 pub use jsonl::write_jsonl;
 pub use ordered::Ordered;
 pub use page::{Report, Section, Tile};
@@ -35,11 +35,9 @@ pub use pca::{Plane, pca_2d, principal_plane};
 pub use plot::{Bars, Histogram, LinePlot, Plot, Scale, Scatter};
 pub use run::RunRecord;
 pub use selection::{
-    Example, Examples, Lengths, Map, Score, SelectionReport, best_and_worst, run_section,
+    Example, Examples, Lengths, Map, ScoreColumn, SelectionReport, best_and_worst, run_section,
 };
-pub use stage::{Stage, StageTimer};
+pub use stage::{StageRecord, StageTimer};
 pub use stats::Summary;
 pub use table::{Align, Table};
-/// What [`principal_plane`] reads.
-pub use tamis_selection::Vectors;
 pub use text::{clip, format_bytes, format_number, format_seconds};

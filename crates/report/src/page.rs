@@ -150,7 +150,7 @@ fn tile_html(tile: &Tile, html: &mut String) {
 /// report
 ///     .section("Scores")
 ///     .tiles([Tile::new("scored", "3")])
-///     .plot(Histogram::new("Score", "score").series("pool", [0.1, 0.2, 0.4]));
+///     .plot(Histogram::new("ScoreColumn", "score").series("pool", [0.1, 0.2, 0.4]));
 /// assert!(report.html()?.contains("<svg"));
 /// # Ok::<(), tamis_report::ReportError>(())
 /// ```

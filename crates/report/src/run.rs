@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::stage::to_milliseconds;
 use crate::{
-    Environment, FileRecord, Ordered, ReportError, Stage, find_non_finite, jsonl,
+    Environment, FileRecord, Ordered, ReportError, StageRecord, find_non_finite, jsonl,
     peak_memory_bytes, rfc3339,
 };
 
@@ -33,7 +33,7 @@ pub struct RunRecord {
     /// Seeds of everything random, by what they seed.
     pub seeds: Ordered<u64>,
     /// The steps, in the order in which they ended.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageRecord>,
     /// How many rows were read, rejected, scored, selected, ...
     pub counts: Ordered<u64>,
     /// What the run found, in figures, by name; left out of the file if there is nothing.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct StageRecord {
     /// What was done, such as `gradients`.
     pub name: String,
     /// Wall-clock seconds in this run; work of an earlier, interrupted run is not in it.
@@ -17,7 +17,7 @@ pub struct Stage {
     pub resumed: bool,
 }
 
-/// A running clock that becomes a [`Stage`].
+/// A running clock that becomes a [`StageRecord`].
 ///
 /// ```
 /// let mut timer = tamis_report::StageTimer::start("score");
@@ -58,8 +58,8 @@ impl StageTimer {
     }
 
     /// Stops the clock.
-    pub fn finish(self) -> Stage {
-        Stage {
+    pub fn finish(self) -> StageRecord {
+        StageRecord {
             seconds: to_milliseconds(self.seconds()),
             name: self.name,
             rows: self.rows,

@@ -4,7 +4,7 @@ mod arrays;
 mod subset;
 mod vectors;
 
-pub use subset::{NoSuchRow, Subset};
+pub use subset::{NoSuchRow, VectorSubset};
 pub use vectors::{Vectors, VectorsError};
 
 /// The release of ndarray whose arrays are [`Vectors`].

@@ -5,7 +5,7 @@ use crate::vectors::{Vectors, VectorsError};
 /// Some rows of other [`Vectors`], in any order, also several times. Nothing is copied but the blocks asked for;
 /// neighbours are read together.
 #[derive(Clone, Copy, Debug)]
-pub struct Subset<'a, V: ?Sized> {
+pub struct VectorSubset<'a, V: ?Sized> {
     of: &'a V,
     positions: &'a [usize],
 }
@@ -20,7 +20,7 @@ pub struct NoSuchRow {
     pub rows: usize,
 }
 
-impl<'a, V: Vectors + ?Sized> Subset<'a, V> {
+impl<'a, V: Vectors + ?Sized> VectorSubset<'a, V> {
     /// The rows at these positions, in their order.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl<'a, V: Vectors + ?Sized> Subset<'a, V> {
     }
 }
 
-impl<V: Vectors + ?Sized> Vectors for Subset<'_, V> {
+impl<V: Vectors + ?Sized> Vectors for VectorSubset<'_, V> {
     fn len(&self) -> usize {
         self.positions.len()
     }

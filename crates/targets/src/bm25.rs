@@ -7,7 +7,7 @@ use tamis_artifact::ParameterError;
 use tamis_dataset::{Content, DatasetError, Sample, SampleId, Source, check_source, read_rows};
 
 use crate::words::{texts, words};
-use crate::{Scored, Target, TargetError, TargetScores, Unscored};
+use crate::{ScoredCandidate, Target, TargetError, TargetScores, Unscored};
 
 /// Rows that are read at a time.
 const CHUNK: usize = 4096;
@@ -173,7 +173,7 @@ impl Bm25 {
                 }
             }
             let scores = scores.into_iter().map(|score| score as f32).collect();
-            Scored { id: document.id, index: document.index, scores }
+            ScoredCandidate { id: document.id, index: document.index, scores }
         };
         let candidates = self.documents.into_iter().map(score).collect();
         TargetScores::new(self.targets, candidates, self.unscored)

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use tamis_dataset::SampleId;
 
-use crate::{Scored, Target, TargetError, TargetScores, Unscored};
+use crate::{ScoredCandidate, Target, TargetError, TargetScores, Unscored};
 
 /// Scores that are cosines of vectors: hidden states of a model (RDS+, arXiv 2503.01807) or any other
 /// embeddings. Candidates are added some at a time, and only their scores are kept.
@@ -12,7 +12,7 @@ pub struct Cosines {
     targets: Vec<Target>,
     /// (width, targets), each column of length 1.
     units: Array2<f32>,
-    candidates: Vec<Scored>,
+    candidates: Vec<ScoredCandidate>,
     unscored: Vec<Unscored>,
 }
 
@@ -77,7 +77,7 @@ impl Cosines {
             }
             let cosine = |product: &f32| (f64::from(*product) / length) as f32;
             let scores = products.iter().map(cosine).collect();
-            self.candidates.push(Scored { id, index, scores });
+            self.candidates.push(ScoredCandidate { id, index, scores });
         }
         Ok(())
     }

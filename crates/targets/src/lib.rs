@@ -14,7 +14,4 @@ pub use columns::TargetColumns;
 pub use cosines::Cosines;
 pub use error::TargetError;
 pub use rule::TaskRule;
-pub use scores::{Scored, Target, TargetScores, Unscored};
-
-/// The release of ndarray whose views [`Cosines`] takes.
-pub use ndarray;
+pub use scores::{ScoredCandidate, Target, TargetScores, Unscored};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tamis_dataset::{Decision, Selection, Selector};
 
 use crate::round_robin::{Turn, round_robin};
-use crate::{Scored, TargetError, TargetScores};
+use crate::{ScoredCandidate, TargetError, TargetScores};
 
 /// How the scores against several tasks become one choice.
 ///
@@ -41,7 +41,7 @@ impl TaskRule {
 
     /// One number for a candidate of `scores`: the highest or the mean of the tasks' scores; for
     /// [`RoundRobin`](Self::RoundRobin), which ranks by single targets, the highest score of all.
-    pub fn score(self, scores: &TargetScores, candidate: &Scored) -> f64 {
+    pub fn score(self, scores: &TargetScores, candidate: &ScoredCandidate) -> f64 {
         let highest = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::MIN, f64::max);
         match self {
             Self::Max => highest(&mut scores.task_scores(candidate).into_iter()),

@@ -26,7 +26,7 @@ impl Target {
 
 /// A candidate with its scores.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scored {
+pub struct ScoredCandidate {
     /// Its id.
     pub id: SampleId,
     /// Its 0-based row in the pool.
@@ -56,7 +56,7 @@ pub struct Unscored {
 pub struct TargetScores {
     targets: Vec<Target>,
     tasks: Vec<(String, Range<usize>)>,
-    candidates: Vec<Scored>,
+    candidates: Vec<ScoredCandidate>,
     unscored: Vec<Unscored>,
 }
 
@@ -68,11 +68,11 @@ impl TargetScores {
     /// a score that is not finite.
     pub fn new(
         targets: Vec<Target>,
-        mut candidates: Vec<Scored>,
+        mut candidates: Vec<ScoredCandidate>,
         mut unscored: Vec<Unscored>,
     ) -> Result<Self, TargetError> {
         check_targets(&targets)?;
-        for Scored { id, scores, .. } in &candidates {
+        for ScoredCandidate { id, scores, .. } in &candidates {
             if scores.len() != targets.len() {
                 let (found, expected) = (scores.len(), targets.len());
                 return Err(TargetError::Length { id: id.to_string(), found, expected });
@@ -105,7 +105,7 @@ impl TargetScores {
     }
 
     /// Candidates with scores, in the order of the pool.
-    pub fn candidates(&self) -> &[Scored] {
+    pub fn candidates(&self) -> &[ScoredCandidate] {
         &self.candidates
     }
 
@@ -121,7 +121,7 @@ impl TargetScores {
 
     /// The mean of a candidate's scores over the targets of each task, in the order of
     /// [`tasks`](Self::tasks). `candidate` has as many scores as there are targets.
-    pub fn task_scores(&self, candidate: &Scored) -> Vec<f64> {
+    pub fn task_scores(&self, candidate: &ScoredCandidate) -> Vec<f64> {
         let mean = |columns: &Range<usize>| {
             let scores = &candidate.scores[columns.clone()];
             scores.iter().copied().map(f64::from).sum::<f64>() / scores.len() as f64
@@ -143,7 +143,7 @@ fn check_targets(targets: &[Target]) -> Result<(), TargetError> {
     }
 }
 
-fn check_names(candidates: &[Scored], unscored: &[Unscored]) -> Result<(), TargetError> {
+fn check_names(candidates: &[ScoredCandidate], unscored: &[Unscored]) -> Result<(), TargetError> {
     let (mut ids, mut indices) = (HashSet::new(), HashSet::new());
     let scored = candidates.iter().map(|candidate| (&candidate.id, candidate.index));
     for (id, index) in scored.chain(unscored.iter().map(|other| (&other.id, other.index))) {

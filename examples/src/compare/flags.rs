@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Parser;
 use tamis::dataset::Format;
-use tamis::embeddings::ReadOptions;
+use tamis::embeddings::OpenOptions;
 use tamis::kcenter::{Metric, Statistics, StatisticsParams};
 
 /// Compare selections from one pool: coverage, diversity, lengths, repetitions, overlap.
@@ -106,8 +106,8 @@ impl Flags {
     }
 
     /// What to read of a file of embeddings.
-    pub fn reading(&self) -> ReadOptions {
-        ReadOptions {
+    pub fn reading(&self) -> OpenOptions {
+        OpenOptions {
             tensor: self.tensor.clone(),
             column: self.column.clone(),
             id_column: self.id_column.clone(),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
-use tamis::diverse_evol::{EvolParams, Metric, Models, Strategy, TrainCommand, UncertaintyParams};
+use tamis::diverse_evol::{EvolParams, Models, Strategy, TrainCommand, UncertaintyParams};
 use tamis::embeddings::EmbedParams;
 use tamis::finetune::{CheckpointParams, Every, LoraParams, TrainParams};
+use tamis::kcenter::Metric;
 use tamis::model::LayerPattern;
 
 use crate::{ExportFlags, ModelFlags, ScheduleKind, TextFlags};

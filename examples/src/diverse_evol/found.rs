@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use tamis::diverse_evol::{Evolution, Picked, Round, Strategy};
 use tamis::report::{
-    Align, Lengths, LinePlot, Report, RunRecord, Score, SelectionReport, Table, Tile,
+    Align, Lengths, LinePlot, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile,
     format_number, format_seconds,
 };
 
@@ -172,7 +172,7 @@ impl Found<'_> {
         if let Some(radius) = rounds.iter().rev().find_map(|line| line.radius) {
             tiles.push(Tile::new("Coverage radius", format_number(radius)));
         }
-        let score = |name: &str, meaning: &str, values: Vec<Option<f64>>| Score {
+        let score = |name: &str, meaning: &str, values: Vec<Option<f64>>| ScoreColumn {
             name: name.to_owned(),
             meaning: meaning.to_owned(),
             values,

@@ -1,6 +1,6 @@
 //! What happens, in words on standard error.
 
-use tamis::diverse_evol::{Metrics, Observer, Stage};
+use tamis::diverse_evol::{Metrics, Observer, RoundStage};
 
 /// Tells each stage as it begins; stages of an earlier run are counted.
 #[derive(Debug, Default)]
@@ -11,17 +11,17 @@ pub struct Telling {
 }
 
 impl Observer for Telling {
-    fn begin(&mut self, round: usize, stage: Stage, records: usize) {
+    fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
         if self.before > 0 && !self.told {
             crate::note!("{} stages were done before", self.before);
         }
         self.told = true;
         match stage {
-            Stage::View => crate::note!("round {round}: looking at all rows"),
-            Stage::Pick if round == 0 => crate::note!("round 0: drawing"),
-            Stage::Pick => crate::note!("round {round}: choosing beside {records} rows"),
-            Stage::Train => crate::note!("round {round}: training on {records} rows"),
-            Stage::Measure => {}
+            RoundStage::View => crate::note!("round {round}: looking at all rows"),
+            RoundStage::Pick if round == 0 => crate::note!("round 0: drawing"),
+            RoundStage::Pick => crate::note!("round {round}: choosing beside {records} rows"),
+            RoundStage::Train => crate::note!("round {round}: training on {records} rows"),
+            RoundStage::Measure => {}
         }
     }
 
@@ -37,7 +37,7 @@ impl Observer for Telling {
         }
     }
 
-    fn done_before(&mut self, _round: usize, _stage: Stage) {
+    fn done_before(&mut self, _round: usize, _stage: RoundStage) {
         self.before += 1;
     }
 }

@@ -7,11 +7,12 @@ use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use tamis::dataset::{Encoded, Encoder, Encodings};
 use tamis::diverse_evol::{
-    Failure, Metrics, Need, Sight, Uncertainties, Uncertainty, Vectors, VectorsError, View, Viewer,
+    Failure, Metrics, Need, Sight, Uncertainties, Uncertainty, View, Viewer,
 };
 use tamis::embeddings::{Embedder, Embeddings};
 use tamis::finetune::evaluate;
 use tamis::model::{CausalLm, Model, NoTap};
+use tamis::selection::{Vectors, VectorsError};
 
 use super::{Candidates, Flags};
 use crate::{Bars, ModelFlags};

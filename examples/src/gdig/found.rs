@@ -9,7 +9,7 @@ use tamis::dataset::Dataset;
 use tamis::gradients::GradientVectors;
 use tamis::influence::{Helpful, ScoreTable};
 use tamis::report::{
-    Lengths, LinePlot, Map, Report, RunRecord, Score, SelectionReport, Tile, best_and_worst,
+    Lengths, LinePlot, Map, Report, RunRecord, ScoreColumn, SelectionReport, Tile, best_and_worst,
     principal_plane,
 };
 
@@ -130,7 +130,7 @@ impl Found<'_> {
     /// # Errors
     /// A row of the pool that can no longer be read.
     pub fn page(&self, lines: &[Line], record: &RunRecord) -> Result<Report> {
-        let score = |name: &str, meaning: &str, of: fn(&Line) -> Option<f64>| Score {
+        let score = |name: &str, meaning: &str, of: fn(&Line) -> Option<f64>| ScoreColumn {
             name: name.to_owned(),
             meaning: meaning.to_owned(),
             values: lines.iter().map(of).collect(),

@@ -7,9 +7,9 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use tamis::dataset::{Dataset, Format, Template, Truncation};
+use tamis::ifd_scoring::select::{Base, Bound, Order, Quota, Take};
 use tamis::ifd_scoring::{
-    Base, Bound, DirectContext, Measure, Measures, Order, Preset, Quota, Ratio, ScoreParams,
-    SelectParams, Take,
+    DirectContext, Measure, Measures, Preset, Ratio, ScoreParams, SelectParams,
 };
 
 use crate::{ExportFlags, ModelFlags, open_rows};

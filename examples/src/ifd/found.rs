@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 use tamis::dataset::{Dataset, Selection};
-use tamis::ifd_scoring::{Candidate, Measure, Measured, SampleScores, Term};
+use tamis::ifd_scoring::select::Candidate;
+use tamis::ifd_scoring::{Measure, Measured, SampleScores, Term};
 use tamis::report::{
-    Align, Lengths, Report, RunRecord, Score, SelectionReport, Table, Tile, best_and_worst,
+    Align, Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile, best_and_worst,
     format_number,
 };
 
@@ -151,7 +152,7 @@ impl Found<'_> {
         let mut measures = vec![rank];
         measures.extend(Measure::ALL.into_iter().rev().filter(|&measure| measure != rank));
         let asked = |measure: &Measure| values(*measure).iter().any(Option::is_some);
-        let scores = measures.into_iter().filter(asked).map(|measure| Score {
+        let scores = measures.into_iter().filter(asked).map(|measure| ScoreColumn {
             name: measure.to_string(),
             meaning: meaning(measure).to_owned(),
             values: values(measure),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tamis::dataset::{Dataset, Selection};
 use tamis::nuggets::{Golden, GoldenRule, GoldenScores};
 use tamis::report::{
-    Align, Lengths, Report, RunRecord, Score, SelectionReport, Table, Tile, best_and_worst,
+    Align, Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile, best_and_worst,
     format_number,
 };
 
@@ -148,14 +148,14 @@ impl Found<'_> {
             selected: lines.iter().map(|line| line.selected).collect(),
             reasons: lines.iter().map(kind_of_reason).collect(),
             scores: vec![
-                Score {
+                ScoreColumn {
                     name: "golden_score".to_owned(),
                     meaning: "Share of the anchors whose answer becomes more probable; higher is \
                               better."
                         .to_owned(),
                     values: golden,
                 },
-                Score {
+                ScoreColumn {
                     name: "mean_rise".to_owned(),
                     meaning: "Mean rise of the log-probability of an anchor's token, in nats; it \
                               does not decide."

@@ -8,7 +8,8 @@ use clap::Parser;
 use serde::Serialize;
 use tamis::dataset::{Dataset, Template};
 use tamis::ifd_scoring::{Preset, ScoreParams};
-use tamis::reflection::{Ablation, ReflectionParams, Rule};
+use tamis::reflection::params::Rule;
+use tamis::reflection::{Ablation, ReflectionParams};
 
 use crate::ifd::TruncationKind;
 use crate::{ExportFlags, ModelFlags, TeacherFlags, TextFlags};

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tamis::artifact::write_atomic;
 use tamis::dataset::{Content, Dataset, Format, Sample};
+use tamis::reflection::history::Outcome;
 use tamis::reflection::teacher::Spent;
-use tamis::reflection::{AlpacaRow, Counts, Outcome, Row, Step, Verdict};
+use tamis::reflection::{AlpacaRow, Counts, Row, Step, Verdict};
 use tamis::report::{
     Align, Bars, Histogram, Report, RunRecord, Table, Tile, clip, run_section, write_jsonl,
 };

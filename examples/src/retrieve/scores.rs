@@ -9,7 +9,7 @@ use tamis::dataset::{Dataset, Outcome, Sample, SampleId};
 use tamis::embeddings::Embedder;
 use tamis::model::{CausalLm, DeviceSpec};
 use tamis::report::RunRecord;
-use tamis::targets::{Cosines, Scored, Target, TargetScores, Unscored};
+use tamis::targets::{Cosines, ScoredCandidate, Target, TargetScores, Unscored};
 
 use super::Flags;
 use crate::embedded;
@@ -90,7 +90,7 @@ pub fn by_chance(flags: &Flags, pool: &Dataset) -> Result<TargetScores> {
     let mut candidates = Vec::with_capacity(pool.len());
     for rows in chunks(pool.len()) {
         for Sample { id, index, .. } in pool.read_range(rows)? {
-            candidates.push(Scored { id, index, scores: vec![numbers.fraction() as f32] });
+            candidates.push(ScoredCandidate { id, index, scores: vec![numbers.fraction() as f32] });
         }
     }
     Ok(TargetScores::new(vec![Target::new("random", "random")], candidates, Vec::new())?)

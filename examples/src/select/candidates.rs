@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 use tamis::dataset::{Dataset, Reason, Sample};
-use tamis::embeddings::{Embeddings, Skipped};
+use tamis::embeddings::{Embeddings, NoEmbedding};
 
 use crate::text::characters;
 
@@ -171,7 +171,7 @@ fn by_id(data: &Dataset, embeddings: &Embeddings, ids: &[String]) -> Result<Vec<
     let (data_path, path) = (data.path().display(), embeddings.path().display());
     let mut rows: HashMap<&str, usize> =
         ids.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
-    let skipped: HashMap<&str, &Skipped> =
+    let skipped: HashMap<&str, &NoEmbedding> =
         embeddings.skipped().iter().map(|skipped| (skipped.id.as_str(), skipped)).collect();
     let mut all = Vec::with_capacity(data.len());
     each(data, |sample| {
@@ -212,7 +212,7 @@ fn each(data: &Dataset, mut show: impl FnMut(&Sample) -> Result<()>) -> Result<(
 }
 
 /// A reason in words, where it is one that is known.
-fn reason(skipped: &Skipped) -> String {
+fn reason(skipped: &NoEmbedding) -> String {
     let word = Value::from(skipped.reason.as_str());
     serde_json::from_value::<Reason>(word)
         .map_or_else(|_| skipped.reason.clone(), |reason| reason.to_string())

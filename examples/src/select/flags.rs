@@ -10,7 +10,7 @@ use tamis::clustering::Within;
 use tamis::dataset::{
     Dataset, EncodeOptions, Encoder, Format, Template, TextTokenizer, Truncation,
 };
-use tamis::embeddings::{EmbedParams, Embeddings, ReadOptions};
+use tamis::embeddings::{EmbedParams, Embeddings, OpenOptions};
 use tamis::kcenter::{Metric, Similarity};
 use tamis::model::{DType, DeviceSpec, Pool};
 
@@ -239,7 +239,7 @@ impl Flags {
     /// What cannot be read, and rows that are not finite.
     pub fn stored(&self) -> Result<Embeddings> {
         let path = self.embeddings.as_ref().context("--embeddings is missing")?;
-        let options = ReadOptions {
+        let options = OpenOptions {
             tensor: self.tensor.clone(),
             column: self.column.clone(),
             id_column: self.id_column.clone(),

@@ -3,10 +3,10 @@
 use anyhow::Result;
 use tamis::dataset::Dataset;
 use tamis::report::{
-    Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, Score,
+    Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, ScoreColumn,
     SelectionReport, Table, format_number, principal_plane,
 };
-use tamis::selection::Subset;
+use tamis::selection::VectorSubset;
 
 use super::{Found, Line, Strategy};
 use crate::outputs::examples;
@@ -47,11 +47,11 @@ impl Found<'_> {
         Ok(page)
     }
 
-    fn scores(&self, lines: &[Line]) -> Vec<Score> {
+    fn scores(&self, lines: &[Line]) -> Vec<ScoreColumn> {
         if self.choice.quality.is_none() {
             return Vec::new();
         }
-        vec![Score {
+        vec![ScoreColumn {
             name: "quality".to_owned(),
             meaning: "Quality as it was given; higher is better.".to_owned(),
             values: lines.iter().map(|line| line.quality).collect(),
@@ -150,7 +150,7 @@ impl Found<'_> {
         let mut strong = vec![false; rows];
         self.choice.picks.iter().for_each(|pick| strong[pick.row] = true);
         let shown = pictured(&strong);
-        let plane = principal_plane(&Subset::new(self.embeddings, &shown)?)?;
+        let plane = principal_plane(&VectorSubset::new(self.embeddings, &shown)?)?;
         let [first, second] = plane.explained.map(|share| format!("{:.1} %", 100.0 * share));
         let mut scatter = Scatter::new("Rows in two dimensions", plane.points)
             .labels(

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use ndarray::Array2;
 use serde_json::json;
 use tamis::artifact::Random;
-use tamis::clustering::{KMeansParams, Resample, Vectors, Within};
+use tamis::clustering::{KMeansParams, Resample, Within};
 use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{
     GradientPass, GradientVectors, Labels, PassParams, ProjectionSpec, RowStore, RowType, Sink,
@@ -14,6 +14,7 @@ use tamis::gradients::{
 use tamis::influence::{Rule, ScoreTable, Seeds};
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity};
 use tamis::model::{CausalLm, LayerPattern};
+use tamis::selection::Vectors;
 
 use super::{Flags, Kind, Method};
 use crate::batches::{mean_losses, mean_states};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tamis::dataset::{Dataset, SampleId, Selection};
 use tamis::report::{RunRecord, format_number};
-use tamis::targets::{Scored, TargetScores, TaskRule};
+use tamis::targets::{ScoredCandidate, TargetScores, TaskRule};
 
 use crate::Exports;
 use crate::outputs::write_outputs;
@@ -62,7 +62,7 @@ impl Found<'_> {
             self.pool.path().display(),
             self.pool.len()
         );
-        let scored: HashMap<&SampleId, &Scored> =
+        let scored: HashMap<&SampleId, &ScoredCandidate> =
             self.scores.candidates().iter().map(|scored| (&scored.id, scored)).collect();
         let names: Vec<&str> = self.scores.tasks().map(|(name, _)| name).collect();
         // Decisions are in the order of the pool.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 use tamis::report::{
-    Align, Lengths, Report, RunRecord, Score, SelectionReport, Table, Tile, best_and_worst,
+    Align, Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile, best_and_worst,
     format_number,
 };
 
@@ -26,13 +26,13 @@ impl Found<'_> {
     pub fn page(&self, lines: &[Line], record: &RunRecord) -> Result<Report> {
         let scores: Vec<Option<f64>> = lines.iter().map(|line| line.score).collect();
         let (high, low) = best_and_worst(&scores, SHOWN);
-        let mut drawn = vec![Score {
+        let mut drawn = vec![ScoreColumn {
             name: "score".to_owned(),
             meaning: format!("What {} ranks by. {}", self.rule, self.meaning),
             values: scores,
         }];
         // Of a single task they are the same numbers, but for round-robin.
-        drawn.extend(self.scores.tasks().take(DRAWN).map(|(task, columns)| Score {
+        drawn.extend(self.scores.tasks().take(DRAWN).map(|(task, columns)| ScoreColumn {
             name: task.to_owned(),
             meaning: format!("Mean over the task's {} targets.", columns.len()),
             values: lines.iter().map(|line| line.tasks.get(task).and_then(Value::as_f64)).collect(),

@@ -7,7 +7,9 @@ use serde::Serialize;
 use tamis::dataset::{Dataset, SampleId};
 use tamis::influence::{Candidate, ScoreTable};
 use tamis::metrics::spearman;
-use tamis::report::{Lengths, Report, RunRecord, Score, SelectionReport, Tile, best_and_worst};
+use tamis::report::{
+    Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Tile, best_and_worst,
+};
 
 use super::By;
 use crate::outputs::examples;
@@ -186,14 +188,14 @@ impl Found<'_> {
             By::Influence => "mean influence",
             By::Normalised => "mean influence divided by the gradient's norm",
         };
-        let mut ranked = vec![Score {
+        let mut ranked = vec![ScoreColumn {
             name: "score".to_owned(),
             meaning: format!("{name}, through both stages; positive = made the answers likelier."),
             values: scores,
         }];
         let mut tiles = vec![Tile::new("Answers", self.table.seeds.len().to_string())];
         if self.last.is_some() {
-            ranked.push(Score {
+            ranked.push(ScoreColumn {
                 name: "last_stage".to_owned(),
                 meaning: "The same at the fine-tuned model alone.".to_owned(),
                 values: lines.iter().map(|l| l.last_stage).collect(),

@@ -8,9 +8,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tamis::artifact::{NoProgress, Progress, Stage};
 use tamis::dataset::Encodings;
-use tamis::gradients::{GradientPass, Labels, PassParams, Reduction, RowType, Sink};
+use tamis::gradients::{GradientPass, Labels, PassParams, RowType, Sink};
 use tamis::influence::Seeds;
 use tamis::kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Fitted};
+use tamis::model::Reduction;
 use tamis::model::{CausalLm, DeviceSpec, LayerInfo, LoadOptions, load};
 
 use crate::work::{Samples, Work};

@@ -1,7 +1,8 @@
 //! Bad input is refused by name.
 
 use ndarray::{Array2, array};
-use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric, Within, ndarray};
+use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric, Within};
+use tamis_selection::ndarray;
 
 fn kmeans(k: usize, metric: Metric) -> KMeans {
     KMeansParams { k, metric, ..KMeansParams::default() }.check().unwrap()

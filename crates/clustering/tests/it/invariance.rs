@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
-use tamis_clustering::{
-    ClusteringError, KMeans, KMeansParams, Metric, Vectors, VectorsError, ndarray,
-};
+use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric};
+use tamis_selection::{Vectors, VectorsError, ndarray};
 
 use crate::{Numbers, blobs};
 

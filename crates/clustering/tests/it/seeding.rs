@@ -1,7 +1,8 @@
 //! Starts, seeds and empty clusters.
 
 use ndarray::{Array2, array};
-use tamis_clustering::{KMeansParams, Metric, ndarray};
+use tamis_clustering::{KMeansParams, Metric};
+use tamis_selection::ndarray;
 
 use crate::blobs;
 

@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde_json::Value;
-use tamis_clustering::{KMeansFit, KMeansParams, Metric, ndarray};
+use tamis_clustering::{KMeansFit, KMeansParams, Metric};
+use tamis_selection::ndarray;
 
 use crate::blobs;
 

@@ -13,7 +13,7 @@ use tamis_diverse_evol::{
     EvolError, EvolParams, Evolution, Failure, Metrics, Need, Sight, Silent, Task, Trainer, View,
     Viewer,
 };
-use tamis_kcenter::ndarray::{Array2, ArrayView2};
+use tamis_selection::ndarray::{Array2, ArrayView2};
 use tempfile::TempDir;
 
 /// Breaks after so many things were done; unlimited if `None`.
@@ -206,7 +206,7 @@ pub(crate) fn places(weights: &[u8]) -> Array2<f32> {
 #[derive(Clone, Debug)]
 pub(crate) struct Owned(pub(crate) Array2<f32>);
 
-impl tamis_diverse_evol::Vectors for Owned {
+impl tamis_selection::Vectors for Owned {
     fn len(&self) -> usize {
         self.0.nrows()
     }
@@ -218,7 +218,7 @@ impl tamis_diverse_evol::Vectors for Owned {
         first: usize,
         count: usize,
         scratch: &'a mut Vec<f32>,
-    ) -> Result<&'a [f32], tamis_diverse_evol::VectorsError> {
+    ) -> Result<&'a [f32], tamis_selection::VectorsError> {
         let view: ArrayView2<'_, f32> = self.0.view();
         scratch.clear();
         scratch.extend(view.rows().into_iter().skip(first).take(count).flatten());
@@ -241,7 +241,9 @@ impl Viewer for FakeViewer {
         fs::write(sight.place.join("rows"), format!("{places:?}"))?;
         self.fuse.burn()?;
         match self.fault {
-            Some(Fault::TooFew) => places = places.slice_move(tamis_kcenter::ndarray::s![1.., ..]),
+            Some(Fault::TooFew) => {
+                places = places.slice_move(tamis_selection::ndarray::s![1.., ..])
+            }
             Some(Fault::NotANumber(row)) => places[[row, 1]] = f32::NAN,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, Stage, Strategy};
+use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, RoundStage, Strategy};
 
 use crate::fakes::{World, contents};
 
@@ -73,14 +73,14 @@ fn an_observer_is_told_each_stage_once() {
     #[derive(Default)]
     struct Notes(Vec<String>);
     impl Observer for Notes {
-        fn begin(&mut self, round: usize, stage: Stage, records: usize) {
+        fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
             self.0.push(format!("{round} {stage:?} {records}"));
         }
         fn measured(&mut self, round: usize, metrics: &Metrics) {
             let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
             self.0.push(format!("{round} {}", names.join(" ")));
         }
-        fn done_before(&mut self, round: usize, stage: Stage) {
+        fn done_before(&mut self, round: usize, stage: RoundStage) {
             self.0.push(format!("{round} {stage:?} before"));
         }
     }

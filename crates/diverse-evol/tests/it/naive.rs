@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use tamis_diverse_evol::{EvolParams, Metric, Strategy};
+use tamis_diverse_evol::{EvolParams, Strategy};
+use tamis_kcenter::Metric;
 
 use crate::fakes::{RECORDS, World, places};
 
 /// Straight-line distance, squared: exact for the small whole numbers of the fakes.
-fn square(rows: &tamis_kcenter::ndarray::Array2<f32>, a: usize, b: usize) -> f64 {
+fn square(rows: &tamis_selection::ndarray::Array2<f32>, a: usize, b: usize) -> f64 {
     (0..rows.ncols()).map(|c| f64::from(rows[[a, c]] - rows[[b, c]]).powi(2)).sum()
 }
 
-fn nearest(rows: &tamis_kcenter::ndarray::Array2<f32>, row: usize, chosen: &[usize]) -> f64 {
+fn nearest(rows: &tamis_selection::ndarray::Array2<f32>, row: usize, chosen: &[usize]) -> f64 {
     chosen.iter().map(|&c| square(rows, row, c)).fold(f64::INFINITY, f64::min)
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 
 use tamis_dataset::SampleId;
-use tamis_diverse_evol::{EvolParams, Metric, Strategy};
+use tamis_diverse_evol::{EvolParams, Strategy};
+use tamis_kcenter::Metric;
 
 use crate::fakes::{World, contents};
 

@@ -1,6 +1,7 @@
 //! What each strategy takes.
 
-use tamis_diverse_evol::{EvolParams, Metric, Models, Strategy, Uncertainty};
+use tamis_diverse_evol::{EvolParams, Models, Strategy, Uncertainty};
+use tamis_kcenter::Metric;
 
 use crate::fakes::{RECORDS, World, places};
 

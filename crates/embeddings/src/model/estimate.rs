@@ -1,28 +1,9 @@
 //! What embedding a data set will take, before it starts.
 
-use std::fmt;
-
-use serde::Serialize;
+use tamis_artifact::Estimate;
 use tamis_dataset::{Encoded, Outcome, Sample};
 
 use crate::{Embedder, EmbeddingsError};
-
-/// Arithmetic, memory and disk of a pass, from a few of its samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// Samples of the pass.
-    pub samples: usize,
-    /// Tokens that the model will read, padding left out.
-    pub tokens: f64,
-    /// Floating-point operations of the matrix products with weights.
-    pub flops: f64,
-    /// Bytes of the weights.
-    pub weights: u64,
-    /// Bytes of the widest activations of one batch.
-    pub activations: u64,
-    /// Bytes of the embeddings on disk.
-    pub disk: u64,
-}
 
 impl Embedder<'_> {
     /// Estimates a pass over `samples` samples that are like `few` of them.
@@ -41,30 +22,12 @@ impl Embedder<'_> {
         let scalar = shape.kind.elt_size_in_bytes() as u64;
         // The stream and its norm beside three of the widest outputs.
         let token = (3 * widest + 2 * shape.hidden_size) as u64 * scalar;
-        Ok(Estimate {
-            samples,
-            tokens,
-            flops: 2.0 * tokens * weights,
-            weights: self.model.parameters().count() as u64 * scalar,
-            activations: self.params.token_budget as u64 * token,
-            disk: (samples * shape.hidden_size * 4) as u64,
-        })
-    }
-}
-
-impl fmt::Display for Estimate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        write!(
-            f,
-            "{} samples, about {:.0} tokens: {:.2} TFLOP; about {:.0} MiB for weights and {:.0} MiB \
-             for a batch, {:.1} MiB on disk",
-            self.samples,
-            self.tokens,
-            self.flops / 1e12,
-            mib(self.weights),
-            mib(self.activations),
-            mib(self.disk)
-        )
+        Ok(Estimate::new()
+            .count("rows", samples as f64)
+            .count("tokens to read", tokens)
+            .flops(2.0 * tokens * weights)
+            .memory("weights", self.model.parameters().count() as u64 * scalar)
+            .memory("a batch", self.params.token_budget as u64 * token)
+            .disk("embeddings", (samples * shape.hidden_size * 4) as u64))
     }
 }

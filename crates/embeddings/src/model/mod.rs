@@ -6,5 +6,4 @@ mod params;
 mod pass;
 
 pub use embedder::{Embedder, Embedding};
-pub use estimate::Estimate;
 pub use params::EmbedParams;

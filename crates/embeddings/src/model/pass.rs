@@ -7,7 +7,7 @@ use tamis_artifact::{PassReport, Progress, RowShare, Shards, run_shards};
 use tamis_dataset::{Encoded, Outcome, Source, check_source, read_rows};
 
 use crate::artefact::shard_name;
-use crate::{Embedder, Embedding, EmbeddingStore, EmbeddingsError, Shard, Skipped};
+use crate::{Embedder, Embedding, EmbeddingStore, EmbeddingsError, NoEmbedding, Shard};
 
 impl Embedder<'_> {
     /// Embeds the rows of `source` into the folder `dir`, one shard of [`shard_rows`](crate::EmbedParams::shard_rows) rows
@@ -66,7 +66,7 @@ impl Embedder<'_> {
                         Value::String(word) => word,
                         _ => reason.to_string(),
                     };
-                    shard.skipped.push(Skipped { id: id.to_string(), index, reason });
+                    shard.skipped.push(NoEmbedding { id: id.to_string(), index, reason });
                 }
             }
         }

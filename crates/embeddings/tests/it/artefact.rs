@@ -3,7 +3,7 @@
 use std::fs;
 
 use tamis_artifact::{ArtifactError, Fingerprint, Manifest, Provenance, StoreWriter};
-use tamis_embeddings::{EmbeddingStore, Embeddings, EmbeddingsError, Shard, Skipped};
+use tamis_embeddings::{EmbeddingStore, Embeddings, EmbeddingsError, NoEmbedding, Shard};
 
 fn of(model: &str) -> Provenance {
     Provenance::new().model(Fingerprint::from(model))
@@ -14,7 +14,7 @@ fn shard(first: usize, count: usize) -> Shard {
     Shard {
         ids: indices.iter().map(|n| format!("s{n}")).collect(),
         rows: indices.iter().flat_map(|&n| [n as f32, 0.5, -1.0]).collect(),
-        skipped: vec![Skipped {
+        skipped: vec![NoEmbedding {
             id: format!("s{}", first + 1),
             index: first + 1,
             reason: "empty_target".to_owned(),

@@ -1,12 +1,12 @@
 //! Files that numpy, safetensors and pyarrow wrote.
 
-use tamis_embeddings::{Embeddings, ReadOptions};
+use tamis_embeddings::{Embeddings, OpenOptions};
 
 use crate::{SHAPE, fixture, matrix, rows};
 
-fn options(tensor: Option<&str>, column: Option<&str>, id_column: Option<&str>) -> ReadOptions {
+fn options(tensor: Option<&str>, column: Option<&str>, id_column: Option<&str>) -> OpenOptions {
     let own = |name: Option<&str>| name.map(str::to_owned);
-    ReadOptions { tensor: own(tensor), column: own(column), id_column: own(id_column) }
+    OpenOptions { tensor: own(tensor), column: own(column), id_column: own(id_column) }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Per-sample gradients against autograd loops of one sample at a time.
 
 use tamis_dataset::Encoded;
-use tamis_gradients::{Labels, LayerTrace, Reduction, SquaredNorms, gradient_columns, trace_batch};
+use tamis_gradients::{Labels, LayerTrace, SquaredNorms, gradient_columns, trace_batch};
+use tamis_model::Reduction;
 use tamis_model::{Batch, CausalLm, DType, LayerId, LayerInfo, NoTap};
 use tch::{Device, Kind, TchError, Tensor};
 

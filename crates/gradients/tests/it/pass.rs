@@ -5,9 +5,9 @@ use tamis_dataset::{
     EncodeOptions, Encoded, Encoder, Encodings, Reason, Sample, SampleId, Template, TextTokenizer,
 };
 use tamis_gradients::{
-    GradientError, GradientPass, PassParams, ProjectionSpec, Reduction, RowStore, RowType,
-    RowWriter, Sink,
+    GradientError, GradientPass, PassParams, ProjectionSpec, RowStore, RowType, RowWriter, Sink,
 };
+use tamis_model::Reduction;
 use tamis_model::{CausalLm, DType};
 use tch::{Device, Kind, Tensor};
 

@@ -2,8 +2,9 @@
 
 use tamis_dataset::Encoded;
 use tamis_gradients::{
-    BatchTrace, Entries, Labels, ProjectionSpec, Reducer, Reduction, random_matrix, trace_batch,
+    BatchTrace, Entries, Labels, ProjectionSpec, Reducer, random_matrix, trace_batch,
 };
+use tamis_model::Reduction;
 use tamis_model::{Batch, CausalLm, DType, LayerInfo};
 use tch::{Device, Kind, Tensor};
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use tamis_artifact::Provenance;
 
 use proptest::prelude::*;
-use tamis_clustering::ndarray::{Array2, s};
-use tamis_clustering::{KMeansParams, Metric, Vectors};
+use tamis_clustering::{KMeansParams, Metric};
 use tamis_gradients::{
     GradientError, GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter,
 };
+use tamis_selection::Vectors;
+use tamis_selection::ndarray::{Array2, s};
 use tch::{Device, Kind, Tensor};
 
 const ALL: [RowType; 6] =

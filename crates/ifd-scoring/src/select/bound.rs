@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{Candidate, IfdError, Measure, Measured};
+use crate::select::Candidate;
+use crate::{IfdError, Measure, Measured};
 
 /// On which side of a bound a score is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

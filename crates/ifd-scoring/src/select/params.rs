@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{Bound, IfdError, Measure, Quota, ScoreSelector};
+use crate::select::{Bound, Quota};
+use crate::{IfdError, Measure, ScoreSelector};
 
 /// Products such as 0.29 · 100 fall a little below the whole number that is meant.
 const ROUNDING: f64 = 1e-9;

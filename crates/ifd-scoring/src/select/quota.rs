@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{Candidate, IfdError};
+use crate::IfdError;
+use crate::select::Candidate;
 
 /// What the groups of candidates are promised of the rows to be chosen.
 ///

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use tamis_ifd_scoring::{Measures, Preset, ScoreParams, Scorer};
+use tamis_ifd_scoring::{IfdScorer, Measures, Preset, ScoreParams};
 use tamis_model::DType;
 
 use crate::common::{Counting, assert_close, model, pool, sample, short, tokenizer};
@@ -19,7 +19,7 @@ fn batches_do_not_matter() {
                 measures: Measures::ALL,
                 ..short(Preset::Reflection.scoring())
             };
-            Scorer::new(model.as_ref(), tokenizer("begins"), params)
+            IfdScorer::new(model.as_ref(), tokenizer("begins"), params)
                 .unwrap()
                 .score(&samples)
                 .unwrap()
@@ -45,7 +45,7 @@ proptest! {
         let model = model("plain", DType::F64);
         let samples = pool(30);
         let params = ScoreParams { token_budget, ..short(Preset::ALL[preset].scoring()) };
-        let scorer = Scorer::new(model.as_ref(), tokenizer("plain"), params).unwrap();
+        let scorer = IfdScorer::new(model.as_ref(), tokenizer("plain"), params).unwrap();
         let some: Vec<_> = order[..count].iter().map(|&n| samples[n].clone()).collect();
         let found = scorer.score(&some).unwrap();
         let alone: Vec<_> = some
@@ -59,7 +59,7 @@ proptest! {
 /// What a scoring runs, by what the model itself sees.
 fn run(params: ScoreParams, samples: &[tamis_dataset::Sample]) -> (usize, usize) {
     let model = Counting::new(model("plain", DType::F32));
-    let scorer = Scorer::new(&model, tokenizer("plain"), params).unwrap();
+    let scorer = IfdScorer::new(&model, tokenizer("plain"), params).unwrap();
     let (scores, work) = scorer.score_counted(samples).unwrap();
     assert_eq!(scores.len(), samples.len());
     let (rows, logits) = (model.rows.load(Ordering::Relaxed), model.logits.load(Ordering::Relaxed));
@@ -96,7 +96,7 @@ fn shared_terms_are_run_once() {
     // Two conditional terms, one direct.
     assert_eq!(run(params.clone(), &samples).0, 3);
     let scorer_model = model("plain", DType::F32);
-    let scorer = Scorer::new(scorer_model.as_ref(), tokenizer("plain"), params).unwrap();
+    let scorer = IfdScorer::new(scorer_model.as_ref(), tokenizer("plain"), params).unwrap();
     let scores = scorer.score(&samples).unwrap();
     assert_eq!(scores[0].answer, scores[2].answer);
     assert_eq!(scores[0].answer.direct, scores[1].answer.direct);

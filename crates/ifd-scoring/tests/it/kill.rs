@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Dataset, ReadOptions};
-use tamis_ifd_scoring::Scorer;
+use tamis_ifd_scoring::IfdScorer;
 use tamis_model::DType;
 
 use crate::common::{model, tokenizer};
@@ -27,7 +27,7 @@ fn child() {
     let file = dir.parent().unwrap().join("pool.jsonl");
     let dataset = Dataset::open(file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
     scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Content, Dataset, ReadOptions, Reason, Sample, Template, TextTokenizer};
 use tamis_ifd_scoring::{
-    IfdError, Measured, Measures, Preset, Ratio, ScoreParams, Scorer, read_scores,
+    IfdError, IfdScorer, Measured, Measures, Preset, Ratio, ScoreParams, read_scores,
 };
 use tamis_model::DType;
 
@@ -48,9 +48,9 @@ fn a_turn_without_a_place_costs_no_other_sample_its_score() {
     let system = [("user", "Hi."), ("system", "Be brief."), ("assistant", "Hello.")];
     let samples = [chat(0, &ONE), chat(1, &tool), chat(2, &system), sample(3, "Hi.", "", "Hello.")];
     let model = model("begins", DType::F32);
-    let vicuna = Scorer::new(model.as_ref(), tokenizer("begins"), reflection()).unwrap();
+    let vicuna = IfdScorer::new(model.as_ref(), tokenizer("begins"), reflection()).unwrap();
     let params = ScoreParams { template: Template::Chat, ..reflection() };
-    let strict = Scorer::new(model.as_ref(), with_template(STRICT), params).unwrap();
+    let strict = IfdScorer::new(model.as_ref(), with_template(STRICT), params).unwrap();
     for scorer in [vicuna, strict] {
         let scores = scorer.score(&samples).unwrap();
         for misfit in &scores[1..3] {
@@ -62,7 +62,7 @@ fn a_turn_without_a_place_costs_no_other_sample_its_score() {
             assert!(value(found.ifd()) > 0.0 && value(found.r_ifd()) > 0.0);
             assert!((value(found.ifd()) / value(expected.ifd()) - 1.0).abs() < 1e-5);
         }
-        assert!(scorer.estimate(&samples, 4).unwrap().tokens > 0.0);
+        assert!(scorer.estimate(&samples, 4).unwrap().total("tokens to read").unwrap() > 0.0);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_pass_reaches_its_end_and_keeps_the_reason() {
     let model = model("begins", DType::F32);
     // A shard each: one of which no sample has a score is nothing out of the ordinary.
     let params = ScoreParams { shard_rows: 1, ..reflection() };
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
     let terms = dir.path().join("terms");
     scorer.run(&dataset, &terms, &mut NoProgress).unwrap();
     let scores = read_scores(&terms, Ratio::Perplexity).unwrap();
@@ -116,7 +116,7 @@ fn a_text_that_the_tokenizer_cannot_read() {
         request: "a {response}".to_owned(),
         ..short(Preset::Superfiltering.scoring())
     };
-    let scorer = Scorer::new(model.as_ref(), words, params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), words, params).unwrap();
     let samples =
         [sample(0, "a", "", "b c"), sample(1, "a b", "", "c d"), sample(2, "a", "", "c b")];
     let scores = scorer.score(&samples).unwrap();
@@ -135,7 +135,7 @@ fn settings_that_fit_no_sample_are_refused() {
     let thinking = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
         {% if add_generation_prompt %}<assistant><think>{% endif %}";
     for (template, part) in [(broken, "never"), (thinking, "differently")] {
-        let error = Scorer::new(model.as_ref(), with_template(template), chat_template());
+        let error = IfdScorer::new(model.as_ref(), with_template(template), chat_template());
         let error = error.unwrap_err();
         assert!(matches!(&error, IfdError::ChatTemplate { .. }), "{error}");
         assert!(error.to_string().contains(part), "{error}");
@@ -144,7 +144,7 @@ fn settings_that_fit_no_sample_are_refused() {
     let system = "{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}\
         {% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}\
         {% if add_generation_prompt %}[assistant]{% endif %}";
-    let scorer = Scorer::new(model.as_ref(), with_template(system), chat_template()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), with_template(system), chat_template()).unwrap();
     let with_system = [("system", "Be brief."), ONE[0], ONE[1]];
     let scores = scorer.score(&[chat(0, &with_system), chat(1, &ONE)]).unwrap();
     assert!(value(scores[0].ifd()) > 0.0);
@@ -153,13 +153,13 @@ fn settings_that_fit_no_sample_are_refused() {
     // A template for translations refuses samples that are none; translations need a language.
     let template = Template::Translation { target_language: "English".into() };
     let params = ScoreParams { template, measures: Measures::IFD, ..reflection() };
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
     for row in [sample(0, "Hi.", "", "Hello."), chat(0, &ONE)] {
         assert!(is_misfit(&scorer.score(&[row]).unwrap()[0].ifd()));
     }
     let content = Content::Translation { source: "Hallo.".into(), target: "Hello.".into() };
     let row = Sample { id: "t".into(), index: 7, content };
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), reflection()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), reflection()).unwrap();
     let error = scorer.score(&[row]).unwrap_err();
     assert!(matches!(&error, IfdError::TargetLanguage { index: 7, .. }), "{error}");
 }

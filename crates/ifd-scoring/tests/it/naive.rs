@@ -2,7 +2,7 @@
 //! batches, masks or reversal.
 
 use tamis_dataset::{Sample, TextTokenizer};
-use tamis_ifd_scoring::{Measures, Preset, ScoreParams, Scorer, reversed};
+use tamis_ifd_scoring::{IfdScorer, Measures, Preset, ScoreParams, reversed};
 use tamis_model::{CausalLm, DType, NoTap};
 use tch::{Kind, Tensor};
 
@@ -57,7 +57,7 @@ fn scores_are_those_of_a_loop_over_single_samples() {
             ..short(Preset::Superfiltering.scoring())
         };
         let samples = pool(24);
-        let scorer = Scorer::new(model.as_ref(), tokenizer(name), params).unwrap();
+        let scorer = IfdScorer::new(model.as_ref(), tokenizer(name), params).unwrap();
         let scores = scorer.score(&samples).unwrap();
         let mut compared = 0;
         for (sample, found) in samples.iter().zip(&scores) {

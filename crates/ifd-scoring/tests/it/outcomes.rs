@@ -1,7 +1,9 @@
 //! Samples that cannot be scored: each ends in a reason, none in a number.
 
 use tamis_dataset::{Content, Reason, Sample, Template, Truncation};
-use tamis_ifd_scoring::{IfdError, Measured, Measures, Preset, SampleScores, ScoreParams, Scorer};
+use tamis_ifd_scoring::{
+    IfdError, IfdScorer, Measured, Measures, Preset, SampleScores, ScoreParams,
+};
 use tamis_model::DType;
 
 use crate::common::{chat, model, sample, short, tokenizer, value};
@@ -12,7 +14,7 @@ fn all(preset: Preset) -> ScoreParams {
 
 fn score(name: &str, params: ScoreParams, samples: &[Sample]) -> Vec<SampleScores> {
     let model = model(name, DType::F32);
-    Scorer::new(model.as_ref(), tokenizer(name), params).unwrap().score(samples).unwrap()
+    IfdScorer::new(model.as_ref(), tokenizer(name), params).unwrap().score(samples).unwrap()
 }
 
 fn reason(reason: Reason) -> Measured<f64> {
@@ -143,7 +145,7 @@ fn translations_need_their_language() {
     let model = model("begins", DType::F32);
     let only_back = Measures { ppl: false, ifd: false, r_ifd: true };
     let params = ScoreParams { measures: only_back, ..all(Preset::Cherry) };
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
     let error = scorer.score(&[row]).unwrap_err();
     assert!(matches!(&error, IfdError::TargetLanguage { index: 7, .. }), "{error}");
 }
@@ -160,7 +162,7 @@ fn a_model_that_answers_with_no_number() {
     let embedding = model.parameters().get("model.embed_tokens.weight").unwrap();
     let _ = embedding.get(i64::from(poisoned)).fill_(f64::NAN);
     let params = ScoreParams { template: Template::None, ..short(ScoreParams::default()) };
-    let scorer = Scorer::new(model.as_ref(), words, params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), words, params).unwrap();
     let scores = scorer.score(&samples).unwrap();
     assert_eq!(scores[0].ifd(), reason(Reason::NonFinite));
     assert!(value(scores[1].ifd()).is_finite());

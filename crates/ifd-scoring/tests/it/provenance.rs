@@ -4,7 +4,7 @@ use std::fs;
 
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Sample, Source, Template, TextTokenizer, Truncation};
-use tamis_ifd_scoring::{DirectContext, Measures, Ratio, ScoreParams, Scorer};
+use tamis_ifd_scoring::{DirectContext, IfdScorer, Measures, Ratio, ScoreParams};
 use tamis_model::{CausalLm, DType};
 
 use crate::common::{folder, model, pool};
@@ -17,7 +17,7 @@ fn another_ingredient_is_refused_by_its_name() {
     let (usual, rows) = (model("begins", DType::F32), pool(7));
     let words = || TextTokenizer::from_dir(folder("begins")).unwrap();
     let run = |model: &dyn CausalLm, words: TextTokenizer, params, rows: &dyn Source| {
-        Scorer::new(model, words, params).unwrap().run(rows, &dir, &mut NoProgress)
+        IfdScorer::new(model, words, params).unwrap().run(rows, &dir, &mut NoProgress)
     };
     run(&*usual, words(), params(), &rows).unwrap();
     // Nothing differs: resumed. The form of the ratio can be chosen afterwards.
@@ -27,7 +27,7 @@ fn another_ingredient_is_refused_by_its_name() {
 
     let table = [
         (ScoreParams { measures: Measures::IFD, ..params() }, "`settings.scoring.measures.r_ifd`"),
-        (ScoreParams { template: Template::Vicuna, ..params() }, "`encoder.template`"),
+        (ScoreParams { template: Template::Alpaca, ..params() }, "`encoder.template`"),
         (ScoreParams { max_length: 300, ..params() }, "`encoder.max_length`"),
         (ScoreParams { truncation: Truncation::RejectCut, ..params() }, "`encoder.truncation`"),
         (

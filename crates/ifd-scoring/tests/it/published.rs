@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use tamis_dataset::Sample;
-use tamis_ifd_scoring::{Measured, Measures, Preset, Ratio, ScoreParams, Scorer, Term, Terms};
+use tamis_ifd_scoring::{IfdScorer, Measured, Measures, Preset, Ratio, ScoreParams, Term, Terms};
 use tamis_model::DType;
 
 use crate::common::{folder, model, sample, short, tokenizer, value};
@@ -62,7 +62,7 @@ fn every_preset_agrees_with_the_loop() {
                 request: published.request.clone(),
                 ..short(preset.scoring())
             };
-            let scorer = Scorer::new(model.as_ref(), tokenizer(name), params).unwrap();
+            let scorer = IfdScorer::new(model.as_ref(), tokenizer(name), params).unwrap();
             let scores = scorer.score(&samples).unwrap();
             let of = |case: &&Case| case.model == name && case.preset == preset.name();
             for case in published.cases.iter().filter(of) {
@@ -100,7 +100,10 @@ fn the_fixture_tells_right_from_wrong() {
     let model = model("begins", DType::F32);
     let score = |preset: Preset| {
         let params = short(preset.scoring());
-        Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap().score(&samples).unwrap()
+        IfdScorer::new(model.as_ref(), tokenizer("begins"), params)
+            .unwrap()
+            .score(&samples)
+            .unwrap()
     };
     let (cherry, plain) = (score(Preset::Cherry), score(Preset::Superfiltering));
     for n in 0..published.samples.len() {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tamis_dataset::{Reason, Selection, Selector};
-use tamis_ifd_scoring::{
-    Base, Bound, Candidate, IfdError, Measure, Measured, Order, Quota, SelectParams, Take,
-};
+use tamis_ifd_scoring::select::{Base, Bound, Candidate, Order, Quota, Take};
+use tamis_ifd_scoring::{IfdError, Measure, Measured, SelectParams};
 
 fn candidate(index: usize, ifd: Measured<f64>) -> Candidate {
     let none = Measured::NotAsked;

@@ -1,9 +1,9 @@
 //! Settings that cannot be honoured, presets, texts of settings, estimates.
 
 use tamis_dataset::Template;
+use tamis_ifd_scoring::select::Keep;
 use tamis_ifd_scoring::{
-    DirectContext, IfdError, Keep, Measure, Measures, Preset, Ratio, ScoreParams, Scorer,
-    SelectParams,
+    DirectContext, IfdError, IfdScorer, Measure, Measures, Preset, Ratio, ScoreParams, SelectParams,
 };
 use tamis_model::DType;
 
@@ -41,7 +41,7 @@ fn what_cannot_be_honoured_is_refused_by_name() {
 #[test]
 fn a_limit_beyond_the_model_is_refused() {
     let model = model("begins", DType::F32);
-    let error = Scorer::new(model.as_ref(), tokenizer("begins"), ScoreParams::default());
+    let error = IfdScorer::new(model.as_ref(), tokenizer("begins"), ScoreParams::default());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("`max_length` is 1024") && error.contains("at most 320"), "{error}");
 }
@@ -84,16 +84,18 @@ fn an_estimate_is_what_is_run() {
     let model = model("begins", DType::F32);
     let samples = pool(20);
     let params = short(Preset::Reflection.scoring());
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
     let (_, work) = scorer.score_counted(&samples).unwrap();
     let estimate = scorer.estimate(&samples, 2000).unwrap();
-    assert_eq!(estimate.tokens.round() as usize, 100 * work.tokens);
-    assert_eq!(estimate.targets.round() as usize, 100 * work.targets);
-    assert!(estimate.to_string().contains("2000 samples"));
+    let total = |name| estimate.total(name).unwrap();
+    let (tokens, targets) = (total("tokens to read"), total("tokens to predict"));
+    assert_eq!(tokens.round() as usize, 100 * work.tokens);
+    assert_eq!(targets.round() as usize, 100 * work.targets);
+    assert!(estimate.to_string().contains("2000 rows"));
     // A product with a matrix of n weights is 2n operations a token.
     let head = (16 * model.shape().vocab_size) as f64;
     let body: i64 =
         model.layers().iter().filter(|l| !l.head).map(|l| l.in_features * l.out_features).sum();
-    let flops = 2.0 * (estimate.tokens * body as f64 + estimate.targets * head);
-    assert!((estimate.flops / flops - 1.0).abs() < 1e-12);
+    let flops = 2.0 * (tokens * body as f64 + targets * head);
+    assert!((estimate.total_flops().unwrap() / flops - 1.0).abs() < 1e-12);
 }

@@ -2,7 +2,7 @@
 
 use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{DatasetError, Sample, Source};
-use tamis_ifd_scoring::{Measure, Measures, Ratio, ScoreParams, Scorer, read_scores};
+use tamis_ifd_scoring::{IfdScorer, Measure, Measures, Ratio, ScoreParams, read_scores};
 use tamis_model::DType;
 use tamis_pipeline::{Filter, Score, ScoreStage};
 
@@ -32,7 +32,7 @@ impl Source for Sums {
 fn all_measures_come_from_one_pass() {
     let folder = tempfile::tempdir().unwrap();
     let model = model("begins", DType::F32);
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
     // The same shards, so the same batches and the same numbers.
     let stage = ScoreStage::new(folder.path().join("stage")).shard_rows(params().shard_rows);
     let scores = stage.run(&scorer, &Sums(10), &mut NoProgress).unwrap();
@@ -57,7 +57,7 @@ fn all_measures_come_from_one_pass() {
 
     // The ratio decides scores, if not terms.
     let loss = ScoreParams { ratio: Ratio::Loss, ..params() };
-    let loss = Scorer::new(model.as_ref(), tokenizer("begins"), loss).unwrap();
+    let loss = IfdScorer::new(model.as_ref(), tokenizer("begins"), loss).unwrap();
     let error = stage.run(&loss, &Sums(10), &mut NoProgress).unwrap_err().to_string();
     assert!(error.contains("ratio"), "{error}");
 }
@@ -72,7 +72,7 @@ fn columns_are_the_measures_asked_for() {
         (Measures { r_ifd: true, ..nothing }, &["r_ifd"]),
     ] {
         let params = ScoreParams { measures, ..params() };
-        let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
+        let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
         assert_eq!(tamis_pipeline::Scorer::columns(&scorer), columns);
         let rows = Sums(3).read_range(0..3).unwrap();
         let scores = tamis_pipeline::Scorer::score(&scorer, &rows).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Content, Dataset, ReadOptions};
-use tamis_ifd_scoring::{Measures, Preset, Ratio, ScoreParams, Scorer, read_scores};
+use tamis_ifd_scoring::{IfdScorer, Measures, Preset, Ratio, ScoreParams, read_scores};
 use tamis_model::DType;
 
 use crate::common::{assert_close, model, pool, short, tokenizer};
@@ -55,7 +55,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     write_pool(&file, 20);
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("begins", DType::F32);
-    let scorer = Scorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params()).unwrap();
     let dir = folder.path().join("terms");
 
     let mut told = Told::default();
@@ -95,7 +95,7 @@ fn a_damaged_shard_is_named() {
     write_pool(&file, 8);
     let dataset = Dataset::open(&file, &ReadOptions::default()).unwrap();
     let model = model("plain", DType::F32);
-    let scorer = Scorer::new(model.as_ref(), tokenizer("plain"), params()).unwrap();
+    let scorer = IfdScorer::new(model.as_ref(), tokenizer("plain"), params()).unwrap();
     let dir = folder.path().join("terms");
     scorer.run(&dataset, &dir, &mut NoProgress).unwrap();
     let shard = dir.join("terms-00001.jsonl");

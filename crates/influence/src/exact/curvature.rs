@@ -1,8 +1,9 @@
 //! Dense curvature matrices, a row of the Jacobian or a sample's gradient at a time.
 
 use tamis_dataset::Encoded;
-use tamis_gradients::{Capture, GradientError, Labels, Reduction, trace_batch};
+use tamis_gradients::{Capture, GradientError, Labels, trace_batch};
 use tamis_kfac::Tokens;
+use tamis_model::Reduction;
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Kind, Tensor};
 

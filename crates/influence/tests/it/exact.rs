@@ -3,10 +3,11 @@
 use nalgebra::{DMatrix, DVector};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
-use tamis_gradients::{GradientPass, Labels, PassParams, Reduction, gradient_size, trace_batch};
+use tamis_gradients::{GradientPass, Labels, PassParams, gradient_size, trace_batch};
 use tamis_influence::exact::{dense_fisher, dense_gauss_newton, finite_difference};
 use tamis_influence::{InfluenceError, Seeds};
 use tamis_kfac::{CurvatureFit, CurvatureKind, Damping, FitParams, Identity, Tokens};
+use tamis_model::Reduction;
 use tamis_model::{Attention, Batch, CausalLm, DType, DeviceSpec, LayerInfo, LoadOptions, load};
 use tch::{Device, Kind, Tensor};
 

@@ -3,11 +3,12 @@
 use nalgebra::{DMatrix, DVector};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
-use tamis_gradients::{GradientPass, PassParams, Reduction};
+use tamis_gradients::{GradientPass, PassParams};
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_influence::{ConjugateGradient, GaussNewton, GaussNewtonParams, Refinement, Seeds};
 use tamis_kfac::{Damping, FactorFit, FitParams, Identity, Spectral, Tokens};
 use tamis_model::CausalLm;
+use tamis_model::Reduction;
 use tch::{Kind, Tensor};
 
 use crate::softmax::SoftmaxRegression;

@@ -3,10 +3,11 @@
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings, SampleId};
 use tamis_gradients::{
-    GradientPass, Labels, PassParams, ProjectionSpec, Reduction, RowType, Sink, trace_batch,
+    GradientPass, Labels, PassParams, ProjectionSpec, RowType, Sink, trace_batch,
 };
 use tamis_influence::{InfluenceError, ScoreTable, Seeds};
 use tamis_kfac::{Curvature, Damping, FactorFit, FitParams, Identity, Spectral};
+use tamis_model::Reduction;
 use tamis_model::{Batch, CausalLm, LayerInfo};
 use tch::{Device, Kind, Tensor};
 

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
-use tamis_kcenter::ndarray::{Array2, ArrayView2, s};
-use tamis_kcenter::{FacilityParams, FacilityPicks, KCenterError, QditParams, Similarity, ndarray};
+use tamis_kcenter::{FacilityParams, FacilityPicks, KCenterError, QditParams, Similarity};
+use tamis_selection::ndarray;
+use tamis_selection::ndarray::{Array2, ArrayView2, s};
 
 use crate::{Numbers, blobs};
 

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
-use tamis_kcenter::ndarray::{Array2, s};
 use tamis_kcenter::{
-    FacilityParams, KCenterError, KCenterParams, Metric, StatisticsParams, Vectors, VectorsError,
-    vendi_score,
+    FacilityParams, KCenterError, KCenterParams, Metric, StatisticsParams, vendi_score,
 };
+use tamis_selection::ndarray::{Array2, s};
+use tamis_selection::{Vectors, VectorsError};
 
 use crate::{blobs, pick};
 

@@ -2,11 +2,12 @@
 
 use nalgebra::DMatrix;
 use proptest::prelude::*;
-use tamis_kcenter::ndarray::{Array2, ArrayView2, array, s};
 use tamis_kcenter::{
-    FacilityParams, KCenterError, Metric, SetStatistics, StatisticsParams, VendiForm, ndarray,
-    vendi_score, vendi_score_by,
+    FacilityParams, KCenterError, Metric, SetStatistics, StatisticsParams, VendiForm, vendi_score,
+    vendi_score_by,
 };
+use tamis_selection::ndarray;
+use tamis_selection::ndarray::{Array2, ArrayView2, array, s};
 
 use crate::blobs;
 

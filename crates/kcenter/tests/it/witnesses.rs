@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tamis_kcenter::Metric;
-use tamis_kcenter::ndarray::{Array2, Axis, concatenate, s};
+use tamis_selection::ndarray::{Array2, Axis, concatenate, s};
 
 use crate::{Numbers, assert_as_plain, blobs};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, RowType, Sink};
-use tamis_less::{Directions, FeatureParams, Scores, WarmCheckpoint};
+use tamis_less::{Directions, FeatureParams, LessScores, WarmCheckpoint};
 use tamis_model::DType;
 use tamis_targets::Target;
 use tch::{Kind, Tensor};
@@ -76,7 +76,7 @@ fn directions_of_another_checkpoint_do_not_score_a_store() {
         pass.run(&Encodings::of(&data), &[sink], &mut NoProgress).unwrap().0.remove(0)
     };
     let rows = || Tensor::ones([1, 64], (Kind::Double, tch::Device::Cpu));
-    let mut scores = Scores::new(vec![Target::new("a", "a")]);
+    let mut scores = LessScores::new(vec![Target::new("a", "a")]);
     scores.add(&Directions::new(rows(), &warm, &settings), &store).unwrap();
     let error = scores.add(&Directions::new(rows(), &later, &settings), &store).unwrap_err();
     assert!(error.to_string().contains("warmup"), "{error}");

@@ -1,9 +1,9 @@
-//! Scores against a loop over pairs of samples.
+//! LessScores against a loop over pairs of samples.
 
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings, Selector};
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
-use tamis_less::{Direction, Directions, Scores, WarmCheckpoint, target_direction};
+use tamis_less::{Direction, Directions, LessScores, WarmCheckpoint, target_direction};
 use tamis_model::DType;
 use tamis_targets::{Target, TaskRule};
 use tch::{Kind, Tensor};
@@ -33,7 +33,7 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
     ];
     let targets: Vec<Target> = tasks.iter().map(|(name, _)| Target::new(*name, *name)).collect();
     let settings = params(Direction::Paper, "sparse:512");
-    let mut scores = Scores::new(targets);
+    let mut scores = LessScores::new(targets);
     let (mut expected, mut total) = (vec![vec![0.0; 2]; 20], 0.0);
     for (number, folder) in folders.iter().enumerate() {
         let mut warm = WarmCheckpoint::open(folder, model.as_ref()).unwrap();
@@ -123,7 +123,7 @@ fn rows_in_few_bits_rank_as_rows_in_many_do() {
     };
     let directions = Directions::new(direction.unsqueeze(0), &warm, &settings);
     let score = |store: &RowStore| {
-        let mut scores = Scores::new(vec![Target::new("task", "task")]);
+        let mut scores = LessScores::new(vec![Target::new("task", "task")]);
         scores.add(&directions, store).unwrap();
         let scores = scores.finish().unwrap();
         scores.candidates().iter().map(|candidate| candidate.scores[0]).collect::<Vec<f32>>()

@@ -9,7 +9,7 @@
 use tch::{Kind, Tensor};
 
 use super::forward::{not_finite, prefill, room, step};
-use super::params::{Finish, GenerateParams, Generated, Strategy};
+use super::params::{DecodingStrategy, Finish, GenerateParams, Generated};
 use crate::{CausalLm, ModelError, Tap};
 
 /// An unfinished hypothesis.
@@ -54,7 +54,7 @@ pub(super) fn search(
     params: &GenerateParams,
     tap: &mut dyn Tap,
 ) -> Result<Vec<Generated>, ModelError> {
-    let Strategy::Beam { beams, length_penalty, early_stopping } = params.strategy else {
+    let DecodingStrategy::Beam { beams, length_penalty, early_stopping } = params.strategy else {
         return Err(ModelError::Option {
             what: "strategy",
             found: format!("{:?}", params.strategy),

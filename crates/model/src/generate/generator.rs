@@ -3,7 +3,7 @@
 use tamis_dataset::plan_batches;
 
 use super::forward::room;
-use super::params::{GenerateParams, Generated, Strategy};
+use super::params::{DecodingStrategy, GenerateParams, Generated};
 use super::{beam, walk};
 use crate::{CausalLm, ModelError, Tap};
 
@@ -22,13 +22,13 @@ impl GenerateParams {
         at_least_one("max_new_tokens", self.max_new_tokens)?;
         at_least_one("token_budget", self.token_budget)?;
         match self.strategy {
-            Strategy::Greedy => {}
-            Strategy::Sample { temperature, top_p, .. } => {
+            DecodingStrategy::Greedy => {}
+            DecodingStrategy::Sample { temperature, top_p, .. } => {
                 let above = temperature.is_finite() && temperature > 0.0;
                 within("temperature", &temperature, above, "a finite number above 0")?;
                 within("top_p", &top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
             }
-            Strategy::Beam { beams, length_penalty, .. } => {
+            DecodingStrategy::Beam { beams, length_penalty, .. } => {
                 at_least_one("beams", beams)?;
                 let finite = length_penalty.is_finite();
                 within("length_penalty", &length_penalty, finite, "a finite number")?;
@@ -95,7 +95,7 @@ impl Generator {
             }
         }
         let width = match self.params.strategy {
-            Strategy::Beam { beams, .. } => beams,
+            DecodingStrategy::Beam { beams, .. } => beams,
             _ => 1,
         };
         let size = |prompt: &Vec<u32>| prompt.len() + room(&self.params, model, prompt.len());
@@ -109,7 +109,7 @@ impl Generator {
         })?;
         for places in plan {
             let part: Vec<&[u32]> = places.iter().map(|&place| &*prompts[place]).collect();
-            let texts = if matches!(self.params.strategy, Strategy::Beam { .. }) {
+            let texts = if matches!(self.params.strategy, DecodingStrategy::Beam { .. }) {
                 beam::search(model, &part, &self.params, tap)?
             } else {
                 let streams: Vec<u64> = places.iter().map(|&place| streams[place]).collect();

@@ -12,4 +12,4 @@ mod sample;
 mod walk;
 
 pub use generator::Generator;
-pub use params::{Finish, GenerateParams, Generated, Strategy};
+pub use params::{DecodingStrategy, Finish, GenerateParams, Generated};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Strategy {
+pub enum DecodingStrategy {
     /// The most probable token.
     #[default]
     Greedy,
@@ -44,7 +44,7 @@ pub struct GenerateParams {
     /// Most tokens after a prompt; fewer where the model's positions end earlier. Default 128.
     pub max_new_tokens: usize,
     /// How the next token is chosen. Default greedy.
-    pub strategy: Strategy,
+    pub strategy: DecodingStrategy,
     /// Tokens that end a text, such as the end-of-sequence token; they are not part of the result.
     /// Default none.
     pub stop: Vec<u32>,
@@ -57,7 +57,7 @@ impl Default for GenerateParams {
     fn default() -> Self {
         Self {
             max_new_tokens: 128,
-            strategy: Strategy::Greedy,
+            strategy: DecodingStrategy::Greedy,
             stop: Vec::new(),
             token_budget: 16_384,
         }

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::forward::{not_finite, prefill, room, step};
-use super::params::{Finish, GenerateParams, Generated, Strategy};
+use super::params::{DecodingStrategy, Finish, GenerateParams, Generated};
 use super::sample::Sampler;
 use crate::{CausalLm, KvCache, ModelError, Tap};
 
@@ -29,7 +29,7 @@ pub(super) fn walk(
     let mut rows: Vec<Row> = Vec::with_capacity(prompts.len());
     for (place, prompt) in prompts.iter().enumerate() {
         let sampler = match params.strategy {
-            Strategy::Sample { temperature, top_p, top_k, seed } => {
+            DecodingStrategy::Sample { temperature, top_p, top_k, seed } => {
                 Some(Sampler::new(temperature, top_p, top_k, seed, streams[place]))
             }
             _ => None,

@@ -5,7 +5,8 @@ use std::fs;
 use proptest::prelude::*;
 use serde::Deserialize;
 use tamis_model::{
-    Attention, CausalLm, DType, Finish, GenerateParams, Generated, KvCache, NoTap, Strategy, load,
+    Attention, CausalLm, DType, DecodingStrategy, Finish, GenerateParams, Generated, KvCache,
+    NoTap, load,
 };
 use tch::Tensor;
 
@@ -44,7 +45,7 @@ fn ids(texts: &[Generated]) -> Vec<Vec<u32>> {
     texts.iter().map(|text| text.ids.clone()).collect()
 }
 
-fn params(expected: &Expected, strategy: Strategy) -> GenerateParams {
+fn params(expected: &Expected, strategy: DecodingStrategy) -> GenerateParams {
     GenerateParams {
         max_new_tokens: expected.max_new_tokens,
         stop: expected.stop.clone(),
@@ -73,7 +74,8 @@ fn greedy_equals_transformers() {
         let expected = expected(name);
         for attention in [Attention::Fused, Attention::Math] {
             let model = load(folder(name), &options(DType::F32, attention)).unwrap();
-            let texts = run(&*model, &expected.prompts, params(&expected, Strategy::Greedy));
+            let texts =
+                run(&*model, &expected.prompts, params(&expected, DecodingStrategy::Greedy));
             assert_eq!(ids(&texts), expected.greedy, "{name} {attention:?}");
             for text in &texts {
                 let whole = text.ids.len() == expected.max_new_tokens;
@@ -93,7 +95,7 @@ fn beams_equal_transformers() {
         let model = model(name, DType::F32);
         for beam in &expected.beam {
             let Beam { beams, length_penalty, early_stopping, .. } = *beam;
-            let strategy = Strategy::Beam { beams, length_penalty, early_stopping };
+            let strategy = DecodingStrategy::Beam { beams, length_penalty, early_stopping };
             let texts = run(&*model, &expected.prompts, params(&expected, strategy));
             assert_eq!(ids(&texts), beam.ids, "{name} {strategy:?}");
         }
@@ -104,7 +106,7 @@ fn beams_equal_transformers() {
 fn one_beam_is_greedy() {
     let expected = expected("llama");
     let model = model("llama", DType::F32);
-    let strategy = Strategy::Beam { beams: 1, length_penalty: 1.0, early_stopping: true };
+    let strategy = DecodingStrategy::Beam { beams: 1, length_penalty: 1.0, early_stopping: true };
     let texts = run(&*model, &expected.prompts, params(&expected, strategy));
     assert_eq!(ids(&texts), expected.greedy);
 }
@@ -114,9 +116,9 @@ fn log_probabilities_are_those_of_the_text() {
     for name in ["llama", "gpt2"] {
         let expected = expected(name);
         let model = model(name, DType::F64);
-        let beam = Strategy::Beam { beams: 3, length_penalty: 1.0, early_stopping: false };
-        let sample = Strategy::Sample { temperature: 0.8, top_p: 0.9, top_k: 20, seed: 3 };
-        for strategy in [Strategy::Greedy, beam, sample] {
+        let beam = DecodingStrategy::Beam { beams: 3, length_penalty: 1.0, early_stopping: false };
+        let sample = DecodingStrategy::Sample { temperature: 0.8, top_p: 0.9, top_k: 20, seed: 3 };
+        for strategy in [DecodingStrategy::Greedy, beam, sample] {
             let texts = run(&*model, &expected.prompts, params(&expected, strategy));
             for (prompt, text) in expected.prompts.iter().zip(&texts) {
                 // Which of the stop tokens ended the text is not told: one of them must fit.
@@ -184,9 +186,10 @@ fn generation_ends_at_the_last_position() {
     let model = model("gpt2", DType::F32);
     let limit = model.shape().max_positions;
     let prompt: Vec<u32> = (0..limit as u32 - 3).map(|n| 4 + n % 200).collect();
-    for strategy in
-        [Strategy::Greedy, Strategy::Beam { beams: 2, length_penalty: 1.0, early_stopping: false }]
-    {
+    for strategy in [
+        DecodingStrategy::Greedy,
+        DecodingStrategy::Beam { beams: 2, length_penalty: 1.0, early_stopping: false },
+    ] {
         let params = GenerateParams { strategy, ..GenerateParams::default() };
         let text = &run(&*model, &[prompt.clone(), vec![5]], params)[0];
         assert_eq!((text.ids.len(), text.finish), (3, Finish::Length));
@@ -221,7 +224,7 @@ fn samples_follow_the_distribution() {
     let draws = 4000;
     let params = GenerateParams {
         max_new_tokens: 1,
-        strategy: Strategy::Sample { temperature, top_p, top_k, seed: 5 },
+        strategy: DecodingStrategy::Sample { temperature, top_p, top_k, seed: 5 },
         ..GenerateParams::default()
     };
     let texts = run(&*model, &vec![prompt; draws], params);
@@ -249,7 +252,7 @@ fn a_stream_draws_the_same_in_any_company() {
     let model = model("llama", DType::F32);
     let prompts: Vec<Vec<u32>> = (1..7).map(|length| (5..5 + length).collect()).collect();
     let streams: Vec<u64> = vec![7, 3, u64::MAX, 0, 9, 3];
-    let strategy = Strategy::Sample { temperature: 1.5, top_p: 1.0, top_k: 0, seed: 4 };
+    let strategy = DecodingStrategy::Sample { temperature: 1.5, top_p: 1.0, top_k: 0, seed: 4 };
     let params = GenerateParams { max_new_tokens: 8, strategy, ..GenerateParams::default() };
     let generator = params.clone().check().unwrap();
     let generate = |prompts: &[Vec<u32>], streams: &[u64]| {
@@ -277,9 +280,9 @@ fn a_model_without_probabilities_is_refused() {
     let mut weight = model.parameters().get("model.norm.weight").unwrap().shallow_clone();
     let _ = tch::no_grad(|| weight.fill_(f64::NAN));
     for strategy in [
-        Strategy::Greedy,
-        Strategy::Beam { beams: 2, length_penalty: 1.0, early_stopping: false },
-        Strategy::Sample { temperature: 1.0, top_p: 0.9, top_k: 0, seed: 0 },
+        DecodingStrategy::Greedy,
+        DecodingStrategy::Beam { beams: 2, length_penalty: 1.0, early_stopping: false },
+        DecodingStrategy::Sample { temperature: 1.0, top_p: 0.9, top_k: 0, seed: 0 },
     ] {
         let generator = GenerateParams { strategy, ..GenerateParams::default() }.check().unwrap();
         let result = generator.generate(&*model, &[vec![5]], &mut NoTap, &mut |_| {});
@@ -299,10 +302,10 @@ fn bad_settings_and_prompts_are_refused() {
         (1.0, 0.0, "top_p"),
         (1.0, 1.5, "top_p"),
     ] {
-        let strategy = Strategy::Sample { temperature, top_p, top_k: 0, seed: 0 };
+        let strategy = DecodingStrategy::Sample { temperature, top_p, top_k: 0, seed: 0 };
         assert!(refused(GenerateParams { strategy, ..GenerateParams::default() }).contains(name));
     }
-    let strategy = Strategy::Beam { beams: 0, length_penalty: 1.0, early_stopping: false };
+    let strategy = DecodingStrategy::Beam { beams: 0, length_penalty: 1.0, early_stopping: false };
     assert!(refused(GenerateParams { strategy, ..GenerateParams::default() }).contains("beams"));
 
     let model = model("gpt2", DType::F32);
@@ -315,7 +318,7 @@ fn bad_settings_and_prompts_are_refused() {
     assert!(refused(vec![]).contains("prompt 1 of 0 tokens"));
     assert!(refused(vec![5; 128]).contains("prompt 1 of 128 tokens"));
     assert!(refused(vec![999]).contains("prompt 1 of token id 999"));
-    let many = Strategy::Beam { beams: 200, length_penalty: 1.0, early_stopping: false };
+    let many = DecodingStrategy::Beam { beams: 200, length_penalty: 1.0, early_stopping: false };
     let generator = GenerateParams { strategy: many, ..GenerateParams::default() }.check().unwrap();
     let error = generator.generate(&*model, &[vec![5]], &mut NoTap, &mut |_| {}).err().unwrap();
     assert!(error.to_string().contains("beams"), "{error}");
@@ -335,9 +338,9 @@ proptest! {
         let expected = expected("qwen2");
         let model = model("qwen2", DType::F64);
         let strategy = [
-            Strategy::Greedy,
-            Strategy::Beam { beams: 3, length_penalty: 0.7, early_stopping: false },
-            Strategy::Sample { temperature: 1.3, top_p: 0.95, top_k: 0, seed: 11 },
+            DecodingStrategy::Greedy,
+            DecodingStrategy::Beam { beams: 3, length_penalty: 0.7, early_stopping: false },
+            DecodingStrategy::Sample { temperature: 1.3, top_p: 0.95, top_k: 0, seed: 11 },
         ][kind];
         let whole = run(&*model, &expected.prompts, params(&expected, strategy));
         let parts = GenerateParams { token_budget: budget, ..params(&expected, strategy) };

@@ -1,8 +1,8 @@
 //! Representatives of a pool.
 
 use tamis_clustering::KMeansParams;
-use tamis_clustering::ndarray::{Array2, array};
 use tamis_nuggets::{NuggetsError, representatives};
+use tamis_selection::ndarray::{Array2, array};
 
 #[test]
 fn each_cluster_has_its_nearest_row() {

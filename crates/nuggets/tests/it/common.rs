@@ -9,7 +9,7 @@ use tamis_dataset::{
 use tamis_model::{
     Attention, Batch, CausalLm, DType, DeviceSpec, LoadOptions, NoTap, load, target_log_probs,
 };
-use tamis_nuggets::{Candidate, GoldenParams};
+use tamis_nuggets::{GoldenCandidate, GoldenParams};
 use tch::Kind;
 
 /// Tiny models of every architecture, whose tokenizers put nothing before a text.
@@ -116,12 +116,12 @@ pub(crate) fn batched(model: &dyn CausalLm, texts: &[Encoded], budget: usize) ->
 }
 
 /// The rises, of which there must be some.
-pub(crate) fn rises(candidate: &Candidate) -> &[f64] {
+pub(crate) fn rises(candidate: &GoldenCandidate) -> &[f64] {
     candidate.rises.as_ref().unwrap_or_else(|reason| panic!("{}: {reason}", candidate.id))
 }
 
 /// The largest difference between the rises of the same candidates.
-pub(crate) fn apart(found: &[Candidate], expected: &[Candidate]) -> f64 {
+pub(crate) fn apart(found: &[GoldenCandidate], expected: &[GoldenCandidate]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let mut largest = 0.0f64;
     for (found, expected) in found.iter().zip(expected) {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tamis_model::DType;
-use tamis_nuggets::{Candidate, GoldenParams, GoldenScorer};
+use tamis_nuggets::{GoldenCandidate, GoldenParams, GoldenScorer};
 
 use crate::common::{apart, model, pool, short, tokenizer};
 
@@ -41,7 +41,7 @@ proptest! {
         let some: Vec<_> = order[..count].iter().map(|&n| samples[n].clone()).collect();
         let scorer =
             GoldenScorer::new(model.as_ref(), tokenizer("gpt2"), params.clone(), &anchors).unwrap();
-        let alone: Vec<Candidate> = some
+        let alone: Vec<GoldenCandidate> = some
             .iter()
             .flat_map(|sample| scorer.score(std::slice::from_ref(sample)).unwrap())
             .collect();

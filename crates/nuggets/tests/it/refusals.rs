@@ -3,7 +3,8 @@
 use tamis_dataset::{Reason, Sample, SampleId};
 use tamis_model::DType;
 use tamis_nuggets::{
-    Anchor, Candidate, GoldenParams, GoldenRule, GoldenScorer, GoldenScores, NuggetsError, OwnPair,
+    Anchor, GoldenCandidate, GoldenParams, GoldenRule, GoldenScorer, GoldenScores, NuggetsError,
+    OwnPair,
 };
 
 use crate::common::{chat, model, pool, rises, sample, short, tokenizer};
@@ -93,7 +94,8 @@ fn what_is_not_finite_is_no_score() {
 #[test]
 fn rises_belong_to_anchors() {
     let anchor = Anchor { id: "a".into(), index: 0, targets: 3, zero_shot: -1.0 };
-    let candidate = |rises| Candidate { id: SampleId::from("c"), index: 4, rises, own: vec![] };
+    let candidate =
+        |rises| GoldenCandidate { id: SampleId::from("c"), index: 4, rises, own: vec![] };
     let of = |candidate| GoldenScores::new(vec![anchor.clone()], vec![candidate]);
     assert!(of(candidate(Ok(vec![0.5]))).is_ok());
     assert!(of(candidate(Err(Reason::NoPrompt))).is_ok());

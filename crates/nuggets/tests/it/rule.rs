@@ -1,12 +1,12 @@
 //! The choice, from rises made by hand.
 
 use tamis_dataset::{Reason, Selection, Selector};
-use tamis_nuggets::{Anchor, Candidate, GoldenRule, GoldenScores, OwnPair, Ties};
+use tamis_nuggets::{Anchor, GoldenCandidate, GoldenRule, GoldenScores, OwnPair, Ties};
 
 fn scores() -> GoldenScores {
     let anchor =
         |n: usize| Anchor { id: format!("a{n}").into(), index: n, targets: 2, zero_shot: -1.0 };
-    let candidate = |index: usize, rises: [f64; 4], own: &[usize]| Candidate {
+    let candidate = |index: usize, rises: [f64; 4], own: &[usize]| GoldenCandidate {
         id: format!("c{index}").into(),
         index,
         rises: Ok(rises.to_vec()),
@@ -16,7 +16,7 @@ fn scores() -> GoldenScores {
         candidate(0, [0.1, 0.1, -0.2, 0.0], &[]), // 0.5: no rise is no rise
         candidate(1, [0.1, 0.2, 0.3, -9.0], &[]), // 0.75
         candidate(2, [0.1, 0.2, 0.3, 0.4], &[]),  // 1
-        Candidate { rises: Err(Reason::NoPrompt), ..candidate(3, [0.0; 4], &[]) },
+        GoldenCandidate { rises: Err(Reason::NoPrompt), ..candidate(3, [0.0; 4], &[]) },
         candidate(4, [-0.1, 0.2, 0.3, 0.4], &[]), // 0.75, more on average
         candidate(5, [5.0, -0.1, -0.1, 0.1], &[0]), // 0.5 with itself, 1/3 without
     ];
@@ -69,6 +69,6 @@ fn a_pair_with_itself_is_left_out() {
     assert!((golden.mean_rise + 0.1 / 3.0).abs() < 1e-15);
     let counted = own.golden(OwnPair::Counted).unwrap();
     assert_eq!((counted.anchors, counted.score), (4, 0.5));
-    let lonely = Candidate { own: vec![0, 1, 2, 3], ..own.clone() };
+    let lonely = GoldenCandidate { own: vec![0, 1, 2, 3], ..own.clone() };
     assert_eq!(lonely.golden(OwnPair::LeftOut), None);
 }

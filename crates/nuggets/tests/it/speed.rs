@@ -96,7 +96,8 @@ fn side_by_side() {
     );
     let ((shared, _), [wall, cpu]) = timed(
         "shared",
-        scorer.estimate(candidates, candidates.len()).unwrap().tokens as usize,
+        scorer.estimate(candidates, candidates.len()).unwrap().total("tokens to read").unwrap()
+            as usize,
         || scorer.score_counted(candidates, |_| {}).unwrap(),
     );
     let read = texts.iter().map(|text| text.len() - 1).sum();

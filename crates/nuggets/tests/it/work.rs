@@ -92,10 +92,11 @@ fn an_example_is_read_once() {
     let behind = work.tokens - examples;
     assert!(behind.is_multiple_of(6) && behind / 6 < read / 2, "{behind} of {read}");
 
-    assert_eq!(estimate.tokens, 10.0 * work.tokens as f64);
-    assert_eq!(estimate.targets, 10.0 * work.targets as f64);
-    assert_eq!(estimate.tokens_unshared, 10.0 * (examples * 9 + 6 * read) as f64);
-    assert_eq!(estimate.unscorable, 0.0);
+    let total = |name| estimate.total(name).unwrap();
+    assert_eq!(total("tokens to read"), 10.0 * work.tokens as f64);
+    assert_eq!(total("tokens to predict"), 10.0 * work.targets as f64);
+    assert_eq!(total("if nothing were shared"), 10.0 * (examples * 9 + 6 * read) as f64);
+    assert_eq!(total("of them without a score"), 0.0);
     let text = estimate.to_string();
-    assert!(text.contains("60 candidates") && text.contains("9 anchors"), "{text}");
+    assert!(text.contains("60 rows") && text.contains("9 anchors"), "{text}");
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Finish, Reply};
+use crate::Reply;
+use crate::teacher::Finish;
 
 /// How much of what was found a message shows, in characters.
 const EXCERPT: usize = 200;
@@ -50,7 +51,8 @@ pub enum NoGrades {
 /// is read: only the explanation has lost something.
 ///
 /// ```
-/// use tamis_reflection::{Finish, NoGrades, Reply, Usage, read_grades};
+/// use tamis_reflection::{NoGrades, Reply, Usage, read_grades};
+/// use tamis_reflection::teacher::Finish;
 ///
 /// let reply = |text: &str| Reply {
 ///     text: text.to_owned(),

@@ -1,7 +1,7 @@
 //! What many judgements come to.
 
 use serde::{Deserialize, Serialize};
-use tamis_metrics::{BootstrapParams, Comparison, Estimate, Mean, sign_test, spearman};
+use tamis_metrics::{BootstrapEstimate, BootstrapParams, Comparison, Mean, sign_test, spearman};
 
 use super::{Judged, Verdict};
 use crate::ReflectionError;
@@ -35,7 +35,7 @@ pub struct Tally {
     /// equally good. Ties are left out.
     pub sign_test_p: f64,
     /// Where the winning score would lie for other questions of this kind. `None` for N < 2.
-    pub winning_score_estimate: Option<Estimate>,
+    pub winning_score_estimate: Option<BootstrapEstimate>,
     /// The grades of model (first) and reference (second), averaged over both orders, by paired
     /// bootstrap over questions. `None` for N < 2.
     pub grades: Option<Comparison>,

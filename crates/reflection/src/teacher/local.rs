@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use tamis_artifact::ParameterError;
 use tamis_dataset::{Content, EncodeOptions, Encoder, Sample, SampleId, Template, plan_batches};
-use tamis_model::{CausalLm, GenerateParams, Generated, LoadOptions, Model, NoTap, Strategy};
+use tamis_model::{
+    CausalLm, DecodingStrategy, GenerateParams, Generated, LoadOptions, Model, NoTap,
+};
 
 use super::chat::{ChatRequest, Finish, Reply, Usage};
 use super::no_reply::NoReply;
@@ -117,7 +119,7 @@ impl fmt::Debug for LocalTeacher {
 /// Requests that one call of the generator can serve.
 struct Group {
     max_tokens: u32,
-    strategy: Strategy,
+    strategy: DecodingStrategy,
     /// Places among all requests, prompts, and streams of random numbers.
     members: Vec<(usize, Vec<u32>, u64)>,
 }
@@ -243,13 +245,13 @@ impl Teacher for LocalTeacher {
     }
 }
 
-fn strategy(request: &ChatRequest) -> Strategy {
+fn strategy(request: &ChatRequest) -> DecodingStrategy {
     if request.temperature > 0.0 {
         // The request's own seed is in the number of its stream.
         let (temperature, top_p) = (request.temperature, request.top_p);
-        Strategy::Sample { temperature, top_p, top_k: 0, seed: 0 }
+        DecodingStrategy::Sample { temperature, top_p, top_k: 0, seed: 0 }
     } else {
-        Strategy::Greedy
+        DecodingStrategy::Greedy
     }
 }
 

@@ -1,14 +1,14 @@
 //! The comparisons of the published method, the rules, and small budgets.
 
 use tamis_dataset::Sample;
-use tamis_reflection::{
-    Ablation, Keep, Passes, Reason, Reflected, ReflectionParams, Rule, Verdict,
-};
+use tamis_reflection::history::Reason;
+use tamis_reflection::params::{Keep, Rule};
+use tamis_reflection::{Ablation, Passes, Reflected, ReflectionParams, Verdict};
 
 use crate::scripted::{Fuse, Instruction, Reader, Response, Scripted, better, pair, record, run};
 
 fn verdicts(found: &Reflected) -> Vec<(&'static str, &'static str)> {
-    let of_one = |outcome: &tamis_reflection::Outcome| {
+    let of_one = |outcome: &tamis_reflection::history::Outcome| {
         let history = &outcome.history;
         (history.instruction_reflection.verdict.name(), history.response_reflection.verdict.name())
     };

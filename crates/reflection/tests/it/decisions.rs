@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tamis_dataset::{Content, Message, Reason as NoScore, Sample, SampleId};
+use tamis_reflection::history::{Outcome, Reason};
+use tamis_reflection::params::Rule;
 use tamis_reflection::{
-    NoReply, NotARow, Original, Outcome, Passes, Reason, ReflectionParams, Row, Rule, Side,
-    Unreadable, Verdict,
+    NoReply, NotARow, Original, Passes, ReflectionParams, Row, Side, Unreadable, Verdict,
 };
 
 use crate::scripted::{

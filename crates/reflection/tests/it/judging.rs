@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
 use tamis_reflection::judge::Verdict;
 use tamis_reflection::teacher::Answered;
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::{
-    ChatRequest, Contest, Finish, Judge, JudgeParams, Judgement, NoGrades, NoReply, Prompts,
-    Reading, ReflectionError, Reply, Teacher, read_grades,
+    ChatRequest, Contest, Judge, JudgeParams, Judgement, NoGrades, NoReply, Prompts, Reading,
+    ReflectionError, Reply, Teacher, read_grades,
 };
 
 use crate::scripted::{cut, reply};

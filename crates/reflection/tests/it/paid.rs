@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tamis_dataset::{Reason, Sample};
+use tamis_reflection::student::Measure;
 use tamis_reflection::teacher::{Cached, OpenAiParams, OpenAiTeacher};
-use tamis_reflection::{Measure, Reflected, ReflectionError, ReflectionParams, Student, Teacher};
+use tamis_reflection::{Reflected, ReflectionError, ReflectionParams, Student, Teacher};
 
 use crate::scripted::{Fuse, Reader, better, pair, record, run_in};
 use crate::teacher::params;

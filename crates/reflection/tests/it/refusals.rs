@@ -5,10 +5,11 @@ use std::error::Error;
 use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Reason, Sample};
+use tamis_reflection::params::{Keep, Rule};
+use tamis_reflection::student::Measure;
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
-    ChatRequest, Decoding, Keep, Measure, Prompts, ReflectionError, ReflectionParams, Rule,
-    Student, Teacher,
+    ChatRequest, Decoding, Prompts, ReflectionError, ReflectionParams, Student, Teacher,
 };
 
 use crate::scripted::{Fuse, Reader, Response, Scripted, better, record, reply, run};

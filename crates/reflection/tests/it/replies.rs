@@ -1,7 +1,8 @@
 //! What the teacher wrote: what is read, what is refused, and that nothing else happens.
 
 use proptest::prelude::*;
-use tamis_reflection::{Finish, Marker, Reply, Unreadable, read_answer, read_pair};
+use tamis_reflection::teacher::Finish;
+use tamis_reflection::{Marker, Reply, Unreadable, read_answer, read_pair};
 
 use crate::scripted::{cut, reply};
 

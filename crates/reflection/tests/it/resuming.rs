@@ -10,10 +10,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tamis_artifact::{Ledger, Manifest, NoProgress, Progress, Stage};
 use tamis_dataset::{Reason, Sample};
+use tamis_reflection::history::Outcome;
+use tamis_reflection::params::Rule;
+use tamis_reflection::student::Measure;
 use tamis_reflection::teacher::Answered;
 use tamis_reflection::{
-    ChatRequest, Counts, History, Measure, Outcome, Prompts, ReflectionError, ReflectionParams,
-    Rule, Student, Teacher,
+    ChatRequest, Counts, History, Prompts, ReflectionError, ReflectionParams, Student, Teacher,
 };
 
 use crate::scripted::{

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::{Value, json};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Content, Reason, Sample, SampleId};
+use tamis_reflection::student::Measure;
 use tamis_reflection::teacher::Answered;
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::{
-    ChatRequest, Finish, Measure, NoReply, Prompts, Reflected, ReflectionError, ReflectionParams,
-    Reply, Student, Teacher, Usage,
+    ChatRequest, NoReply, Prompts, Reflected, ReflectionError, ReflectionParams, Reply, Student,
+    Teacher, Usage,
 };
 
 /// Which question a request is.

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tamis_artifact::{Ledger, NoProgress};
 use tamis_dataset::Sample;
+use tamis_reflection::history::Outcome;
 use tamis_reflection::judge::Verdict as Ending;
 use tamis_reflection::teacher::{Answered, Cached, Recorded};
 use tamis_reflection::{
-    ChatRequest, Contest, Counts, History, JudgeParams, NoReply, Outcome, Prompts, Reflected,
+    ChatRequest, Contest, Counts, History, JudgeParams, NoReply, Prompts, Reflected,
     ReflectionError, ReflectionParams, Teacher, Verdict,
 };
 

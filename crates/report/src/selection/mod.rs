@@ -25,7 +25,7 @@ pub struct SelectionReport {
     /// Why each candidate was or was not selected; empty if there are no reasons.
     pub reasons: Vec<String>,
     /// Scores, the one that decided first.
-    pub scores: Vec<Score>,
+    pub scores: Vec<ScoreColumn>,
     /// Lengths of the candidates.
     pub lengths: Option<Lengths>,
     /// Candidates in the plane, with clusters.
@@ -36,7 +36,7 @@ pub struct SelectionReport {
 
 /// A named score of all candidates.
 #[derive(Debug, Clone)]
-pub struct Score {
+pub struct ScoreColumn {
     /// Name, as in `scores.jsonl`.
     pub name: String,
     /// What it means and which direction is good; stands under its plot.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tamis_metrics::spearman;
 
-use super::{Examples, Lengths, Map, Score, SelectionReport};
+use super::{Examples, Lengths, Map, ScoreColumn, SelectionReport};
 use crate::text::format_count;
 use crate::{
     Align, Bars, Histogram, Report, RunRecord, Scale, Scatter, Summary, Table, Tile, clip,
@@ -277,7 +277,7 @@ impl SelectionReport {
     }
 }
 
-impl Score {
+impl ScoreColumn {
     /// Rows with a finite value.
     fn finite(&self) -> Vec<(usize, f64)> {
         let values = self.values.iter().enumerate();

@@ -123,7 +123,7 @@ struct Wrapper(Option<f64>);
 #[test]
 fn the_path_of_every_kind_of_field() {
     const BAD: f64 = f64::INFINITY;
-    let field = |value: &dyn Fn() -> Option<tamis_report::NonFinite>| value().map(|f| f.field);
+    let field = |value: &dyn Fn() -> Option<tamis_report::NonFiniteCell>| value().map(|f| f.field);
     assert_eq!(find_non_finite(&BAD).unwrap().field, "");
     assert_eq!(field(&|| find_non_finite(&Shape::Unit)), None);
     assert_eq!(field(&|| find_non_finite(&Shape::New(BAD))).unwrap(), "New");

@@ -1,7 +1,8 @@
 //! The report of a selecting program.
 
 use tamis_report::{
-    Example, Examples, Lengths, Map, ReportError, RunRecord, Score, SelectionReport, Stage,
+    Example, Examples, Lengths, Map, ReportError, RunRecord, ScoreColumn, SelectionReport,
+    StageRecord,
 };
 
 use crate::page::{assert_self_contained, elements};
@@ -17,7 +18,7 @@ fn run() -> RunRecord {
     run.seeds.set("k-means", 9);
     run.counts.set("read", 12_345).set("selected", 2);
     run.relaxations.push("helped share ≥ 0.6".to_owned());
-    run.stages.push(Stage {
+    run.stages.push(StageRecord {
         name: "gradients".to_owned(),
         seconds: 2.0,
         rows: Some(500),
@@ -33,7 +34,7 @@ fn selection() -> SelectionReport {
         reasons: ["drawn", "harmful", "drawn", "harmful", "empty target"]
             .map(str::to_owned)
             .to_vec(),
-        scores: vec![Score {
+        scores: vec![ScoreColumn {
             name: "mean".to_owned(),
             meaning: "Positive is helpful.".to_owned(),
             values: vec![Some(2.0), Some(-1.0), Some(1.0), Some(f64::NAN), None],
@@ -106,7 +107,11 @@ fn equal_input_gives_equal_bytes() {
 fn an_empty_pool_gives_a_page() {
     let empty = SelectionReport {
         title: "Nothing".to_owned(),
-        scores: vec![Score { name: "mean".to_owned(), meaning: String::new(), values: Vec::new() }],
+        scores: vec![ScoreColumn {
+            name: "mean".to_owned(),
+            meaning: String::new(),
+            values: Vec::new(),
+        }],
         lengths: Some(Lengths { unit: "tokens".to_owned(), values: Vec::new() }),
         map: Some(Map::default()),
         examples: vec![Examples { title: "Best".to_owned(), rows: Vec::new() }],
@@ -122,7 +127,7 @@ fn a_small_selection_is_compared_by_shape() {
     let html = |chosen: usize| {
         let selection = SelectionReport {
             selected: (0..100).map(|i| i < chosen).collect(),
-            scores: vec![Score {
+            scores: vec![ScoreColumn {
                 name: "mean".to_owned(),
                 meaning: String::new(),
                 values: (0..100).map(|i| Some(f64::from(i))).collect(),

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use tamis_selection::ndarray::{Array2, s};
-use tamis_selection::{NoSuchRow, Subset, Vectors};
+use tamis_selection::{NoSuchRow, VectorSubset, Vectors};
 
 /// A matrix of whole numbers, and positions of its rows.
 fn matrix_and_positions() -> impl Strategy<Value = (Array2<f32>, Vec<usize>)> {
@@ -23,7 +23,7 @@ proptest! {
         let sources: [&dyn Vectors; 4] = [&matrix, &matrix.view(), &turned, &&matrix];
         for source in sources {
             prop_assert_eq!([source.len(), source.width()], matrix.shape());
-            let some = Subset::new(source, &positions).unwrap();
+            let some = VectorSubset::new(source, &positions).unwrap();
             prop_assert_eq!([some.len(), some.width()], [positions.len(), matrix.ncols()]);
             for first in 0..positions.len() {
                 for count in 0..=positions.len() - first {
@@ -43,19 +43,19 @@ proptest! {
 fn rows_in_order_are_lent() {
     let matrix = Array2::from_shape_fn((6, 2), |(r, c)| (r * 10 + c) as f32);
     let mut scratch = Vec::new();
-    let some = Subset::new(&matrix, &[5, 2, 3, 4]).unwrap();
+    let some = VectorSubset::new(&matrix, &[5, 2, 3, 4]).unwrap();
     assert_eq!(
         some.block(1, 3, &mut scratch).unwrap(),
         matrix.slice(s![2..5, ..]).as_slice().unwrap()
     );
     assert_eq!(scratch.capacity(), 0);
-    assert!(!some.is_empty() && Subset::new(&matrix, &[]).unwrap().is_empty());
+    assert!(!some.is_empty() && VectorSubset::new(&matrix, &[]).unwrap().is_empty());
 }
 
 #[test]
 fn rows_that_are_not_there_are_refused() {
     let matrix = Array2::<f32>::zeros((3, 2));
-    let error = Subset::new(&matrix, &[1, 3]).unwrap_err();
+    let error = VectorSubset::new(&matrix, &[1, 3]).unwrap_err();
     assert_eq!(error, NoSuchRow { row: 3, rows: 3 });
     assert_eq!(error.to_string(), "row 3 is asked for, but there are only 3 rows");
 }

@@ -18,11 +18,12 @@ fn without_libtorch() {
     assert!(!crates.iter().any(|compiled| compiled.package.contains("torch-sys")));
     // Not an error: a test of this package alone shares less.
     eprintln!("compiled again: {:?}", again(&crates));
-    assert_eq!(project.run(&[]), "5 of 30 rows, 2 files\n");
-    let chosen = fs::read_to_string(project.path().join("out/selected.tsv")).unwrap();
+    assert_eq!(project.run(&[]), "5 of 30 rows, 0 resumed\n");
+    let chosen = fs::read_to_string(project.path().join("chosen.txt")).unwrap();
     assert_eq!(chosen.lines().count(), 5);
+    assert!(chosen.lines().all(|id| id.starts_with("made-")), "{chosen}");
     // Once more: scored before.
-    assert_eq!(project.run(&[]), "5 of 30 rows, 2 files\n");
+    assert_eq!(project.run(&[]), "5 of 30 rows, 40 resumed\n");
 }
 
 #[test]

@@ -3,10 +3,10 @@ use std::error::Error;
 
 use tamis::artifact::NoProgress;
 use tamis::dataset::{
-    Dataset, EncodeOptions, Encoder, Encodings, ReadOptions, Sample, SampleId, Source, Subset,
-    Template, TextTokenizer,
+    Dataset, EncodeOptions, Encoder, Encodings, ReadOptions, Source, Subset, Template,
+    TextTokenizer,
 };
-use tamis::ifd_scoring::{ScoreParams, Scorer};
+use tamis::ifd_scoring::{ScoreParams, IfdScorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
 use tamis::pipeline::{Filter, ScoreStage, Take};
@@ -26,27 +26,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let open = |file| Dataset::open(file, &ReadOptions::default());
     let (pool, seeds) = (open("pool.tsv")?, open("seeds.tsv")?);
 
-    let ifd = Scorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
+    let ifd = IfdScorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
     let rows = Subset::all(&pool);
     let scores = ScoreStage::new("ifd").run(&ifd, &rows, &mut NoProgress)?;
     let rows = rows.keep(&scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?)?;
 
-    let all = Encodings::new(&pool, &encoder);
     let (seeds, _) = Encodings::new(&seeds, &encoder).read_all()?;
     let layers = LayerPattern::default().select(model.layers())?;
-    let source = rows.fingerprint()?.value().clone();
     let influence = InfluenceStage::new(&*model, &layers).run(
-        &all.at(rows.positions())?,
+        &Encodings::new(&rows, &encoder),
         &seeds,
         "influence".as_ref(),
         &mut NoProgress,
     )?;
     let helpful = Rule::Normalised.apply(&influence.table, 2, 2)?;
-    let ids = influence.ids_at(&helpful.positions);
-    let left: Vec<Sample> = rows.read_range(0..rows.len())?;
-    let place = |id: &SampleId| left.iter().position(|sample| sample.id == *id);
-    let places = ids.iter().filter_map(place);
-    let chosen: Vec<usize> = places.map(|place| rows.positions()[place]).collect();
+    let place = |&at: &usize| rows.positions()[influence.table.candidates[at].info.index];
+    let chosen: Vec<usize> = helpful.positions.iter().map(place).collect();
     pool.write_rows(&chosen, "out".as_ref(), "selected")?;
     println!("{} of {} rows, {} resumed", chosen.len(), rows.len(), scores.resumed);
     Ok(())

@@ -1,10 +1,33 @@
-//! A project of its own on the crates that need no LibTorch: rows that say something, far from each other.
+//! A project of its own on the crates that need no LibTorch, with rows and scores of its own: answers that say something,
+//! far from each other.
 use std::error::Error;
 
 use tamis::artifact::{Fingerprint, NoProgress};
-use tamis::dataset::{Dataset, ReadOptions, Sample, Source, Subset};
-use tamis::kcenter::{KCenterParams, Metric, ndarray::Array2};
+use tamis::dataset::{DatasetError, Sample, Source, Subset};
+use tamis::kcenter::{KCenterParams, Metric};
 use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
+use tamis::selection::ndarray::Array2;
+
+/// Rows that are made as they are asked for.
+struct Made(usize);
+
+impl Source for Made {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn read(&self, positions: &[usize]) -> Result<Vec<Sample>, DatasetError> {
+        let row = |&n: &usize| {
+            let answer = "wort ".repeat(n % 8);
+            Sample::instruction(n.to_string(), answer.trim()).with_id(format!("made-{n}"))
+        };
+        Ok(positions.iter().map(row).collect())
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, DatasetError> {
+        Ok(Fingerprint::from(format!("{} rows of words", self.0)))
+    }
+}
 
 struct Words;
 
@@ -27,21 +50,19 @@ impl Scorer for Words {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let lines: Vec<String> =
-        (0..40).map(|n| format!("{n}\t{}", "wort ".repeat(n % 8).trim())).collect();
-    std::fs::write("pool.tsv", lines.join("\n"))?;
-    let pool = Dataset::open("pool.tsv", &ReadOptions::default())?;
-
+    let pool = Made(40);
     let scores = ScoreStage::new("words").run(&Words, &pool, &mut NoProgress)?;
     let rows = Subset::all(&pool).keep(&scores.keep("words", &[Filter::AtLeast(2.0)])?)?;
 
     let samples = rows.read_range(0..rows.len())?;
-    let points: Vec<f32> = samples.iter().flat_map(|s| [words(s) as f32, s.index as f32]).collect();
+    let places = samples.iter().zip(rows.positions());
+    let points: Vec<f32> = places.flat_map(|(s, &at)| [words(s) as f32, at as f32]).collect();
     let points = Array2::from_shape_vec((rows.len(), 2), points)?;
     let kcenter = KCenterParams { budget: 5, metric: Metric::Euclidean }.check()?;
     let picks = kcenter.pick(&points.view(), &[])?.indices();
-    let chosen: Vec<usize> = picks.iter().map(|&pick| rows.positions()[pick]).collect();
-    let files = pool.write_rows(&chosen, "out".as_ref(), "selected")?;
-    println!("{} of {} rows, {} files", chosen.len(), rows.len(), files.len());
+    let chosen: Vec<String> =
+        picks.iter().map(|&pick| samples[pick].id.as_str().to_owned()).collect();
+    std::fs::write("chosen.txt", chosen.join("\n"))?;
+    println!("{} of {} rows, {} resumed", chosen.len(), rows.len(), scores.resumed);
     Ok(())
 }

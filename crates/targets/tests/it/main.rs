@@ -6,11 +6,11 @@ mod cosines;
 mod rules;
 mod scores;
 
-use tamis_targets::{Scored, Target, TargetScores, Unscored};
+use tamis_targets::{ScoredCandidate, Target, TargetScores, Unscored};
 
 /// Candidate `c<index>` with these scores.
-fn candidate(index: usize, scores: &[f32]) -> Scored {
-    Scored { id: format!("c{index}").into(), index, scores: scores.to_vec() }
+fn candidate(index: usize, scores: &[f32]) -> ScoredCandidate {
+    ScoredCandidate { id: format!("c{index}").into(), index, scores: scores.to_vec() }
 }
 
 /// Tasks `t0`, `t1`, … of these numbers of targets `a0`, `a1`, …

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use tamis_dataset::Selector;
-use tamis_targets::{Scored, TargetError, TargetScores, TaskRule, Unscored};
+use tamis_targets::{ScoredCandidate, TargetError, TargetScores, TaskRule, Unscored};
 
 use crate::{candidate, table, targets};
 
@@ -105,7 +105,7 @@ proptest! {
         (sizes, rows) in cases(3),
         keys in prop::collection::vec(any::<u32>(), 40),
     ) {
-        let mut shuffled: Vec<Scored> =
+        let mut shuffled: Vec<ScoredCandidate> =
             rows.iter().enumerate().map(|(n, row)| candidate(n, row)).collect();
         shuffled.sort_by_key(|c| keys[c.index]);
         let shuffled = TargetScores::new(targets(&sizes), shuffled, vec![]).unwrap();

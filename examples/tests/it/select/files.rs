@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tamis::artifact::Provenance;
-use tamis::embeddings::{EmbeddingStore, Shard, Skipped};
+use tamis::embeddings::{EmbeddingStore, NoEmbedding, Shard};
 
 use super::{COLUMNS, ROWS, Select, embedding, embeddings, picked, rows};
 use crate::pools;
@@ -77,7 +77,7 @@ fn store(dir: &Path, without: &[usize]) {
     let mut store = EmbeddingStore::create_or_resume(dir, &Provenance::new()).unwrap();
     let order: Vec<usize> = (0..ROWS).rev().filter(|n| !without.contains(n)).collect();
     for (number, rows) in order.chunks(7).enumerate() {
-        let skipped = |&index: &usize| Skipped {
+        let skipped = |&index: &usize| NoEmbedding {
             id: format!("r{index}"),
             index,
             reason: "empty_target".to_owned(),

@@ -93,10 +93,11 @@ fn an_estimate_counts_what_will_be_read() {
         .filter_map(|outcome| outcome.as_scored().map(tamis_dataset::Encoded::len))
         .sum();
     let estimate = embedder.estimate(&samples, 24).unwrap();
-    assert!((estimate.tokens - 2.0 * tokens as f64).abs() < 1e-9);
+    let read = estimate.total("tokens to read").unwrap();
+    assert!((read - 2.0 * tokens as f64).abs() < 1e-9);
     // Two blocks of width 16, inner 24, two query heads and one of keys and values of 8 each.
     let weights = 2 * (16 * 16 + 2 * 8 * 16 + 16 * 16 + 3 * 16 * 24);
-    assert!((estimate.flops - 2.0 * estimate.tokens * f64::from(weights)).abs() < 1e-6);
-    assert_eq!(estimate.disk, 24 * 16 * 4);
-    assert!(estimate.to_string().starts_with("24 samples, about "), "{estimate}");
+    assert!((estimate.total_flops().unwrap() - 2.0 * read * f64::from(weights)).abs() < 1e-6);
+    assert_eq!(estimate.total_disk().0, 24 * 16 * 4);
+    assert!(estimate.to_string().starts_with("24 rows, "), "{estimate}");
 }

@@ -4,12 +4,13 @@
 use nalgebra::{DMatrix, DVector};
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
-use tamis_gradients::{GradientPass, PassParams, Reduction};
+use tamis_gradients::{GradientPass, PassParams};
 use tamis_influence::Seeds;
 use tamis_influence::exact::dense_gauss_newton;
 use tamis_kfac::{Curvature, CurvatureFit, CurvatureKind, Damping, FitParams, Identity, Tokens};
 use tamis_metrics::{Summary, spearman};
 use tamis_model::CausalLm;
+use tamis_model::Reduction;
 use tch::{Kind, Tensor};
 
 use super::convex::{decay, minimum, pairs, quadratic, softmax};

@@ -3,13 +3,14 @@
 use nalgebra::DVector;
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};
-use tamis_gradients::{GradientPass, PassParams, Reduction};
+use tamis_gradients::{GradientPass, PassParams};
 use tamis_influence::stages::Frozen;
 use tamis_influence::{
     ConjugateGradient, GaussNewton, GaussNewtonParams, LossHessian, Refinement, Seeds,
 };
 use tamis_kfac::Identity;
 use tamis_model::CausalLm;
+use tamis_model::Reduction;
 use tch::{Kind, Tensor};
 
 use super::convex::{decay, minimum, pairs, softmax};

@@ -1,8 +1,9 @@
 //! Whatever stands in an answer, it is a reply or a typed reason why there is none.
 
 use serde_json::{Value, json};
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::teacher::OpenAiParams;
-use tamis_reflection::{Finish, NoReply, ReflectionError, Usage};
+use tamis_reflection::{NoReply, ReflectionError, Usage};
 
 use super::server::{Act, Server, completion};
 use super::{Deed, against, ask, ask_one, ok, params, requests, stops, teacher};

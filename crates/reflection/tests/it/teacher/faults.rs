@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 use tamis_artifact::ParameterError;
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::teacher::{LengthField, OpenAiParams};
-use tamis_reflection::{ChatRequest, Finish, NoReply, ReflectionError, Reply, Teacher, Usage};
+use tamis_reflection::{ChatRequest, NoReply, ReflectionError, Reply, Teacher, Usage};
 
 use super::server::{Act, Server, completion};
 use super::{Deed, against, ask, ask_one, ok, params, request, requests, stops, teacher};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tamis_dataset::TextTokenizer;
 use tamis_model::{DType, GenerateParams, LoadOptions, NoTap, load};
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::teacher::{Cached, LocalParams, LocalTeacher};
-use tamis_reflection::{ChatRequest, Finish, NoReply, ReflectionError, Reply, Teacher};
+use tamis_reflection::{ChatRequest, NoReply, ReflectionError, Reply, Teacher};
 use tempfile::TempDir;
 
 use super::{ask, ask_one, request};

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use serde_json::json;
 use tamis_dataset::Message;
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::teacher::{Cached, Recorded, backoff, retry_after};
-use tamis_reflection::{ChatRequest, Finish, NoReply, Reply, Usage};
+use tamis_reflection::{ChatRequest, NoReply, Reply, Usage};
 
 use super::ask;
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use tamis_artifact::{Ledger, Manifest};
+use tamis_reflection::teacher::Finish;
 use tamis_reflection::teacher::{Cached, OpenAiParams, Recorded};
-use tamis_reflection::{Finish, NoReply, ReflectionError, Reply, Teacher, Usage};
+use tamis_reflection::{NoReply, ReflectionError, Reply, Teacher, Usage};
 
 use super::server::{Act, Server};
 use super::{ask, ask_one, params, request, requests, teacher};
