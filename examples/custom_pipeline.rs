@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use tamis::artifact::Fingerprint;
-use tamis::dataset::{Encodings, Sample, Subset};
+use tamis::dataset::{Encodings, Sample, Source, Subset};
 use tamis::ifd_scoring::{IfdScorer, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
