@@ -90,7 +90,8 @@ pub fn adapt(
     let mut model = model;
     let mut checkpoints = Checkpoints::open(&unfinished, &flags.model, CHECKPOINTS)?;
     let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(&mut model, rows) };
-    let report = params.check()?.run(job, &mut Bars::default()).context("adapting the model")?;
+    let report =
+        params.check()?.run(job, &mut Bars::training("adapt")).context("adapting the model")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     model.save_pretrained(&folder)?;
     let fingerprint = model.fingerprint()?;

@@ -1,19 +1,20 @@
 //! Progress with rate and time left, on standard error.
 
-use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use tamis::artifact::{Progress, Stage};
-use tamis::finetune::{EvalRecord, FinetuneError, Observer, StepRecord};
 
 /// Shows a bar for each long stage; where standard error is no terminal, a line for every tenth of
 /// it instead.
 #[derive(Debug, Default)]
 pub struct Bars {
     current: Option<Bar>,
-    /// What a training run is called; "adapt" if not told.
+    /// What a training run is called, if not training.
     training: Option<&'static str>,
+    /// What is said beside the bar.
+    note: String,
     /// The newest loss on held-out data.
     held_out: Option<f64>,
 }
@@ -81,18 +82,44 @@ impl Bar {
 
 impl Progress for Bars {
     fn start(&mut self, stage: &Stage<'_>) {
-        self.current = Some(Bar::begin(stage.name, stage.unit, stage.total, stage.done));
+        let name = match self.training {
+            Some(name) if stage.name == "training" => name,
+            _ => stage.name,
+        };
+        self.note.clear();
+        self.current = Some(Bar::begin(name, stage.unit, stage.total, stage.done));
     }
 
     fn advance(&mut self, by: u64) {
-        if let Some(stage) = &mut self.current {
-            stage.advance(by, "");
+        if let Some(bar) = &mut self.current {
+            bar.advance(by, &self.note);
+        }
+    }
+
+    fn record(&mut self, kind: &str, record: &Value) {
+        let number = |field: &str| record[field].as_f64();
+        let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+        match kind {
+            "damaged checkpoint" => {
+                crate::note!("passing over a checkpoint: {}", text("error"));
+            }
+            "resumed" => crate::note!("going on from {}", text("path")),
+            "evaluation" => self.held_out = number("loss"),
+            "step" => {
+                let (tokens, seconds) = (number("tokens"), number("seconds"));
+                let rate = tokens.unwrap_or(0.0) / seconds.unwrap_or(0.0).max(1e-9);
+                let held_out =
+                    self.held_out.map_or(String::new(), |loss| format!(", held out {loss:.3}"));
+                let loss = number("loss").unwrap_or(f64::NAN);
+                self.note = format!("(loss {loss:.3}{held_out}, {rate:.0} tokens/s)");
+            }
+            _ => {}
         }
     }
 
     fn finish(&mut self) {
-        if let Some(stage) = self.current.take() {
-            stage.end();
+        if let Some(bar) = self.current.take() {
+            bar.end();
         }
     }
 }
@@ -101,46 +128,5 @@ impl Bars {
     /// Bars that call a training run `name`.
     pub fn training(name: &'static str) -> Self {
         Self { training: Some(name), ..Self::default() }
-    }
-
-    fn begin_training(&mut self, steps: u64, done: u64) {
-        let name = self.training.unwrap_or("adapt");
-        self.current = Some(Bar::begin(name, "steps", steps, done));
-    }
-}
-
-impl Observer for Bars {
-    fn start(&mut self, steps: usize) {
-        self.begin_training(steps as u64, 0);
-    }
-
-    fn damaged(&mut self, damage: &FinetuneError) {
-        crate::note!("passing over a checkpoint: {damage}");
-    }
-
-    fn resume(&mut self, step: usize, checkpoint: &Path) {
-        if let Some(stage) = self.current.take() {
-            let steps = stage.bar.length().unwrap_or(0);
-            stage.bar.finish_and_clear();
-            crate::note!("going on from {}", checkpoint.display());
-            self.begin_training(steps, step as u64);
-        }
-    }
-
-    fn step(&mut self, record: &StepRecord) {
-        if let Some(stage) = &mut self.current {
-            let rate = record.tokens as f64 / record.seconds.max(1e-9);
-            let held_out =
-                self.held_out.map_or(String::new(), |loss| format!(", held out {loss:.3}"));
-            let note = format!("(loss {:.3}{held_out}, {rate:.0} tokens/s)", record.loss);
-            stage.advance(1, &note);
-        }
-        if record.step == record.steps {
-            Progress::finish(self);
-        }
-    }
-
-    fn evaluation(&mut self, record: &EvalRecord) {
-        self.held_out = Some(record.loss);
     }
 }

@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::json;
+use tamis::artifact::NoProgress;
 use tamis::dataset::Encoded;
-use tamis::finetune::{Silent, TrainParams, epoch_order};
+use tamis::finetune::{TrainParams, epoch_order};
 use tamis::model::{
     CausalLm, DecodingStrategy, DeviceSpec, GenerateParams, LoadOptions, NoTap, configure_threads,
     load,
@@ -113,7 +114,7 @@ fn ours(name: &str, model: &mut dyn CausalLm, samples: &[Encoded], prompts: &[Ve
         };
         let trainer = params.check().unwrap();
         let begun = Instant::now();
-        trainer.train(model, &tamis::dataset::Encodings::of(samples), &mut Silent).unwrap();
+        trainer.train(model, &tamis::dataset::Encodings::of(samples), &mut NoProgress).unwrap();
         return begun.elapsed().as_secs_f64();
     }
     let (strategy, width) = if name == "beams" {

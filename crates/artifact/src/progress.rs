@@ -149,3 +149,23 @@ impl<P: Progress + ?Sized> Progress for Box<P> {
         (**self).finish();
     }
 }
+
+/// Two that watch are one.
+impl<A: Progress, B: Progress> Progress for (A, B) {
+    fn start(&mut self, stage: &Stage<'_>) {
+        self.0.start(stage);
+        self.1.start(stage);
+    }
+    fn advance(&mut self, by: u64) {
+        self.0.advance(by);
+        self.1.advance(by);
+    }
+    fn record(&mut self, kind: &str, record: &Value) {
+        self.0.record(kind, record);
+        self.1.record(kind, record);
+    }
+    fn finish(&mut self) {
+        self.0.finish();
+        self.1.finish();
+    }
+}

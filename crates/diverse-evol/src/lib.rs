@@ -19,9 +19,7 @@ pub use error::EvolError;
 pub use evolution::{Evolution, Picked, Round, Seconds};
 pub use folder::hash_folder;
 pub use params::{DiverseEvol, EvolParams, Models};
-pub use seams::{
-    Failure, Metrics, Observer, RoundStage, Sight, Silent, Task, Trainer, View, Viewer,
-};
+pub use seams::{Failure, Metrics, RoundStage, Sight, Task, Trainer, View, Viewer};
 pub use strategy::{Need, Strategy, Uncertainty};
 #[cfg(feature = "model")]
 pub use uncertainty::{Uncertainties, UncertaintyParams, UncertaintyPass, uncertainties};

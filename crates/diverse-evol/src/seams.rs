@@ -96,30 +96,6 @@ pub enum View<R> {
     Uncertainty(Vec<f64>),
 }
 
-/// Watches a run. Every method does nothing by default.
-pub trait Observer {
-    /// A stage begins; `records` are those of the training set at this time.
-    fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
-        let _ = (round, stage, records);
-    }
-
-    /// A model was trained and measured; these are the metrics of both.
-    fn measured(&mut self, round: usize, metrics: &Metrics) {
-        let _ = (round, metrics);
-    }
-
-    /// A stage was finished by an earlier run and is not done again.
-    fn done_before(&mut self, round: usize, stage: RoundStage) {
-        let _ = (round, stage);
-    }
-}
-
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {}
-
 /// What a round does, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tamis_artifact::{Fingerprint, Manifest, Provenance, Random, rename_folder, write_atomic};
+use tamis_artifact::{
+    Fingerprint, Manifest, Progress, Provenance, Random, rename_folder, write_atomic,
+};
 use tamis_dataset::{SampleId, Source, ids_of};
 
 use crate::evolution::reason;
@@ -15,8 +17,8 @@ use crate::journal::{FORMAT, Journal, KIND, Pick, Picked as Entry, Trained};
 use crate::pick::{Choice, Choices, Picking};
 use crate::times::Times;
 use crate::{
-    DiverseEvol, EvolError, Evolution, Metrics, Need, Observer, Picked, Round, RoundStage, Sight,
-    Task, Trainer, View, Viewer, hash_folder,
+    DiverseEvol, EvolError, Evolution, Metrics, Need, Picked, Round, RoundStage, Sight, Task,
+    Trainer, View, Viewer, hash_folder,
 };
 
 impl DiverseEvol {
@@ -26,6 +28,8 @@ impl DiverseEvol {
     /// Round 0 draws records at random. Every later round looks at the pool with a model that was
     /// trained, from the base model on, on what was chosen so far, and adds the records that the
     /// strategy prefers. The [crate's page](crate) says what lies in `dir`.
+    ///
+    /// `progress` is told records: `begun` and `done before` (round, stage, records), `measured` (round, metrics).
     ///
     /// Whatever is finished is never done again, and equal input leads to an equal choice over any
     /// number of interruptions. One process at a time can use a folder.
@@ -41,7 +45,7 @@ impl DiverseEvol {
         dir: impl AsRef<Path>,
         trainer: &mut T,
         viewer: &mut V,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Progress,
     ) -> Result<Evolution, EvolError> {
         let (ids, base) = (ids_of(rows)?, base.as_ref());
         self.check_ids(&ids)?;
@@ -59,7 +63,7 @@ impl DiverseEvol {
             times,
             trainer,
             viewer,
-            observer,
+            progress,
             sure: None,
         };
         session.run()
@@ -121,7 +125,7 @@ struct Session<'a, T, V> {
     times: Times,
     trainer: &'a mut T,
     viewer: &'a mut V,
-    observer: &'a mut dyn Observer,
+    progress: &'a mut dyn Progress,
     /// The round whose model is known to be what training wrote.
     sure: Option<usize>,
 }
@@ -143,10 +147,21 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         Ok(self.evolution())
     }
 
+    /// A stage begins; `records` are those of the training set at this time.
+    fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
+        let record = json!({ "round": round, "stage": stage, "records": records });
+        self.progress.record("begun", &record);
+    }
+
+    /// A stage was finished by an earlier run and is not done again.
+    fn done_before(&mut self, round: usize, stage: RoundStage) {
+        self.progress.record("done before", &json!({ "round": round, "stage": stage }));
+    }
+
     /// The records that a round adds.
     fn choose(&mut self, round: usize) -> Result<(), EvolError> {
         if self.journal.picked.contains_key(&round) {
-            self.observer.done_before(round, RoundStage::Pick);
+            self.done_before(round, RoundStage::Pick);
             return Ok(());
         }
         let params = &self.evol.params;
@@ -163,7 +178,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         };
         let view = match params.strategy.need().filter(|_| round > 0) {
             Some(need) => {
-                self.observer.begin(round, RoundStage::View, chosen.len());
+                self.begin(round, RoundStage::View, chosen.len());
                 let begun = Instant::now();
                 let view = self.view(round, need)?;
                 self.times.add(round, RoundStage::View, begun.elapsed().as_secs_f64())?;
@@ -171,7 +186,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
             }
             None => None,
         };
-        self.observer.begin(round, RoundStage::Pick, chosen.len());
+        self.begin(round, RoundStage::Pick, chosen.len());
         let begun = Instant::now();
         let choices = match &view {
             Some(view) => picking.with(params.strategy, view)?,
@@ -237,14 +252,14 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
     fn train(&mut self, round: usize) -> Result<(), EvolError> {
         let (unfinished, model) = (self.folder.unfinished(round), self.folder.model(round));
         if self.journal.trained.contains_key(&round) {
-            self.observer.done_before(round, RoundStage::Train);
+            self.done_before(round, RoundStage::Train);
         } else {
             let mut records = self.journal.chosen(round);
             records.sort_unstable();
             let work = self.folder.work(round);
             make(&work)?;
             remove(&unfinished)?;
-            self.observer.begin(round, RoundStage::Train, records.len());
+            self.begin(round, RoundStage::Train, records.len());
             let begun = Instant::now();
             let task = Task { round, records: &records, work: &work, model: &unfinished };
             let trained = self.trainer.train(&task);
@@ -267,11 +282,11 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
 
     fn measure(&mut self, round: usize) -> Result<(), EvolError> {
         if self.journal.measured.contains_key(&round) {
-            self.observer.done_before(round, RoundStage::Measure);
+            self.done_before(round, RoundStage::Measure);
             return Ok(());
         }
         self.make_sure(round)?;
-        self.observer.begin(round, RoundStage::Measure, self.evol.size(round));
+        self.begin(round, RoundStage::Measure, self.evol.size(round));
         let begun = Instant::now();
         let (model, place) = (self.folder.model(round), self.folder.view(round));
         let sight = Sight { round: Some(round), model: &model, place: &place };
@@ -280,7 +295,8 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         self.journal.add_measured(round, metrics)?;
         self.times.add(round, RoundStage::Measure, begun.elapsed().as_secs_f64())?;
         let metrics = self.metrics(round);
-        self.observer.measured(round, &metrics);
+        let record = json!({ "round": round, "metrics": metrics });
+        self.progress.record("measured", &record);
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub use checkpoint::{CheckpointParams, Checkpoints, Every, NotADistance, SavedCh
 pub use error::FinetuneError;
 pub use lora::{Adapted, Lora, LoraParams, LoraTap};
 pub use metrics::MetricsFile;
-pub use observer::{EvalRecord, Observer, Silent, StepRecord};
+pub use observer::{EvalRecord, StepRecord, Steps};
 pub use order::epoch_order;
 pub use params::{Decay, TrainParams};
 pub use passes::{Evaluation, evaluate};

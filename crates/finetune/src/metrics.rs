@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tamis_artifact::write_atomic;
+use tamis_artifact::{Progress, Stage, write_atomic};
 
-use crate::{EvalRecord, FinetuneError, Observer, StepRecord};
+use crate::observer::{EVALUATION, RESUMED, STEP};
+use crate::{EvalRecord, FinetuneError, StepRecord};
 
 /// Writes one line of JSON per optimizer step and evaluation, as they come.
 ///
@@ -102,11 +104,29 @@ impl MetricsFile {
     }
 }
 
-impl Observer for MetricsFile {
-    fn resume(&mut self, step: usize, _checkpoint: &Path) {
-        self.keep(step);
-    }
+impl Progress for MetricsFile {
+    fn start(&mut self, _: &Stage<'_>) {}
 
+    fn advance(&mut self, _: u64) {}
+
+    fn record(&mut self, kind: &str, record: &Value) {
+        if kind == RESUMED
+            && let Some(step) = record["step"].as_u64()
+        {
+            self.keep(step as usize);
+        } else if kind == STEP
+            && let Ok(step) = StepRecord::deserialize(record)
+        {
+            self.step(&step);
+        } else if kind == EVALUATION
+            && let Ok(evaluation) = EvalRecord::deserialize(record)
+        {
+            self.evaluation(&evaluation);
+        }
+    }
+}
+
+impl MetricsFile {
     fn step(&mut self, record: &StepRecord) {
         self.line(&json!({
             "step": record.step,

@@ -1,13 +1,13 @@
 //! What a training run tells while it goes on.
 
-use std::path::Path;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
-
-use crate::FinetuneError;
+use serde_json::Value;
+use tamis_artifact::{Progress, Stage};
 
 /// What happened in one optimizer step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// The step, from 1, over all epochs.
     pub step: usize,
@@ -48,108 +48,44 @@ pub struct EvalRecord {
     pub seconds: f64,
 }
 
-/// Watches a training run: progress bars, logs, loss curves.
-pub trait Observer {
-    /// Called once the number of steps is known, before the first one.
-    fn start(&mut self, steps: usize) {
-        let _ = steps;
-    }
+/// The steps of a run, collected: its loss curve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps(pub Vec<StepRecord>);
 
-    /// Called for every damaged checkpoint that is passed over in looking for one to go on from.
-    fn damaged(&mut self, damage: &FinetuneError) {
-        let _ = damage;
-    }
+impl Deref for Steps {
+    type Target = [StepRecord];
 
-    /// Called after [`start`](Observer::start) if the run goes on from a checkpoint: the next step
-    /// is `step + 1`.
-    fn resume(&mut self, step: usize, checkpoint: &Path) {
-        let _ = (step, checkpoint);
-    }
-
-    /// Called after every optimizer step.
-    fn step(&mut self, record: &StepRecord);
-
-    /// Called after every evaluation.
-    fn evaluation(&mut self, record: &EvalRecord) {
-        let _ = record;
-    }
-
-    /// Called after a checkpoint was written.
-    fn checkpoint(&mut self, step: usize, path: &Path) {
-        let _ = (step, path);
+    fn deref(&self) -> &[StepRecord] {
+        &self.0
     }
 }
 
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
+impl Progress for Steps {
+    fn start(&mut self, _: &Stage<'_>) {}
 
-impl Observer for Silent {
-    fn step(&mut self, _record: &StepRecord) {}
-}
+    fn advance(&mut self, _: u64) {}
 
-/// A list of records is an observer: the loss curve of the run.
-impl Observer for Vec<StepRecord> {
-    fn step(&mut self, record: &StepRecord) {
-        self.push(*record);
+    fn record(&mut self, kind: &str, record: &Value) {
+        if kind == STEP
+            && let Ok(step) = StepRecord::deserialize(record)
+        {
+            self.0.push(step);
+        }
     }
 }
 
-/// Two observers are one.
-impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn start(&mut self, steps: usize) {
-        self.0.start(steps);
-        self.1.start(steps);
-    }
+/// Kinds of what a run [records](Progress::record), beside its stage `training` with its steps: a [`StepRecord`], an
+/// [`EvalRecord`], `step` and `path` of a checkpoint that was written, `step` and `path` of the one that the run goes on
+/// from, and the `error` of one that is damaged and was passed over.
+pub(crate) const STEP: &str = "step";
+pub(crate) const EVALUATION: &str = "evaluation";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const RESUMED: &str = "resumed";
+pub(crate) const DAMAGED: &str = "damaged checkpoint";
 
-    fn damaged(&mut self, damage: &FinetuneError) {
-        self.0.damaged(damage);
-        self.1.damaged(damage);
-    }
-
-    fn resume(&mut self, step: usize, checkpoint: &Path) {
-        self.0.resume(step, checkpoint);
-        self.1.resume(step, checkpoint);
-    }
-
-    fn step(&mut self, record: &StepRecord) {
-        self.0.step(record);
-        self.1.step(record);
-    }
-
-    fn evaluation(&mut self, record: &EvalRecord) {
-        self.0.evaluation(record);
-        self.1.evaluation(record);
-    }
-
-    fn checkpoint(&mut self, step: usize, path: &Path) {
-        self.0.checkpoint(step, path);
-        self.1.checkpoint(step, path);
-    }
-}
-
-impl<O: Observer + ?Sized> Observer for &mut O {
-    fn start(&mut self, steps: usize) {
-        (**self).start(steps);
-    }
-
-    fn damaged(&mut self, damage: &FinetuneError) {
-        (**self).damaged(damage);
-    }
-
-    fn resume(&mut self, step: usize, checkpoint: &Path) {
-        (**self).resume(step, checkpoint);
-    }
-
-    fn step(&mut self, record: &StepRecord) {
-        (**self).step(record);
-    }
-
-    fn evaluation(&mut self, record: &EvalRecord) {
-        (**self).evaluation(record);
-    }
-
-    fn checkpoint(&mut self, step: usize, path: &Path) {
-        (**self).checkpoint(step, path);
+/// Tells a record; one that has no JSON form has nobody who could read it.
+pub(crate) fn tell(progress: &mut dyn Progress, kind: &str, record: &impl Serialize) {
+    if let Ok(record) = serde_json::to_value(record) {
+        progress.record(kind, &record);
     }
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tamis_artifact::Stage;
 use tamis_dataset::Encoded;
 use tamis_model::NoTap;
 use tch::{Kind, Tensor};
 
 use crate::checkpoint::{Best, Contents, Resumable};
 use crate::data::Usable;
+use crate::observer::{CHECKPOINT, DAMAGED, EVALUATION, RESUMED, STEP, tell};
 use crate::passes::{Passing, mean_loss};
 use crate::progress::Progress;
 use crate::provenance::provenance;
@@ -18,8 +20,8 @@ use crate::validation::best;
 use crate::weights::{Unfrozen, norms};
 use crate::window::Window;
 use crate::{
-    AdamW, Checkpoints, EvalParams, EvalRecord, FinetuneError, Job, Observer, StepRecord,
-    TrainParams, TrainReport, epoch_order, order, warmup_steps,
+    AdamW, Checkpoints, EvalParams, EvalRecord, FinetuneError, Job, StepRecord, TrainParams,
+    TrainReport, epoch_order, order, warmup_steps,
 };
 
 /// One process's part of a run.
@@ -29,7 +31,7 @@ pub(crate) struct Session<'a> {
     data: Usable<'a>,
     validation: Option<(Usable<'a>, EvalParams)>,
     checkpoints: Option<&'a mut Checkpoints>,
-    observer: &'a mut dyn Observer,
+    observer: &'a mut dyn tamis_artifact::Progress,
     /// What decides the run; filled in where there are checkpoints.
     run: Map<String, Value>,
     weights: Unfrozen,
@@ -52,7 +54,7 @@ impl<'a> Session<'a> {
     pub(crate) fn begin(
         params: &'a TrainParams,
         job: Job<'a>,
-        observer: &'a mut dyn Observer,
+        observer: &'a mut dyn tamis_artifact::Progress,
     ) -> Result<Self, FinetuneError> {
         let begun = Instant::now();
         let Job { model, lora, data, validation, checkpoints } = job;
@@ -97,8 +99,9 @@ impl<'a> Session<'a> {
             begun,
             earlier: 0.0,
         };
-        session.observer.start(steps);
         session.resume()?;
+        let done = session.resumed.unwrap_or(0);
+        session.observer.start(&Stage::new("training", "steps", steps).resumed(done));
         Ok(session)
     }
 
@@ -107,7 +110,9 @@ impl<'a> Session<'a> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let observer = &mut *self.observer;
         let keeps = self.validation.as_ref().is_some_and(|(_, how)| how.keep_best);
-        let found = checkpoints.newest(&self.run, keeps, |damage| observer.damaged(damage))?;
+        let found = checkpoints.newest(&self.run, keeps, |damage| {
+            tell(observer, DAMAGED, &json!({ "error": damage.to_string() }));
+        })?;
         let Some(Resumable { newest, best }) = found else { return Ok(()) };
         let (dir, here) = (newest.dir.clone(), newest.step());
         if let Best::Other(found) = &best {
@@ -127,7 +132,7 @@ impl<'a> Session<'a> {
         }
         self.earlier = self.progress.seconds;
         self.resumed = Some(here);
-        self.observer.resume(here, &dir);
+        tell(self.observer, RESUMED, &json!({ "step": here, "path": dir }));
         Ok(())
     }
 
@@ -149,7 +154,8 @@ impl<'a> Session<'a> {
             let range = order::step(within, order.len(), self.params.batch_size);
             let samples = window.read(&self.data, &order, range)?;
             let record = self.step(&samples, epoch)?;
-            self.observer.step(&record);
+            tell(self.observer, STEP, &record);
+            self.observer.advance(1);
             let ended = (within + 1 == self.epoch).then(|| self.mean_rate(epoch));
             self.progress.take(&record, ended);
             // The loss of this step was that of the weights after the one before.
@@ -318,7 +324,7 @@ impl<'a> Session<'a> {
             seconds: begun.elapsed().as_secs_f64(),
         };
         self.progress.evaluations.push(record);
-        self.observer.evaluation(&record);
+        tell(self.observer, EVALUATION, &record);
         if record.best && keep_best {
             self.best = Some(self.weights.snapshot()?);
         }
@@ -353,11 +359,12 @@ impl<'a> Session<'a> {
             optimizer: &mut self.optimizer,
         };
         let path = checkpoints.write(&contents, &self.run, &self.progress)?;
-        self.observer.checkpoint(step, &path);
+        tell(self.observer, CHECKPOINT, &json!({ "step": step, "path": path }));
         Ok(())
     }
 
     fn finish(mut self) -> Result<TrainReport, FinetuneError> {
+        self.observer.finish();
         let step = self.progress.step;
         self.check_weights()?;
         let best = self.best_step();

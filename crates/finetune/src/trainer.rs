@@ -1,11 +1,12 @@
 //! Training, seen from outside: what goes in, and what comes out.
 
 use serde::{Deserialize, Serialize};
+use tamis_artifact::Progress;
 use tamis_dataset::{Encodings, Skipped};
 use tamis_model::CausalLm;
 
 use crate::session::Session;
-use crate::{Checkpoints, EvalParams, EvalRecord, FinetuneError, Lora, Observer, TrainParams};
+use crate::{Checkpoints, EvalParams, EvalRecord, FinetuneError, Lora, TrainParams};
 
 /// Trains a model; made by [`TrainParams::check`].
 #[derive(Clone, Debug)]
@@ -127,9 +128,9 @@ impl FineTuner {
         &self,
         model: &mut dyn CausalLm,
         data: &Encodings<'_>,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Progress,
     ) -> Result<TrainReport, FinetuneError> {
-        self.run(Job::new(model, data), observer)
+        self.run(Job::new(model, data), progress)
     }
 
     /// Fine-tunes what the job names on the supervised tokens of its data.
@@ -155,8 +156,8 @@ impl FineTuner {
     pub fn run(
         &self,
         mut job: Job<'_>,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Progress,
     ) -> Result<TrainReport, FinetuneError> {
-        Session::begin(&self.params, job.reborrow(), observer)?.run()
+        Session::begin(&self.params, job.reborrow(), progress)?.run()
     }
 }

@@ -1,6 +1,9 @@
 //! What happens, in words on standard error.
 
-use tamis::diverse_evol::{Metrics, Observer, RoundStage};
+use serde::Deserialize;
+use serde_json::Value;
+use tamis::artifact::{Progress, Stage};
+use tamis::diverse_evol::{Metrics, RoundStage};
 
 /// Tells each stage as it begins; stages of an earlier run are counted.
 #[derive(Debug, Default)]
@@ -10,7 +13,31 @@ pub struct Telling {
     told: bool,
 }
 
-impl Observer for Telling {
+impl Progress for Telling {
+    fn start(&mut self, _: &Stage<'_>) {}
+
+    fn advance(&mut self, _: u64) {}
+
+    fn record(&mut self, kind: &str, record: &Value) {
+        let number = |field: &str| record[field].as_u64().unwrap_or(0) as usize;
+        match kind {
+            "begun" => {
+                if let Ok(stage) = RoundStage::deserialize(&record["stage"]) {
+                    self.begin(number("round"), stage, number("records"));
+                }
+            }
+            "measured" => {
+                if let Ok(metrics) = Metrics::deserialize(&record["metrics"]) {
+                    measured(number("round"), &metrics);
+                }
+            }
+            "done before" => self.before += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Telling {
     fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
         if self.before > 0 && !self.told {
             crate::note!("{} stages were done before", self.before);
@@ -24,20 +51,16 @@ impl Observer for Telling {
             RoundStage::Measure => {}
         }
     }
+}
 
-    fn measured(&mut self, round: usize, metrics: &Metrics) {
-        let told = [("held-out loss", "held_out_loss"), ("training loss", "train_loss")];
-        let told = told.into_iter().filter_map(|(name, key)| {
-            let loss = metrics.get(key)?;
-            Some(format!("{name} {loss:.4}"))
-        });
-        let told: Vec<String> = told.collect();
-        if !told.is_empty() {
-            crate::note!("round {round}: {}", told.join(", "));
-        }
-    }
-
-    fn done_before(&mut self, _round: usize, _stage: RoundStage) {
-        self.before += 1;
+fn measured(round: usize, metrics: &Metrics) {
+    let told = [("held-out loss", "held_out_loss"), ("training loss", "train_loss")];
+    let told = told.into_iter().filter_map(|(name, key)| {
+        let loss = metrics.get(key)?;
+        Some(format!("{name} {loss:.4}"))
+    });
+    let told: Vec<String> = told.collect();
+    if !told.is_empty() {
+        crate::note!("round {round}: {}", told.join(", "));
     }
 }

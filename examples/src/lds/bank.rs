@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tamis::artifact::{Ledger, Provenance, Random};
+use tamis::artifact::{Ledger, NoProgress, Provenance, Random};
 use tamis::dataset::{Encoded, Encodings};
-use tamis::finetune::{Silent, TrainParams};
+use tamis::finetune::TrainParams;
 use tamis::model::{CausalLm, Parameters};
 
 use crate::batches::mean_losses;
@@ -102,7 +102,7 @@ impl Bank<'_> {
         let name = format!("{subset} {repeat}");
         let seed = Random::keyed(self.training.seed, "lds order", &name).next_u64();
         let trainer = TrainParams { seed, ..self.training.clone() }.check()?;
-        let trained = trainer.train(model, &Encodings::of(&rows), &mut Silent);
+        let trained = trainer.train(model, &Encodings::of(&rows), &mut NoProgress);
         trained.with_context(|| format!("training on half {subset}"))?;
         let losses = mean_losses(model, self.queries, self.training.token_budget)?;
         for (query, loss) in self.queries.iter().zip(&losses) {

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use tamis::artifact::StoreWriter;
+use tamis::artifact::{NoProgress, StoreWriter};
 use tamis::dataset::{Encoded, Encoder, Encodings};
-use tamis::finetune::{Silent, TrainParams};
+use tamis::finetune::TrainParams;
 use tamis::model::{CausalLm, Finish, Generator, NoTap, Parameters};
 
 use super::Texts;
@@ -123,7 +123,7 @@ impl Grid<'_> {
         if !chosen.is_empty() {
             let rows: Vec<Encoded> = chosen.iter().map(|&row| self.data[row].clone()).collect();
             let trainer = TrainParams { learning_rate, seed, ..self.training.clone() }.check()?;
-            let report = trainer.train(model, &Encodings::of(&rows), &mut Silent)?;
+            let report = trainer.train(model, &Encodings::of(&rows), &mut NoProgress)?;
             losses.extend(report.epochs.iter().map(|epoch| epoch.loss));
         }
         let of_rows = mean_losses(model, self.validation, self.training.token_budget)?;

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Sample, SampleId};
 use tamis_diverse_evol::{
-    EvolError, EvolParams, Evolution, Failure, Metrics, Need, Sight, Silent, Task, Trainer, View,
-    Viewer,
+    EvolError, EvolParams, Evolution, Failure, Metrics, Need, Sight, Task, Trainer, View, Viewer,
 };
 use tamis_selection::ndarray::{Array2, ArrayView2};
 use tempfile::TempDir;
@@ -95,7 +95,7 @@ impl World {
         let (base, out) = (self.base(), self.out(out));
         let rows = self.rows();
         let evol = self.params.clone().check()?;
-        evol.run(&rows, base, out, &mut self.trainer, &mut self.viewer, &mut Silent)
+        evol.run(&rows, base, out, &mut self.trainer, &mut self.viewer, &mut NoProgress)
     }
 
     pub(crate) fn run(&mut self, out: &str) -> Evolution {

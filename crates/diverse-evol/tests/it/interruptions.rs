@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use tamis_diverse_evol::{EvolParams, Metrics, Models, Observer, RoundStage, Strategy};
+use serde::Deserialize;
+use serde_json::Value;
+use tamis_artifact::{Progress, Stage};
+use tamis_diverse_evol::{EvolParams, Metrics, Models, RoundStage, Strategy};
 
 use crate::fakes::{World, contents};
 
@@ -72,16 +75,22 @@ fn a_finished_run_does_nothing_again() {
 fn an_observer_is_told_each_stage_once() {
     #[derive(Default)]
     struct Notes(Vec<String>);
-    impl Observer for Notes {
-        fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
-            self.0.push(format!("{round} {stage:?} {records}"));
-        }
-        fn measured(&mut self, round: usize, metrics: &Metrics) {
-            let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
-            self.0.push(format!("{round} {}", names.join(" ")));
-        }
-        fn done_before(&mut self, round: usize, stage: RoundStage) {
-            self.0.push(format!("{round} {stage:?} before"));
+    impl Progress for Notes {
+        fn start(&mut self, _: &Stage<'_>) {}
+        fn advance(&mut self, _: u64) {}
+        fn record(&mut self, kind: &str, record: &Value) {
+            let round = &record["round"];
+            let stage = || RoundStage::deserialize(&record["stage"]).unwrap();
+            self.0.push(match kind {
+                "begun" => format!("{round} {:?} {}", stage(), record["records"]),
+                "done before" => format!("{round} {:?} before", stage()),
+                "measured" => {
+                    let metrics = Metrics::deserialize(&record["metrics"]).unwrap();
+                    let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+                    format!("{round} {}", names.join(" "))
+                }
+                other => panic!("a record of {other}"),
+            });
         }
     }
     let mut world = world(Strategy::KCenter, true);

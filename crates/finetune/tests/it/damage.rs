@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tamis_finetune::{EvalParams, Every, FinetuneError, Observer, Silent, TrainParams};
+use serde_json::Value;
+use tamis_artifact::{NoProgress, Progress, Stage};
+use tamis_finetune::{EvalParams, Every, FinetuneError, TrainParams};
 
 use crate::common::{data, settings};
 use crate::run::{Run, interrupted, steps_in};
@@ -16,7 +18,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_damaged_checkpoint_is_passed_over_and_refused_where_it_is_the_last() {
     let (dir, run) = interrupted();
-    let expected = run.go(None, &data(), &mut Silent).unwrap().1;
+    let expected = run.go(None, &data(), &mut NoProgress).unwrap().1;
     let names = files(dir.path());
     assert_eq!(names.len(), 4, "{names:?}");
     for name in names {
@@ -35,12 +37,12 @@ fn a_damaged_checkpoint_is_passed_over_and_refused_where_it_is_the_last() {
             }
             let older = dir.path().join("older");
             fs::rename(dir.path().join("checkpoint-3"), &older).unwrap();
-            let error = run.go(Some(dir.path()), &data(), &mut Silent).unwrap_err();
+            let error = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap_err();
             assert!(matches!(error, FinetuneError::Damaged { .. }), "{error}");
             let file = path.file_name().unwrap().to_str().unwrap();
             assert!(error.to_string().contains(file), "{damage} {file}: {error}");
             fs::rename(&older, dir.path().join("checkpoint-3")).unwrap();
-            let (report, found) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+            let (report, found) = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
             assert_eq!((report.resumed, &found), (Some(3), &expected), "{damage} {file}");
         }
     }
@@ -52,7 +54,7 @@ fn the_best_of_every_kept_checkpoint_is_kept() {
     let how = EvalParams { every: Some(2), ..EvalParams::default() };
     let params = TrainParams { epochs: 10, learning_rate: 1e-2, ..settings() };
     let run = Run { params, validation: Some(how), every: Every::Steps(3), ..Run::new() };
-    let (calm, expected) = run.go(None, &data(), &mut Silent).unwrap();
+    let (calm, expected) = run.go(None, &data(), &mut NoProgress).unwrap();
     let mut passed_over = 0;
     for killed in [7, 10, 14, calm.steps - 1] {
         let stepping = || {
@@ -87,10 +89,13 @@ fn the_best_of_every_kept_checkpoint_is_kept() {
 #[derive(Default)]
 struct Damage(usize);
 
-impl Observer for Damage {
-    fn step(&mut self, _: &tamis_finetune::StepRecord) {}
-
-    fn damaged(&mut self, _: &FinetuneError) {
-        self.0 += 1;
+impl Progress for Damage {
+    fn start(&mut self, _: &Stage<'_>) {}
+    fn advance(&mut self, _: u64) {}
+    fn record(&mut self, kind: &str, record: &Value) {
+        if kind == "damaged checkpoint" {
+            assert!(record["error"].is_string());
+            self.0 += 1;
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! checkpoint gave them back: products over other strides run other kernels, which round differently on
 //! some processors.
 
-use tamis_finetune::{AdamW, AdamWParams, Lora, LoraParams, SavedCheckpoint, Silent, TrainParams};
+use tamis_artifact::NoProgress;
+use tamis_finetune::{AdamW, AdamWParams, Lora, LoraParams, SavedCheckpoint, TrainParams};
 use tamis_model::{DType, load};
 use tch::{Device, Kind, Tensor};
 
@@ -47,7 +48,7 @@ fn adapters_and_moments_lie_row_by_row_made_trained_and_read() {
         let made = Lora::new(lora.clone(), &*model).unwrap();
         let run = Run { kind: DType::F32, params: params.clone(), lora: Some(lora), ..Run::new() };
         let dir = tempfile::tempdir().unwrap();
-        run.go(Some(dir.path()), &data, &mut Silent).unwrap();
+        run.go(Some(dir.path()), &data, &mut NoProgress).unwrap();
         let saved = SavedCheckpoint::open(dir.path().join("checkpoint-1")).unwrap();
         let read = saved.lora(&*model).unwrap();
         for (what, adapter) in [("made", &made), ("read", &read)] {
@@ -74,7 +75,7 @@ fn weights_lie_row_by_row_trained_and_read_with_and_without_masters() {
     for kind in [DType::F32, DType::Bf16] {
         let run = Run { kind, params: params.clone(), ..Run::new() };
         let dir = tempfile::tempdir().unwrap();
-        run.go(Some(dir.path()), &data, &mut Silent).unwrap();
+        run.go(Some(dir.path()), &data, &mut NoProgress).unwrap();
         let place = dir.path().join("checkpoint-1");
         let saved = SavedCheckpoint::open(&place).unwrap();
         let options = tamis_model::LoadOptions {

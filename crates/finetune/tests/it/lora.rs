@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use tamis_artifact::ParameterError;
+use tamis_artifact::{NoProgress, ParameterError};
 use tamis_dataset::Encoded;
-use tamis_finetune::{
-    Adapted, FinetuneError, Job, Lora, LoraParams, Silent, TrainParams, TrainReport,
-};
+use tamis_finetune::{Adapted, FinetuneError, Job, Lora, LoraParams, TrainParams, TrainReport};
 use tamis_model::{Batch, CausalLm, DType, LoadOptions, Model, NoTap, Tap, load, target_log_probs};
 use tch::{Kind, Tensor};
 
@@ -55,7 +53,7 @@ fn train(
 ) -> TrainReport {
     let rows = tamis_dataset::Encodings::of(data);
     let job = Job { lora: Some(lora), ..Job::new(model, &rows) };
-    params.check().unwrap().run(job, &mut Silent).unwrap()
+    params.check().unwrap().run(job, &mut NoProgress).unwrap()
 }
 
 #[test]
@@ -279,7 +277,7 @@ fn training_a_model_folder_is_seen_in_its_fingerprint() {
     let data = data();
     let rows = tamis_dataset::Encodings::of(&data);
     let job = Job::new(&mut model, &rows);
-    TrainParams { epochs: 1, ..settings() }.check().unwrap().run(job, &mut Silent).unwrap();
+    TrainParams { epochs: 1, ..settings() }.check().unwrap().run(job, &mut NoProgress).unwrap();
     let after = model.fingerprint().unwrap();
     assert_ne!(after, before);
     // What is kept beside the model is what a fresh look finds.

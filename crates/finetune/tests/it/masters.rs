@@ -1,7 +1,8 @@
 //! Models in bf16, whose weights follow f32 masters.
 
+use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
-use tamis_finetune::{Schedule, Silent, TrainParams};
+use tamis_finetune::{Schedule, Steps, TrainParams};
 use tamis_model::{CausalLm, DType};
 
 use crate::common::{data, difference, llama, settings, weights};
@@ -9,7 +10,7 @@ use crate::common::{data, difference, llama, settings, weights};
 fn trained(kind: DType, params: &TrainParams) -> (Box<dyn CausalLm>, Vec<f64>) {
     let mut model = llama(kind);
     let trainer = params.clone().check().unwrap();
-    let report = trainer.train(model.as_mut(), &Encodings::of(&data()), &mut Silent).unwrap();
+    let report = trainer.train(model.as_mut(), &Encodings::of(&data()), &mut NoProgress).unwrap();
     (model, report.losses)
 }
 
@@ -56,7 +57,7 @@ fn updates_below_the_precision_of_bf16_add_up() {
 fn micro_batches_add_up_in_f32() {
     // With sums in bf16 the two would differ by about 1 part in 256 in every gradient.
     let norm = |token_budget| {
-        let mut records: Vec<tamis_finetune::StepRecord> = Vec::new();
+        let mut records = Steps::default();
         let params = TrainParams { token_budget, batch_size: 18, epochs: 1, ..settings() };
         let trainer = params.check().unwrap();
         trainer.train(llama(DType::Bf16).as_mut(), &Encodings::of(&data()), &mut records).unwrap();

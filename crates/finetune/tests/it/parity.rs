@@ -1,7 +1,7 @@
 //! Five steps equal those of `PyTorch`: loss, gradient norm, learning rate and all weights.
 
 use serde::Deserialize;
-use tamis_finetune::{Decay, StepRecord, TrainParams};
+use tamis_finetune::{Decay, Steps, TrainParams};
 use tamis_model::DType;
 use tch::{Kind, Tensor};
 
@@ -42,7 +42,7 @@ fn assert_parity(name: &str) -> Run {
     let data = Data::read().seen_as_recorded(expected.settings.seed);
     let mut model = llama(DType::F32);
     let before = weights(&*model);
-    let mut records: Vec<StepRecord> = Vec::new();
+    let mut records = Steps::default();
     // Small enough that the five steps take more than one pass each.
     let settings = TrainParams { token_budget: 40, ..expected.settings.clone() };
     let trainer = settings.check().unwrap();

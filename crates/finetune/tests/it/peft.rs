@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tamis_finetune::{Job, Lora, LoraParams, StepRecord, TrainParams};
+use tamis_finetune::{Job, Lora, LoraParams, Steps, TrainParams};
 use tamis_model::{CausalLm, DType, Tap};
 use tch::{Kind, Tensor};
 
@@ -71,7 +71,7 @@ fn five_steps_equal_those_of_peft() {
     let mut model = base("llama", DType::F32);
     let mut lora = Lora::load(fixture("lora-llama"), &*model).unwrap();
     let data = Data::read().seen_as_recorded(settings.seed);
-    let mut records: Vec<StepRecord> = Vec::new();
+    let mut records = Steps::default();
     let trainer = TrainParams { token_budget: 40, ..settings }.check().unwrap();
     let rows = tamis_dataset::Encodings::of(&data);
     let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
@@ -174,7 +174,7 @@ fn exports_for_peft() {
         let trainer = TrainParams { epochs: 10, learning_rate: 2e-2, ..TrainParams::default() };
         let rows = tamis_dataset::Encodings::of(&data);
         let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
-        trainer.check().unwrap().run(job, &mut tamis_finetune::Silent).unwrap();
+        trainer.check().unwrap().run(job, &mut tamis_artifact::NoProgress).unwrap();
         let dir = Path::new(&out).join(name);
         lora.save_pretrained(&*model, fixture(name), &dir).unwrap();
         let ids = Tensor::arange(18, (Kind::Int64, tch::Device::Cpu)).view([2, 9]) + 2;

@@ -1,7 +1,8 @@
 //! Activation checkpointing gives the gradients that remembering activations gives.
 
+use tamis_artifact::NoProgress;
 use tamis_dataset::Encodings;
-use tamis_finetune::{Job, Lora, LoraParams, Silent, TrainParams};
+use tamis_finetune::{Job, Lora, LoraParams, TrainParams};
 use tamis_model::DType;
 use tch::Kind;
 
@@ -23,7 +24,7 @@ fn full_training_is_the_same_to_rounding() {
             let params = TrainParams { activation_checkpointing, ..settings() };
             let trainer = params.check().unwrap();
             let report =
-                trainer.train(model.as_mut(), &Encodings::of(&short()), &mut Silent).unwrap();
+                trainer.train(model.as_mut(), &Encodings::of(&short()), &mut NoProgress).unwrap();
             (weights(&*model), report.losses)
         };
         let (plain, again) = (trained(false), trained(true));
@@ -45,7 +46,7 @@ fn an_adapter_with_dropout_sees_the_same_masks_again() {
         let rows = Encodings::of(&data);
         let job = Job { lora: Some(&mut lora), ..Job::new(model.as_mut(), &rows) };
         let params = TrainParams { activation_checkpointing, ..settings() };
-        params.check().unwrap().run(job, &mut Silent).unwrap();
+        params.check().unwrap().run(job, &mut NoProgress).unwrap();
         lora.parameters()
             .map(|(name, tensor)| {
                 let values = tensor.detach().flatten(0, -1).to_kind(Kind::Double);

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use serde_json::Value;
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
-    EvalParams, Every, FinetuneError, Job, LoraParams, MetricsFile, Observer, Silent, StepRecord,
-    TrainParams, TrainReport,
+    EvalParams, Every, FinetuneError, Job, LoraParams, MetricsFile, TrainParams, TrainReport,
 };
 use tamis_model::{DType, LoadOptions, load};
 use tch::Tensor;
@@ -26,13 +25,13 @@ fn essence(mut report: TrainReport) -> Value {
 }
 
 fn assert_resumes(run: &Run) {
-    let (calm, expected) = run.go(None, &data(), &mut Silent).unwrap();
+    let (calm, expected) = run.go(None, &data(), &mut NoProgress).unwrap();
     for step in 1..=calm.steps {
         let dir = tempfile::tempdir().unwrap();
         run.die_at(dir.path(), step);
         let newest = steps_in(dir.path()).last().copied();
         assert!(newest.is_none_or(|newest| newest < step));
-        let (report, found) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+        let (report, found) = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
         assert_eq!(report.resumed, newest, "killed at {step}");
         assert_eq!(found, expected, "killed at {step}");
         assert_eq!(essence(report), essence(calm.clone()), "killed at {step}");
@@ -60,7 +59,7 @@ fn a_run_that_stops_early_with_its_best_weights_too() {
     let how = EvalParams { every: Some(2), patience: Some(3), ..EvalParams::default() };
     let params = TrainParams { epochs: 6, learning_rate: 1e-2, ..settings() };
     let run = Run { params, validation: Some(how), keep: 1, ..Run::new() };
-    let (report, _) = run.go(None, &data(), &mut Silent).unwrap();
+    let (report, _) = run.go(None, &data(), &mut NoProgress).unwrap();
     assert!(report.stopped_early && report.restored.is_some(), "{report:?}");
     assert_resumes(&run);
 }
@@ -74,15 +73,15 @@ fn activation_checkpointing_too() {
 #[test]
 fn being_killed_again_and_again_changes_nothing() {
     let run = Run { every: Every::Steps(1), keep: 1, ..Run::new() };
-    let (_, expected) = run.go(None, &data(), &mut Silent).unwrap();
+    let (_, expected) = run.go(None, &data(), &mut NoProgress).unwrap();
     let dir = tempfile::tempdir().unwrap();
     for step in 2..=10 {
         run.die_at(dir.path(), step);
     }
-    let (report, found) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    let (report, found) = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert_eq!((report.resumed, found), (Some(9), expected.clone()));
     // Once it is done, it stays done.
-    let (report, found) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    let (report, found) = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert_eq!((report.resumed, report.steps, found), (Some(10), 10, expected));
 }
 
@@ -90,21 +89,21 @@ fn being_killed_again_and_again_changes_nothing() {
 fn the_newest_and_the_best_are_kept() {
     let run = Run { every: Every::Steps(2), keep: 2, ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert_eq!(steps_in(dir.path()), [8, 10]);
 
     let how = EvalParams { every: Some(5), ..EvalParams::default() };
     let params = TrainParams { epochs: 6, learning_rate: 1e-2, ..settings() };
     let run = Run { params, validation: Some(how), every: Every::Steps(7), keep: 1, ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    let (report, _) = run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    let (report, _) = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     let best = report.restored.unwrap();
     assert!(best > 0, "{report:?}");
     assert_eq!(steps_in(dir.path()), [best, 18]);
 
     let run = Run { at_end: false, every: Every::Seconds(3600), ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert!(steps_in(dir.path()).is_empty());
 }
 
@@ -112,7 +111,7 @@ fn the_newest_and_the_best_are_kept() {
 fn a_checkpoint_is_a_model_folder_with_named_moments_and_a_position() {
     let run = Run { every: Every::Steps(7), at_end: false, ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     let place = dir.path().join("checkpoint-7");
     let model = load(&place, &LoadOptions::default()).unwrap();
     let mut names: Vec<String> = model
@@ -135,7 +134,7 @@ fn a_checkpoint_is_a_model_folder_with_named_moments_and_a_position() {
 
     let bf16 = Run { kind: DType::Bf16, ..run.clone() };
     let dir = tempfile::tempdir().unwrap();
-    bf16.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    bf16.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     let stored = dir.path().join("checkpoint-7/optimizer.safetensors");
     let stored = Tensor::read_safetensors(stored).unwrap();
     let masters = stored.iter().filter(|(name, _)| name.ends_with(".master"));
@@ -147,7 +146,7 @@ fn a_checkpoint_is_a_model_folder_with_named_moments_and_a_position() {
 fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let (dir, run) = interrupted();
     let refused = |run: &Run, data: &[Encoded]| {
-        let error = run.go(Some(dir.path()), data, &mut Silent).unwrap_err();
+        let error = run.go(Some(dir.path()), data, &mut NoProgress).unwrap_err();
         assert!(matches!(error, FinetuneError::OtherRun { .. }), "{error}");
         let message = error.to_string();
         assert!(message.contains("checkpoint-6"), "{message}");
@@ -201,7 +200,7 @@ fn a_checkpoint_of_another_run_is_refused_field_by_field() {
     let data = data();
     let rows = Encodings::of(&data);
     let job = Job { checkpoints: Some(&mut checkpoints), ..Job::new(model.as_mut(), &rows) };
-    let error = run.params.check().unwrap().run(job, &mut Silent).unwrap_err();
+    let error = run.params.check().unwrap().run(job, &mut NoProgress).unwrap_err();
     assert!(error.to_string().contains("field `model.weights` is"), "{error}");
 }
 
@@ -213,7 +212,7 @@ fn what_an_interrupted_write_left_is_removed_and_other_files_are_not() {
         fs::create_dir(folder).unwrap();
         fs::write(folder.join("model.safetensors"), "half").unwrap();
     }
-    run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert!(!torn.exists() && mine.join("model.safetensors").exists());
 }
 
@@ -232,7 +231,7 @@ fn divergence_keeps_the_last_good_checkpoint_and_no_bad_one() {
     let params = TrainParams { learning_rate: 1e6, warmup_ratio: 0.2, ..settings() };
     let run = Run { params, every: Every::Steps(1), keep: 1, ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    let error = run.go(Some(dir.path()), &data(), &mut Silent).unwrap_err();
+    let error = run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap_err();
     let FinetuneError::Diverged { step, ref checkpoint, .. } = error else {
         panic!("expected divergence, got {error}")
     };
@@ -250,16 +249,12 @@ fn divergence_keeps_the_last_good_checkpoint_and_no_bad_one() {
 /// Writes metrics, and dies after a step.
 struct DiesWriting(MetricsFile, usize);
 
-impl Observer for DiesWriting {
-    fn resume(&mut self, step: usize, checkpoint: &Path) {
-        self.0.resume(step, checkpoint);
-    }
-    fn step(&mut self, record: &StepRecord) {
-        self.0.step(record);
-        assert!(record.step < self.1, "killed");
-    }
-    fn evaluation(&mut self, record: &tamis_finetune::EvalRecord) {
-        self.0.evaluation(record);
+impl Progress for DiesWriting {
+    fn start(&mut self, _: &Stage<'_>) {}
+    fn advance(&mut self, _: u64) {}
+    fn record(&mut self, kind: &str, record: &Value) {
+        self.0.record(kind, record);
+        assert!(kind != "step" || record["step"].as_u64() < Some(self.1 as u64), "killed");
     }
 }
 

@@ -4,10 +4,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use serde_json::Value;
+use tamis_artifact::{Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
     CheckpointParams, Checkpoints, EvalParams, Every, FinetuneError, Job, Lora, LoraParams,
-    Observer, StepRecord, TrainParams, TrainReport,
+    TrainParams, TrainReport,
 };
 use tamis_model::DType;
 use tempfile::TempDir;
@@ -48,7 +50,7 @@ impl Run {
         &self,
         dir: Option<&Path>,
         data: &[Encoded],
-        observer: &mut dyn Observer,
+        observer: &mut dyn Progress,
     ) -> Result<(TrainReport, String), FinetuneError> {
         let mut model = llama(self.kind);
         let mut checkpoints = dir.map(|dir| self.checkpoints(dir)).transpose()?;
@@ -76,9 +78,11 @@ impl Run {
     /// Runs until `step` has been taken and then dies as a killed process does: without a word.
     pub(crate) fn die_at(&self, dir: &Path, step: usize) {
         struct Dies(usize);
-        impl Observer for Dies {
-            fn step(&mut self, record: &StepRecord) {
-                assert!(record.step < self.0, "killed");
+        impl Progress for Dies {
+            fn start(&mut self, _: &Stage<'_>) {}
+            fn advance(&mut self, _: u64) {}
+            fn record(&mut self, kind: &str, record: &Value) {
+                assert!(kind != "step" || record["step"].as_u64() < Some(self.0 as u64), "killed");
             }
         }
         let killed = catch_unwind(AssertUnwindSafe(|| {

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use tamis_artifact::NoProgress;
 use tamis_finetune::{
-    EpochRecord, Every, FinetuneError, Lora, LoraParams, SavedCheckpoint, Silent, StepRecord,
-    TrainParams,
+    EpochRecord, Every, FinetuneError, Lora, LoraParams, SavedCheckpoint, Steps, TrainParams,
 };
 use tamis_model::{Batch, DType, target_log_probs};
 use tch::{Kind, Tensor};
@@ -36,7 +36,7 @@ fn moments_by_name_are_those_of_the_optimizer() {
     };
     let run = Run { kind: DType::F64, params, lora: Some(lora()), ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    run.go(Some(dir.path()), &data, &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data, &mut NoProgress).unwrap();
     let saved = SavedCheckpoint::open(dir.path().join("checkpoint-1")).unwrap();
     assert_eq!(saved.steps(), 1);
     assert_eq!(saved.optimizer().betas, (0.8, 0.95));
@@ -65,7 +65,7 @@ fn moments_by_name_are_those_of_the_optimizer() {
 fn every_epoch_leaves_a_checkpoint_with_its_mean_rate() {
     let run = Run { every: Every::Epochs(1), keep: 9, lora: Some(lora()), ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    let mut curve: Vec<StepRecord> = Vec::new();
+    let mut curve = Steps::default();
     run.go(Some(dir.path()), &data(), &mut curve).unwrap();
     assert_eq!(steps_in(dir.path()), [5, 10]);
     let mean = |epoch: usize| {
@@ -86,7 +86,7 @@ fn every_epoch_leaves_a_checkpoint_with_its_mean_rate() {
     let other = tempfile::tempdir().unwrap();
     Run { every: Every::Steps(3), ..run.clone() }.die_at(other.path(), 5);
     run.die_at(other.path(), 7);
-    run.go(Some(other.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(other.path()), &data(), &mut NoProgress).unwrap();
     for (number, step) in [5, 10].into_iter().enumerate() {
         let saved = SavedCheckpoint::open(other.path().join(format!("checkpoint-{step}"))).unwrap();
         assert_eq!(saved.fingerprint(), fingerprints[number]);
@@ -96,7 +96,7 @@ fn every_epoch_leaves_a_checkpoint_with_its_mean_rate() {
 
     let every_other = Run { every: Every::Epochs(2), at_end: false, ..run };
     let dir = tempfile::tempdir().unwrap();
-    every_other.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    every_other.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     assert_eq!(steps_in(dir.path()), [10]);
 }
 
@@ -111,7 +111,7 @@ fn records_of_before_the_rate_was_kept_are_read() {
 fn a_damaged_checkpoint_or_none_is_refused() {
     let run = Run { lora: Some(lora()), ..Run::new() };
     let dir = tempfile::tempdir().unwrap();
-    run.go(Some(dir.path()), &data(), &mut Silent).unwrap();
+    run.go(Some(dir.path()), &data(), &mut NoProgress).unwrap();
     let error = SavedCheckpoint::open(dir.path()).unwrap_err();
     assert!(matches!(error, FinetuneError::Damaged { .. }), "{error}");
     let place = dir.path().join("checkpoint-10");

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use serde_json::json;
-use tamis_artifact::Fingerprint;
+use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{
     DatasetError, EncodeOptions, Encoder, Encodings, Reason, Sample, Source, Template,
     TextTokenizer,
 };
-use tamis_finetune::{
-    CheckpointParams, Checkpoints, FinetuneError, Job, Silent, TrainParams, TrainReport,
-};
+use tamis_finetune::{CheckpointParams, Checkpoints, FinetuneError, Job, TrainParams, TrainReport};
 use tamis_model::DType;
 
 use crate::common::{fixture, llama, settings};
@@ -83,7 +81,7 @@ fn params() -> TrainParams {
 
 fn trained(rows: &Encodings<'_>) -> (TrainReport, String) {
     let mut model = llama(DType::F32);
-    let report = params().check().unwrap().train(model.as_mut(), rows, &mut Silent).unwrap();
+    let report = params().check().unwrap().train(model.as_mut(), rows, &mut NoProgress).unwrap();
     (report, model.parameters().fingerprint().unwrap())
 }
 
@@ -132,7 +130,8 @@ fn data_without_a_usable_row_is_refused_with_the_first_reason() {
     let (source, encoder) = (Made::new(20, "a"), encoder(128));
     let rows = Encodings::new(&source, &encoder);
     let bad = rows.at(&[9, 7]).unwrap();
-    let refused = settings().check().unwrap().train(llama(DType::F32).as_mut(), &bad, &mut Silent);
+    let refused =
+        settings().check().unwrap().train(llama(DType::F32).as_mut(), &bad, &mut NoProgress);
     let error = refused.unwrap_err();
     let expected = "none of the 2 rows can be trained on; the first, row-9 (row 0): 63 tokens, at \
                     most 32 are read";
@@ -147,7 +146,7 @@ fn a_checkpoint_of_other_rows_or_another_encoder_is_refused_by_name() {
         let mut checkpoints = Checkpoints::open(folder.path(), fixture("llama"), every)?;
         let checkpoints = Some(&mut checkpoints);
         let job = Job { checkpoints, ..Job::new(model.as_mut(), rows) };
-        params.check()?.run(job, &mut Silent).map(|report| report.resumed)
+        params.check()?.run(job, &mut NoProgress).map(|report| report.resumed)
     };
     let (here, other, more) = (Made::new(200, "a"), Made::new(200, "b"), Made::new(201, "a"));
     let (whole, cut) = (encoder(128), encoder(100));

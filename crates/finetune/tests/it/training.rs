@@ -1,16 +1,19 @@
 //! The training loop: what it must not depend on, what it must refuse, what it must leave behind.
 
 use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
+use tamis_artifact::{NoProgress, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings, Reason};
 use tamis_finetune::{
-    FinetuneError, Observer, Schedule, Silent, StepRecord, TrainParams, TrainReport, epoch_order,
+    FinetuneError, Schedule, StepRecord, Steps, TrainParams, TrainReport, epoch_order,
 };
 use tamis_model::{CausalLm, DType, LoadOptions, load};
 
 use crate::common::{data, difference, fixture, llama, settings, weights};
 
 fn train(model: &mut dyn CausalLm, params: TrainParams, data: &[Encoded]) -> TrainReport {
-    params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap()
+    params.check().unwrap().train(model, &Encodings::of(data), &mut NoProgress).unwrap()
 }
 
 fn trained(kind: DType, params: TrainParams) -> Vec<(String, Vec<f64>)> {
@@ -27,7 +30,7 @@ fn refused(
 ) -> (FinetuneError, bool) {
     let before = model.parameters().fingerprint().unwrap();
     let error =
-        params.check().unwrap().train(model, &Encodings::of(data), &mut Silent).unwrap_err();
+        params.check().unwrap().train(model, &Encodings::of(data), &mut NoProgress).unwrap_err();
     assert_frozen(model);
     (error, model.parameters().fingerprint().unwrap() == before)
 }
@@ -98,7 +101,7 @@ fn a_tiny_task_is_memorised() {
         batch_size: 2,
         ..TrainParams::default()
     };
-    let mut curve: Vec<StepRecord> = Vec::new();
+    let mut curve = Steps::default();
     let trainer = params.check().unwrap();
     let report = trainer.train(model.as_mut(), &Encodings::of(data), &mut curve).unwrap();
     assert_eq!((report.steps, report.epochs.len(), curve.len()), (120, 60, 120));
@@ -124,12 +127,15 @@ fn weights_are_frozen_and_gradients_freed_afterwards() {
 fn records_and_report_add_up() {
     #[derive(Default)]
     struct Watch(usize, Vec<StepRecord>);
-    impl Observer for Watch {
-        fn start(&mut self, steps: usize) {
-            self.0 = steps;
+    impl Progress for Watch {
+        fn start(&mut self, stage: &Stage<'_>) {
+            self.0 = stage.total as usize;
         }
-        fn step(&mut self, record: &StepRecord) {
-            self.1.push(*record);
+        fn advance(&mut self, _: u64) {}
+        fn record(&mut self, kind: &str, record: &Value) {
+            if kind == "step" {
+                self.1.push(StepRecord::deserialize(record).unwrap());
+            }
         }
     }
     let data = data();
@@ -214,7 +220,7 @@ fn divergence_leaves_the_last_good_weights() {
         ..settings()
     };
     let mut model = llama(DType::F32);
-    let mut curve: Vec<StepRecord> = Vec::new();
+    let mut curve = Steps::default();
     let trainer = params.clone().check().unwrap();
     let error = trainer.train(model.as_mut(), &Encodings::of(&data()), &mut curve).unwrap_err();
     let FinetuneError::Diverged { step, learning_rate, .. } = error else {
@@ -278,8 +284,11 @@ fn half_precision_is_refused() {
 fn a_loss_far_above_blind_guessing_counts_as_diverged() {
     let params = TrainParams { learning_rate: 30.0, warmup_ratio: 0.0, ..settings() };
     let mut model = llama(DType::F32);
-    let error =
-        params.clone().check().unwrap().train(model.as_mut(), &Encodings::of(&data()), &mut Silent);
+    let error = params.clone().check().unwrap().train(
+        model.as_mut(),
+        &Encodings::of(&data()),
+        &mut NoProgress,
+    );
     let FinetuneError::Diverged { step: 2, loss, what, checkpoint: None, .. } = error.unwrap_err()
     else {
         panic!("expected divergence at step 2")

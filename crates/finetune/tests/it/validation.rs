@@ -1,10 +1,11 @@
 //! Evaluation on held-out data, early stopping, and keeping the best weights.
 
-use tamis_artifact::ParameterError;
+use serde::Deserialize;
+use serde_json::Value;
+use tamis_artifact::{NoProgress, ParameterError, Progress, Stage};
 use tamis_dataset::{Encoded, Encodings};
 use tamis_finetune::{
-    EvalParams, EvalRecord, FinetuneError, Job, Observer, Silent, StepRecord, TrainParams,
-    TrainReport, evaluate,
+    EvalParams, EvalRecord, FinetuneError, Job, StepRecord, TrainParams, TrainReport, evaluate,
 };
 use tamis_model::{CausalLm, DType, NoTap, Reduction, per_sample_loss};
 use tch::Kind;
@@ -23,7 +24,7 @@ fn run(
     model: &mut dyn CausalLm,
     params: TrainParams,
     how: EvalParams,
-    observer: &mut dyn Observer,
+    observer: &mut dyn Progress,
 ) -> TrainReport {
     let (data, held_out) = split();
     let (data, held_out) = (Encodings::of(&data), Encodings::of(&held_out));
@@ -59,13 +60,17 @@ fn the_loss_is_the_mean_over_all_supervised_tokens() {
 fn evaluations_come_when_they_are_due_and_change_nothing() {
     #[derive(Default)]
     struct Watch(Vec<EvalRecord>, Vec<usize>);
-    impl Observer for Watch {
-        fn step(&mut self, record: &StepRecord) {
-            self.1.push(record.step);
-        }
-        fn evaluation(&mut self, record: &EvalRecord) {
-            assert_eq!(record.step, self.1.len(), "an evaluation follows its step");
-            self.0.push(*record);
+    impl Progress for Watch {
+        fn start(&mut self, _: &Stage<'_>) {}
+        fn advance(&mut self, _: u64) {}
+        fn record(&mut self, kind: &str, record: &Value) {
+            if kind == "step" {
+                self.1.push(StepRecord::deserialize(record).unwrap().step);
+            } else if kind == "evaluation" {
+                let record = EvalRecord::deserialize(record).unwrap();
+                assert_eq!(record.step, self.1.len(), "an evaluation follows its step");
+                self.0.push(record);
+            }
         }
     }
     let steps = |every| {
@@ -84,7 +89,7 @@ fn evaluations_come_when_they_are_due_and_change_nothing() {
     settings()
         .check()
         .unwrap()
-        .train(plain.as_mut(), &Encodings::of(&split().0), &mut Silent)
+        .train(plain.as_mut(), &Encodings::of(&split().0), &mut NoProgress)
         .unwrap();
     assert!(first == second && first == weights(&*plain));
 }
@@ -93,7 +98,7 @@ fn evaluations_come_when_they_are_due_and_change_nothing() {
 fn the_best_weights_are_kept_and_training_stops_when_it_harms() {
     let how = EvalParams { patience: Some(3), ..EvalParams::default() };
     let mut model = llama(DType::F32);
-    let report = run(model.as_mut(), overfitting(), how, &mut Silent);
+    let report = run(model.as_mut(), overfitting(), how, &mut NoProgress);
     let lowest = report.evaluations.iter().map(|record| record.loss).fold(f64::INFINITY, f64::min);
     let best = report.evaluations.iter().rposition(|record| record.best).unwrap();
     assert!((report.evaluations[best].loss - lowest).abs() <= 0.0);
@@ -108,7 +113,7 @@ fn the_best_weights_are_kept_and_training_stops_when_it_harms() {
 
     let last = EvalParams { keep_best: false, ..how };
     let mut model = llama(DType::F32);
-    let report = run(model.as_mut(), overfitting(), last, &mut Silent);
+    let report = run(model.as_mut(), overfitting(), last, &mut NoProgress);
     let found =
         evaluate(&*model, &Encodings::of(&split().1), settings().token_budget, &mut NoTap).unwrap();
     assert_eq!(report.restored, None);
@@ -124,10 +129,10 @@ fn where_nothing_helps_the_weights_are_those_it_started_with() {
     by_heart
         .check()
         .unwrap()
-        .train(model.as_mut(), &Encodings::of(&split().1), &mut Silent)
+        .train(model.as_mut(), &Encodings::of(&split().1), &mut NoProgress)
         .unwrap();
     let before = model.parameters().fingerprint().unwrap();
-    let report = run(model.as_mut(), settings(), EvalParams::default(), &mut Silent);
+    let report = run(model.as_mut(), settings(), EvalParams::default(), &mut NoProgress);
     assert_eq!(report.restored, Some(0));
     assert_eq!(model.parameters().fingerprint().unwrap(), before);
 }
@@ -139,7 +144,7 @@ fn bad_settings_and_bad_held_out_data_are_refused() {
     let mut refused = |how: EvalParams, held_out: &[Encoded]| {
         let (data, held_out) = (Encodings::of(&data), Encodings::of(held_out));
         let job = Job { validation: Some((&held_out, how)), ..Job::new(model.as_mut(), &data) };
-        settings().check().unwrap().run(job, &mut Silent).unwrap_err()
+        settings().check().unwrap().run(job, &mut NoProgress).unwrap_err()
     };
     let default = EvalParams::default();
     for (how, expected) in [

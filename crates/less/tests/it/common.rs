@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, SampleId};
-use tamis_finetune::{
-    CheckpointParams, Checkpoints, Every, Job, Lora, LoraParams, Silent, TrainParams,
-};
+use tamis_finetune::{CheckpointParams, Checkpoints, Every, Job, Lora, LoraParams, TrainParams};
 use tamis_gradients::FlatSpec;
 use tamis_less::{Direction, FeatureParams};
 use tamis_model::{Attention, CausalLm, DType, DeviceSpec, LoadOptions, load};
@@ -75,7 +74,7 @@ pub(crate) fn warm_up(name: &str, kind: DType, out: &Path, seed: u64) -> Vec<Pat
         checkpoints: Some(&mut checkpoints),
         ..Job::new(model.as_mut(), &rows)
     };
-    params.check().unwrap().run(job, &mut Silent).unwrap();
+    params.check().unwrap().run(job, &mut NoProgress).unwrap();
     let mut all: Vec<PathBuf> =
         checkpoints.list().unwrap().into_iter().map(|(_, dir)| dir).collect();
     all.reverse();

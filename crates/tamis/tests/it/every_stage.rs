@@ -9,13 +9,10 @@ use tamis::dataset::{
     DatasetError, EncodeOptions, Encoder, Encodings, Sample, Source, Template, TextTokenizer,
 };
 use tamis::diverse_evol::{
-    EvolParams, Failure, Metrics, Need, Sight, Silent, Task, Trainer, UncertaintyParams, View,
-    Viewer,
+    EvolParams, Failure, Metrics, Need, Sight, Task, Trainer, UncertaintyParams, View, Viewer,
 };
 use tamis::embeddings::{EmbedParams, Embedder, Embeddings};
-use tamis::finetune::{
-    CheckpointParams, Checkpoints, Every, Job, Lora, LoraParams, Silent as Unwatched, TrainParams,
-};
+use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, Lora, LoraParams, TrainParams};
 use tamis::gradients::{GradientPass, PassParams, ProjectionSpec, RowType, Sink};
 use tamis::ifd_scoring::{IfdScorer, Measures, ScoreParams, read_scores};
 use tamis::influence::InfluenceStage;
@@ -135,7 +132,7 @@ fn curvature_gradients_influence_and_less() {
     let params = TrainParams { epochs: 1, batch_size: 4, ..TrainParams::default() };
     let (kept, adapter) = (Some(&mut checkpoints), Some(&mut lora));
     let job = Job { checkpoints: kept, lora: adapter, ..Job::new(model.as_mut(), &encodings) };
-    params.check().unwrap().run(job, &mut Unwatched).unwrap();
+    params.check().unwrap().run(job, &mut NoProgress).unwrap();
     let (_, folder) = checkpoints.list().unwrap().remove(0);
     let mut warm = WarmCheckpoint::open(folder, &*model).unwrap();
     let layers = warm.layers(&*model);
@@ -166,7 +163,7 @@ impl Trainer for Learner<'_> {
         let mut model = model();
         let params = TrainParams { epochs: 1, batch_size: 2, ..TrainParams::default() };
         let report =
-            params.check()?.train(model.as_mut(), &all.at(task.records)?, &mut Unwatched)?;
+            params.check()?.train(model.as_mut(), &all.at(task.records)?, &mut NoProgress)?;
         model.parameters().save_pretrained(folder(), task.model)?;
         Ok(Metrics::from([("steps".to_owned(), report.steps as f64)]))
     }
@@ -199,7 +196,7 @@ fn rounds_of_training() {
         (Learner { rows: &rows, encoder: &encoder }, Eyes(&rows, &encoder));
     let out = dir.path().join("out");
     let evol = params.check().unwrap();
-    let grown = evol.run(&rows, folder(), &out, &mut learner, &mut eyes, &mut Silent).unwrap();
+    let grown = evol.run(&rows, folder(), &out, &mut learner, &mut eyes, &mut NoProgress).unwrap();
     assert_eq!(grown.picks().count(), 7);
     assert!(grown.picks().all(|pick| pick.id.as_str() == format!("s{}", pick.index)));
 }

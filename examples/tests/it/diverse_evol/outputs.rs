@@ -91,7 +91,7 @@ fn the_rounds_are_those_of_the_method() {
         let report = params.check().unwrap().train(
             fresh.as_mut(),
             &Encodings::of(&rows),
-            &mut tamis::finetune::Silent,
+            &mut tamis::artifact::NoProgress,
         );
         let loss = report.unwrap().epochs[1].loss;
         // Other threads add in another order.

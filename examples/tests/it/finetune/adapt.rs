@@ -3,10 +3,10 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde_json::Value;
+use tamis::artifact::{Progress, Stage};
 use tamis::dataset::{Encoded, Encodings, SampleId};
-use tamis::finetune::{
-    CheckpointParams, Checkpoints, Every, Job, Observer, StepRecord, TrainParams,
-};
+use tamis::finetune::{CheckpointParams, Checkpoints, Every, Job, TrainParams};
 use tamis::model::{DType, DeviceSpec};
 use tamis_examples::{ModelFlags, adapt};
 
@@ -25,9 +25,11 @@ fn samples() -> Vec<Encoded> {
 
 struct Dies;
 
-impl Observer for Dies {
-    fn step(&mut self, record: &StepRecord) {
-        assert!(record.step < 7, "killed");
+impl Progress for Dies {
+    fn start(&mut self, _: &Stage<'_>) {}
+    fn advance(&mut self, _: u64) {}
+    fn record(&mut self, kind: &str, record: &Value) {
+        assert!(kind != "step" || record["step"].as_u64() < Some(7), "killed");
     }
 }
 
