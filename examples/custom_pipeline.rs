@@ -18,7 +18,7 @@ use tamis::ifd_scoring::{self, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
 use tamis::model::{CausalLm, LayerPattern};
-use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer, Take};
+use tamis::selection::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer, Take};
 use tamis_examples::{Bars, ModelFlags, TextFlags, note, say};
 
 /// Sifts a pool by words, IFD and influence, and spreads the budget over what is left

@@ -26,7 +26,7 @@ use tamis::gradients::{GradientPass, RowStore, Sink};
 use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
-use tamis::targets::Target;
+use tamis::selection::targets::Target;
 use tamis_examples::less::{Flags, warm_up};
 use tamis_examples::targeted::Found;
 use tamis_examples::{Bars, check_lengths, refuse_overwriting, say_results};

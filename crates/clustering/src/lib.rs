@@ -16,4 +16,4 @@ pub use params::{KMeansParams, Metric};
 pub use resample::{Resample, Within};
 
 /// Where rows come from.
-pub use tamis_selection::{Vectors, VectorsError, ndarray};
+pub use tamis_selection::vectors::{Vectors, VectorsError, ndarray};

@@ -22,6 +22,6 @@ pub use params::{DiverseEvol, EvolParams, Models, Pool};
 pub use seams::{Failure, Metrics, Observer, Sight, Silent, Stage, Task, Trainer, View, Viewer};
 pub use strategy::{Need, Strategy, Uncertainty};
 pub use tamis_kcenter::Metric;
-pub use tamis_selection::{Vectors, VectorsError};
+pub use tamis_selection::vectors::{Vectors, VectorsError};
 #[cfg(feature = "model")]
 pub use uncertainty::{Uncertainties, UncertaintyParams, UncertaintyPass, uncertainties};

@@ -3,7 +3,7 @@
 use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
 use tamis_dataset::SampleId;
 use tamis_kcenter::{KCenterError, KCenterParams};
-use tamis_selection::Subset;
+use tamis_selection::vectors::Subset;
 
 use crate::{EvolError, Metric, Need, Strategy, Uncertainty, Vectors, VectorsError, View};
 

@@ -2,7 +2,7 @@
 
 use tamis_artifact::Fingerprint;
 use tamis_dataset::Sample;
-use tamis_pipeline::{BoxError, RowScores, Score};
+use tamis_selection::{BoxError, RowScores, Score};
 
 use crate::{Measure, Measured, Measures, Scorer};
 
@@ -19,7 +19,7 @@ impl Measures {
 }
 
 /// Columns `ppl_cond`, `ppl_direct`, `ifd` and `r_ifd`, those that the [`Measures`] ask for.
-impl tamis_pipeline::Scorer for Scorer<'_> {
+impl tamis_selection::Scorer for Scorer<'_> {
     fn columns(&self) -> Vec<String> {
         self.params().measures.columns().iter().map(|measure| measure.name().to_owned()).collect()
     }

@@ -31,4 +31,4 @@ pub use statistics::{SetStatistics, Statistics, StatisticsParams};
 pub use vendi::{VendiForm, vendi_score, vendi_score_by};
 
 /// Where rows come from.
-pub use tamis_selection::{Vectors, VectorsError, ndarray};
+pub use tamis_selection::vectors::{Vectors, VectorsError, ndarray};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tamis_artifact::ParameterError;
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
-use tamis_targets::{Scored, Target, TargetScores, Unscored};
+use tamis_selection::targets::{Scored, Target, TargetScores, Unscored};
 use tch::{Device, Kind, Tensor};
 
 use crate::{FeatureParams, LessError, LoraFeatures, WarmCheckpoint};

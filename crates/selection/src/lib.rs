@@ -1,11 +1,17 @@
 #![doc = include_str!("../README.md")]
 
-mod arrays;
-mod subset;
-mod vectors;
+mod error;
+mod filter;
+mod scorer;
+pub mod scorers;
+mod scores;
+mod stage;
+pub mod targets;
+pub mod vectors;
 
-pub use subset::{NoSuchRow, Subset};
-pub use vectors::{Vectors, VectorsError};
-
-/// The release of ndarray whose arrays are [`Vectors`].
-pub use ndarray;
+pub use error::SelectionError;
+pub use filter::{Filter, Take};
+pub use scorer::{BoxError, RowScores, Score, Scorer};
+pub use scores::{ScoredRow, Scores};
+pub use stage::ScoreStage;
+pub use vectors::Vectors;

@@ -6,7 +6,7 @@ use tamis::report::{
     Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, Score,
     SelectionReport, Table, format_number, principal_plane,
 };
-use tamis::selection::Subset;
+use tamis::selection::vectors::Subset;
 
 use super::{Found, Line, Strategy};
 use crate::outputs::examples;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tamis::dataset::{Dataset, SampleId, Selection};
 use tamis::report::{RunRecord, format_number};
-use tamis::targets::{Scored, TargetScores, TaskRule};
+use tamis::selection::targets::{Scored, TargetScores, TaskRule};
 
 use crate::Exports;
 use crate::outputs::write_outputs;

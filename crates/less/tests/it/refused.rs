@@ -6,7 +6,7 @@ use tamis_dataset::Encodings;
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Directions, FeatureParams, Scores, WarmCheckpoint};
 use tamis_model::DType;
-use tamis_targets::Target;
+use tamis_selection::targets::Target;
 use tch::{Kind, Tensor};
 
 use crate::common::{fixture, params, samples, warm_up};

@@ -5,7 +5,7 @@ use tamis_dataset::{Encoded, Encodings, Selector};
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Direction, Directions, Scores, WarmCheckpoint, target_direction};
 use tamis_model::DType;
-use tamis_targets::{Target, TaskRule};
+use tamis_selection::targets::{Target, TaskRule};
 use tch::{Kind, Tensor};
 
 use crate::common::{fixture, params, samples, warm_up};

@@ -3,8 +3,8 @@
 use nalgebra::DMatrix;
 use proptest::prelude::*;
 use tamis_report::{Plane, ReportError};
-use tamis_selection::ndarray::ArrayView2;
-use tamis_selection::{Subset, Vectors};
+use tamis_selection::vectors::ndarray::ArrayView2;
+use tamis_selection::vectors::{Subset, Vectors};
 
 fn matrix_of(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows.len() / width, width), rows).unwrap()

@@ -9,7 +9,7 @@ use tamis::dataset::{
 use tamis::ifd_scoring::{ScoreParams, Scorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
-use tamis::pipeline::{Filter, ScoreStage, Take};
+use tamis::selection::{Filter, ScoreStage, Take};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: PROGRAM MODEL")?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use tamis::artifact::{Fingerprint, NoProgress};
 use tamis::dataset::{Dataset, ReadOptions, Sample, Source, Subset};
 use tamis::kcenter::{KCenterParams, Metric, ndarray::Array2};
-use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
+use tamis::selection::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
 
 struct Words;
 
