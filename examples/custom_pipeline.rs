@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     // 1. Words: answers that say something.
     let rows = Subset::all(&pool);
     let scores = ScoreStage::new(out.join("1-words")).run(&Words, &rows, bars)?;
-    let rows = rows.keep(&scores.keep("words", &[Filter::AtLeast(3.0)])?)?;
+    let rows = rows.at(scores.keep("words", &[Filter::AtLeast(3.0)])?.positions())?;
 
     // 2. IFD: the half that there is most to learn from.
     let ifd =
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let stage = ScoreStage::new(out.join("2-ifd"));
     let scores = stage.run(&ifd, &rows, bars)?;
     let filters = [Filter::Below(1.0), Filter::Highest(Take::Share(0.5))];
-    let rows = rows.keep(&scores.keep("ifd", &filters)?)?;
+    let rows = rows.at(scores.keep("ifd", &filters)?.positions())?;
     note!("{} of {} rows pass the filters", rows.len(), pool.len());
 
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.

@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use tamis::dataset::{Encoded, Encodings, Selector};
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, RowStore, Sink};
 use tamis::less::{Directions, Estimate, Scores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
@@ -120,7 +120,7 @@ fn main() -> Result<()> {
     // 3. The choice.
     let timer = StageTimer::start("select");
     let scores = scores.finish()?;
-    let selection = flags.rule().select(&scores, budget)?;
+    let selection = flags.rule().choose(&scores, budget)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.

@@ -11,7 +11,6 @@ mod reversed;
 mod rows;
 mod score;
 mod scorer;
-mod select;
 mod stage;
 
 pub use error::IfdError;
@@ -22,4 +21,3 @@ pub use preset::Preset;
 pub use reversed::reversed;
 pub use score::{Measure, Measured, SampleScores, Term, Terms};
 pub use scorer::{Scorer, Work};
-pub use select::{Base, Bound, Candidate, Keep, Order, Quota, ScoreSelector, SelectParams, Take};

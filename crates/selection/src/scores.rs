@@ -1,9 +1,15 @@
 //! What a stage found.
 
-use serde::{Deserialize, Serialize};
-use tamis_dataset::{Decision, SampleId, Selection};
+use std::sync::Arc;
 
-use crate::{Filter, RowScores, Score, SelectionError};
+use serde::{Deserialize, Serialize};
+use tamis_dataset::SampleId;
+
+use crate::error::SelectionError;
+use crate::filter::Filter;
+use crate::scorer::{RowScores, Score};
+use crate::selection::Selection;
+use crate::why::Why;
 
 /// A row with its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +24,7 @@ pub struct ScoredRow {
 }
 
 /// Scores of all rows of a source, in named columns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
     /// Names of the columns.
     pub columns: Vec<String>,
@@ -53,28 +59,25 @@ impl Scores {
     /// [`SelectionError::Column`] if there is no such column, [`SelectionError::Parameter`] for a share outside of 0 to 1, or
     /// a bound that is no number.
     pub fn keep(&self, column: &str, filters: &[Filter]) -> Result<Selection, SelectionError> {
-        let scores = self.column(column)?;
-        let decision = |(row, score): (&ScoredRow, &&Score)| Decision {
-            id: row.id.clone(),
-            index: row.index,
-            selected: score.value().is_some(),
-            reason: match score {
-                Score::Value(value) => format!("{column} is {value}"),
-                Score::Missing(why) => format!("no {column}: {why}"),
-            },
-        };
-        let mut decisions: Vec<Decision> = self.rows.iter().zip(&scores).map(decision).collect();
-        let mut left: Vec<(usize, f64)> = scores
-            .iter()
-            .enumerate()
-            .filter_map(|(place, score)| Some((place, score.value()?)))
-            .collect();
+        let name: Arc<str> = column.into();
+        let mut left = Vec::new();
+        let mut whys = Vec::with_capacity(self.rows.len());
+        for (place, score) in self.column(column)?.into_iter().enumerate() {
+            let column = name.clone();
+            whys.push(match score {
+                &Score::Value(value) => {
+                    left.push((place, value));
+                    Why::Scored { column, value }
+                }
+                Score::Missing(reason) => Why::Unscored { column, reason: reason.clone() },
+            });
+        }
         for filter in filters {
-            for (place, value, reason) in filter.apply(&mut left)? {
-                decisions[place].selected = false;
-                decisions[place].reason = format!("{column} is {value}, {reason}");
+            let (out, filter) = filter.apply(self.rows.len(), &mut left)?;
+            for (place, value) in out {
+                whys[place] = Why::Filtered { column: name.clone(), value, filter };
             }
         }
-        Ok(Selection { decisions })
+        Selection::new(left.into_iter().map(|(place, _)| place).collect(), whys)
     }
 }

@@ -86,9 +86,9 @@ proptest! {
             prop_assert_eq!(pick.order, order);
             prop_assert_eq!(&pick.id, &world.ids[pick.index]);
         }
-        let selection = grown.selection(&world.ids);
-        prop_assert_eq!(selection.decisions.len(), RECORDS);
-        let selected: BTreeSet<usize> = selection.selected().map(|d| d.index).collect();
+        let selection = grown.selection(RECORDS).unwrap();
+        prop_assert_eq!(selection.len(), RECORDS);
+        let selected: BTreeSet<usize> = selection.positions().iter().copied().collect();
         prop_assert_eq!(selected, chosen);
         let mut fresh = World::new();
         fresh.params = world.params.clone();

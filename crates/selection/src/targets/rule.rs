@@ -2,12 +2,17 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Decision, Selection, Selector};
 
 use super::round_robin::{Turn, round_robin};
 use super::{Scored, TargetError, TargetScores};
+use crate::candidates::Candidates;
+use crate::error::SelectionError;
+use crate::selection::Selection;
+use crate::selector::Selector;
+use crate::why::Why;
 
 /// How the scores against several tasks become one choice.
 ///
@@ -53,68 +58,82 @@ impl TaskRule {
         }
     }
 
+    /// Chooses exactly `budget` of the candidates, of which the positions are their places among all that have scores or
+    /// none, by rising index. Those without scores have their own reason.
+    ///
+    /// # Errors
+    /// A budget above the number of candidates with scores.
+    pub fn choose(self, scores: &TargetScores, budget: usize) -> Result<Selection, SelectionError> {
+        let (candidates, unscored) = (scores.candidates(), scores.unscored());
+        if budget > candidates.len() {
+            let (scored, unscored) = (candidates.len(), unscored.len());
+            return Err(TargetError::Budget { budget, scored, unscored }.into());
+        }
+        let below = Why::words("below the budget");
+        let decided =
+            candidates.iter().enumerate().map(|(n, one)| (one.index, Some(n), below.clone()));
+        let without = unscored.iter().map(|one| (one.index, None, Why::words(one.reason.as_str())));
+        let mut rows: Vec<(usize, Option<usize>, Why)> = decided.chain(without).collect();
+        rows.sort_by_key(|(index, ..)| *index);
+        let mut places = vec![0; candidates.len()];
+        for (place, (_, candidate, _)) in rows.iter().enumerate() {
+            if let Some(candidate) = candidate {
+                places[*candidate] = place;
+            }
+        }
+        let mut order = Vec::with_capacity(budget);
+        for (candidate, why) in self.ranked(scores, budget) {
+            let place = places[candidate];
+            rows[place].2 = why;
+            order.push(place);
+        }
+        Selection::new(order, rows.into_iter().map(|(.., why)| why).collect())
+    }
+
     /// Positions in [`TargetScores::candidates`] of `budget` candidates, best first, each with the
     /// reason for it.
-    fn choose(self, scores: &TargetScores, budget: usize) -> Vec<(usize, String)> {
+    fn ranked(self, scores: &TargetScores, budget: usize) -> Vec<(usize, Why)> {
+        let tasks: Vec<Arc<str>> = scores.tasks().map(|(name, _)| name.into()).collect();
         if self == Self::RoundRobin {
-            let reason = |turn: &Turn| {
-                let target = &scores.targets()[turn.column];
-                format!("turn {} of task {}, target {}", turn.number, target.task, target.name)
+            let names: Vec<(Arc<str>, Arc<str>)> = scores
+                .targets()
+                .iter()
+                .map(|target| (target.task.as_str().into(), target.name.as_str().into()))
+                .collect();
+            let why = |turn: &Turn| {
+                let (task, target) = names[turn.column].clone();
+                (turn.candidate, Why::Turn { number: turn.number, task, target })
             };
-            let turns = round_robin(scores, budget);
-            return turns.iter().map(|turn| (turn.candidate, reason(turn))).collect();
+            return round_robin(scores, budget).iter().map(why).collect();
         }
         let order = best_first(scores.candidates().iter().map(|c| self.score(scores, c)));
         let ranked = order.into_iter().take(budget);
         if self == Self::Mean {
-            let reason = |place| format!("rank {} by the mean over tasks", place + 1);
-            return ranked.enumerate().map(|(place, position)| (position, reason(place))).collect();
+            let by: Arc<str> = "the mean over tasks".into();
+            let why = |(place, position)| (position, Why::Rank { rank: place + 1, by: by.clone() });
+            return ranked.enumerate().map(why).collect();
         }
         // The task that speaks for a candidate, and how many it spoke for before.
-        let mut ranks = vec![0; scores.tasks().len()];
-        let names: Vec<&str> = scores.tasks().map(|(name, _)| name).collect();
+        let mut ranks = vec![0; tasks.len()];
         ranked
             .map(|position| {
                 let task = best_task(&scores.task_scores(&scores.candidates()[position]));
                 ranks[task] += 1;
-                (position, format!("task {}, rank {}", names[task], ranks[task]))
+                (position, Why::Task { task: tasks[task].clone(), rank: ranks[task] })
             })
             .collect()
     }
 }
 
-/// Chooses exactly `budget` candidates. Those without scores have their own reason.
+/// Chooses by all columns of the scores, each a target: `TASK/NAME`, as those of
+/// [`TargetColumns`](super::TargetColumns), or a task of one target.
 impl Selector for TaskRule {
-    type Input = TargetScores;
-    type Error = TargetError;
-
-    /// # Errors
-    /// A budget above the number of candidates with scores.
-    fn select(&self, scores: &TargetScores, budget: usize) -> Result<Selection, TargetError> {
-        let (candidates, unscored) = (scores.candidates(), scores.unscored());
-        if budget > candidates.len() {
-            let (scored, unscored) = (candidates.len(), unscored.len());
-            return Err(TargetError::Budget { budget, scored, unscored });
-        }
-        let mut chosen: Vec<Option<String>> = vec![None; candidates.len()];
-        for (position, reason) in self.choose(scores, budget) {
-            chosen[position] = Some(reason);
-        }
-        let decided = candidates.iter().zip(chosen).map(|(candidate, reason)| Decision {
-            id: candidate.id.clone(),
-            index: candidate.index,
-            selected: reason.is_some(),
-            reason: reason.unwrap_or_else(|| "below the budget".to_owned()),
-        });
-        let without = unscored.iter().map(|other| Decision {
-            id: other.id.clone(),
-            index: other.index,
-            selected: false,
-            reason: other.reason.clone(),
-        });
-        let mut decisions: Vec<Decision> = decided.chain(without).collect();
-        decisions.sort_by_key(|decision| decision.index);
-        Ok(Selection { decisions })
+    fn select(
+        &self,
+        candidates: &Candidates<'_>,
+        budget: usize,
+    ) -> Result<Selection, SelectionError> {
+        self.choose(&TargetScores::of_columns(candidates.need_scores()?)?, budget)
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use tamis_dataset::SampleId;
 
 use super::TargetError;
+use crate::scorer::Score;
+use crate::scores::Scores;
 
 /// What candidates are scored against: one column of the scores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,6 +99,31 @@ impl TargetScores {
         candidates.sort_by_key(|candidate| candidate.index);
         unscored.sort_by_key(|candidate| candidate.index);
         Ok(Self { targets, tasks, candidates, unscored })
+    }
+
+    /// Those in the columns `TASK/NAME`; a column without a slash is the one target of its task. Rows are known by their
+    /// positions. One that lacks a score has none, for the first reason.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn of_columns(scores: &Scores) -> Result<Self, TargetError> {
+        let target = |column: &String| {
+            let (task, name) = column.split_once('/').unwrap_or((column, column));
+            Target::new(task, name)
+        };
+        let (mut candidates, mut unscored) = (Vec::new(), Vec::new());
+        for (index, row) in scores.rows.iter().enumerate() {
+            let id = row.id.clone();
+            match row.scores.iter().find_map(Score::reason) {
+                Some(reason) => unscored.push(Unscored { id, index, reason: reason.to_string() }),
+                None => {
+                    let scores = row.scores.iter().filter_map(Score::value);
+                    let scores = scores.map(|score| score as f32).collect();
+                    candidates.push(Scored { id, index, scores });
+                }
+            }
+        }
+        Self::new(scores.columns.iter().map(target).collect(), candidates, unscored)
     }
 
     /// The targets, those of a task together.

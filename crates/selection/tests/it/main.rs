@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod by_score;
+mod selectors;
 mod stages;
 mod targets;
 mod vectors;

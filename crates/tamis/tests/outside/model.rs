@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ifd = Scorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
     let rows = Subset::all(&pool);
     let scores = ScoreStage::new("ifd").run(&ifd, &rows, &mut NoProgress)?;
-    let rows = rows.keep(&scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?)?;
+    let rows = rows.at(scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?.positions())?;
 
     let all = Encodings::new(&pool, &encoder);
     let (seeds, _) = Encodings::new(&seeds, &encoder).read_all()?;

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = Dataset::open("pool.tsv", &ReadOptions::default())?;
 
     let scores = ScoreStage::new("words").run(&Words, &pool, &mut NoProgress)?;
-    let rows = Subset::all(&pool).keep(&scores.keep("words", &[Filter::AtLeast(2.0)])?)?;
+    let rows = Subset::all(&pool).at(scores.keep("words", &[Filter::AtLeast(2.0)])?.positions())?;
 
     let samples = rows.read(0..rows.len())?;
     let points: Vec<f32> = samples.iter().flat_map(|s| [words(s) as f32, s.index as f32]).collect();

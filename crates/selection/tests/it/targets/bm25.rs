@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Content, Sample, Selector};
+use tamis_dataset::{Content, Sample};
 use tamis_selection::ScoreStage;
 use tamis_selection::targets::{
     Bm25Params, Target, TargetColumns, TargetError, TargetScores, TaskRule,
@@ -53,7 +53,8 @@ struct Case {
 
 #[test]
 fn a_script_of_another_language_gives_the_same_scores() {
-    let published: Published = serde_json::from_str(include_str!("../../fixtures/bm25.json")).unwrap();
+    let published: Published =
+        serde_json::from_str(include_str!("../../fixtures/bm25.json")).unwrap();
     assert_eq!(published.cases.len(), 4);
     for Case { k1, b, scores: expected } in published.cases {
         let params = Bm25Params { k1, b };
@@ -160,8 +161,8 @@ fn turns_and_both_sides_of_a_translation_are_searched() {
         bm25.add(format!("s{n}").into(), n, content);
     }
     let scores = bm25.finish().unwrap();
-    let chosen = TaskRule::RoundRobin.select(&scores, 2).unwrap();
-    assert!(chosen.selected().map(|decision| decision.index).eq([0, 1]));
+    let chosen = TaskRule::RoundRobin.choose(&scores, 2).unwrap();
+    assert!(chosen.ascending() == [0, 1]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use tamis_dataset::Selector;
+use tamis_selection::SelectionError;
 use tamis_selection::targets::{Scored, TargetError, TargetScores, TaskRule, Unscored};
 
 use super::{candidate, table, targets};
@@ -11,7 +11,7 @@ use super::{candidate, table, targets};
 const RULES: [TaskRule; 3] = [TaskRule::Max, TaskRule::Mean, TaskRule::RoundRobin];
 
 fn chosen(rule: TaskRule, scores: &TargetScores, budget: usize) -> Vec<usize> {
-    rule.select(scores, budget).unwrap().selected().map(|decision| decision.index).collect()
+    rule.choose(scores, budget).unwrap().ascending()
 }
 
 /// The rules as one would explain them: the best of what is left, again and again.
@@ -84,19 +84,22 @@ proptest! {
         let scores = TargetScores::new(targets(&sizes), candidates.collect(), unscored.collect());
         let scores = scores.unwrap();
         for rule in RULES {
-            let selection = rule.select(&scores, budget).unwrap();
+            let selection = rule.choose(&scores, budget).unwrap();
             prop_assert_eq!(selection.count(), budget);
-            prop_assert!(selection.decisions.iter().map(|d| d.index).eq(0..rows.len()));
-            for decision in &selection.decisions[scored.len()..] {
+            prop_assert!(selection.decisions().map(|d| d.position).eq(0..rows.len()));
+            for decision in selection.decisions().skip(scored.len()) {
                 prop_assert_eq!(decision.reason.as_str(), "no answer");
                 prop_assert!(!decision.selected);
             }
-            let too_many = rule.select(&scores, scored.len() + 1);
-            prop_assert_eq!(too_many, Err(TargetError::Budget {
+            let too_many = rule.choose(&scores, scored.len() + 1);
+            let Err(SelectionError::Target(too_many)) = too_many else {
+                return Err(TestCaseError::fail("a budget that cannot be filled"));
+            };
+            prop_assert_eq!(too_many, TargetError::Budget {
                 budget: scored.len() + 1,
                 scored: scored.len(),
                 unscored: others.len(),
-            }));
+            });
         }
     }
 
@@ -113,8 +116,8 @@ proptest! {
         for rule in RULES {
             let budget = rows.len() / 2;
             prop_assert_eq!(
-                rule.select(&shuffled, budget).unwrap(),
-                rule.select(&scores, budget).unwrap()
+                rule.choose(&shuffled, budget).unwrap(),
+                rule.choose(&scores, budget).unwrap()
             );
         }
     }
@@ -143,10 +146,10 @@ proptest! {
     fn a_round_robin_gives_every_task_and_every_target_its_share((sizes, rows) in cases(3)) {
         let budget = rows.len() * 3 / 4;
         let scores = table(&sizes, &rows);
-        let selection = TaskRule::RoundRobin.select(&scores, budget).unwrap();
+        let selection = TaskRule::RoundRobin.choose(&scores, budget).unwrap();
         let mut given = vec![0usize; scores.targets().len()];
         let mut turns = HashSet::new();
-        for decision in selection.selected() {
+        for decision in selection.decisions().filter(|decision| decision.selected) {
             let (turn, target) = decision.reason.split_once(" of task ").unwrap();
             let (task, name) = target.split_once(", target ").unwrap();
             let column =
@@ -181,7 +184,7 @@ fn reasons_say_which_task_spoke_for_a_candidate() {
     let rows = [vec![0.9, 0.1], vec![0.1, 0.8], vec![0.7, 0.0], vec![0.0, 0.0]];
     let scores = table(&[1, 1], &rows);
     let reasons = |rule: TaskRule| -> Vec<String> {
-        rule.select(&scores, 3).unwrap().decisions.into_iter().map(|d| d.reason).collect()
+        rule.choose(&scores, 3).unwrap().decisions().map(|d| d.reason).collect()
     };
     assert_eq!(
         reasons(TaskRule::Max),

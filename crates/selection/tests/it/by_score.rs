@@ -1,45 +1,64 @@
-//! Selection: a pure function of scores and groups.
+//! Selection by scores: a pure function of scores and groups.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tamis_dataset::{Reason, Selection, Selector};
-use tamis_ifd_scoring::{
-    Base, Bound, Candidate, IfdError, Measure, Measured, Order, Quota, SelectParams, Take,
+use tamis_dataset::Reason;
+use tamis_selection::selectors::{ByScore, ColumnFilter, Order, Quota};
+use tamis_selection::{
+    Candidates, Score, ScoredRow, Scores, Selection, SelectionError, Selector, Take,
 };
 
-fn candidate(index: usize, ifd: Measured<f64>) -> Candidate {
-    let none = Measured::NotAsked;
-    Candidate {
-        id: format!("c{index}").into(),
-        index,
-        scores: [none.clone(), none.clone(), ifd, none],
-        group: None,
+/// Rows with an `ifd`, and their groups.
+#[derive(Default)]
+struct Pool {
+    scores: Scores,
+    groups: Vec<Option<String>>,
+}
+
+impl Pool {
+    fn add(&mut self, ifd: Score, group: Option<&str>) {
+        let index = self.groups.len();
+        self.scores.columns = vec!["ifd".to_owned()];
+        let id = format!("c{index}").into();
+        self.scores.rows.push(ScoredRow { id, index, scores: vec![ifd] });
+        self.groups.push(group.map(str::to_owned));
+    }
+
+    fn candidates(&self) -> Candidates<'_> {
+        Candidates::scored(&self.scores).groups(&self.groups).unwrap()
     }
 }
 
-fn of(scores: &[f64]) -> Vec<Candidate> {
-    scores.iter().enumerate().map(|(n, &score)| candidate(n, Measured::Value(score))).collect()
+fn of(scores: &[f64]) -> Pool {
+    let mut pool = Pool::default();
+    pool.scores.columns = vec!["ifd".to_owned()];
+    scores.iter().for_each(|&score| pool.add(Score::Value(score), None));
+    pool
 }
 
 fn indices(selection: &Selection) -> Vec<usize> {
-    selection.selected().map(|decision| decision.index).collect()
+    selection.ascending()
 }
 
-fn choose(candidates: &[Candidate], params: SelectParams) -> Vec<usize> {
-    indices(&params.check().unwrap().choose(candidates).unwrap())
+fn choose(pool: &Pool, params: ByScore) -> Vec<usize> {
+    indices(&params.check().unwrap().choose(&pool.candidates()).unwrap())
 }
 
-fn below_one() -> SelectParams {
-    SelectParams { bounds: vec!["ifd<1".parse().unwrap()], ..SelectParams::default() }
+fn plain() -> ByScore {
+    ByScore::new("ifd")
+}
+
+fn below_one() -> ByScore {
+    ByScore { filters: vec!["ifd<1".parse().unwrap()], ..plain() }
 }
 
 #[test]
 fn bounds_are_strict_or_not() {
     let pool = of(&[0.5, 1.0, 1.1, 0.2, 0.9]);
     let kept = |bounds: &[&str]| {
-        let bounds = bounds.iter().map(|b| b.parse().unwrap()).collect();
-        choose(&pool, SelectParams { bounds, ..SelectParams::default() })
+        let filters = bounds.iter().map(|b| b.parse().unwrap()).collect();
+        choose(&pool, ByScore { filters, ..plain() })
     };
     assert_eq!(kept(&["ifd<1"]), [0, 3, 4]);
     assert_eq!(kept(&["ifd<=1"]), [0, 1, 3, 4]);
@@ -47,41 +66,41 @@ fn bounds_are_strict_or_not() {
     assert_eq!(kept(&["ifd <= 1", "ifd>=0.2"]), [0, 1, 3, 4]);
     assert_eq!(kept(&[]), [0, 1, 2, 3, 4]);
     for text in ["ifd", "ifd<", "<1", "ifd<nan", "ifd<inf", "loss<1", "ifd=1"] {
-        assert!(text.parse::<Bound>().is_err(), "{text}");
+        assert!(text.parse::<ColumnFilter>().is_err(), "{text}");
     }
-    assert_eq!("r_ifd>=0.25".parse::<Bound>().unwrap().to_string(), "r_ifd >= 0.25");
+    assert_eq!("r_ifd>=0.25".parse::<ColumnFilter>().unwrap().to_string(), "r_ifd >= 0.25");
 }
 
 #[test]
 fn counts_and_shares_of_a_stated_base() {
     let mut pool = of(&[0.5, 1.5, 0.3, 0.9, 2.0, 0.7, 0.1, 1.2, 0.6]);
-    pool.push(candidate(9, Measured::Unscorable(Reason::EmptyTarget)));
-    let take = |take| choose(&pool, SelectParams { take, ..below_one() });
+    pool.add(Score::Missing(Reason::EmptyTarget), None);
+    let take = |take| choose(&pool, ByScore { take, ..below_one() });
     assert_eq!(take(Take::Count(0)), [0usize; 0]);
     assert_eq!(take(Take::Count(2)), [3, 5]);
     assert_eq!(take(Take::Count(100)), [0, 2, 3, 5, 6, 8]);
     // 10 candidates, 6 survivors.
-    assert_eq!(take(Take::Share { share: 0.3, base: Base::All }), [3, 5, 8]);
-    assert_eq!(take(Take::Share { share: 0.3, base: Base::Survivors }), [3]);
-    assert_eq!(take(Take::Share { share: 0.0, base: Base::All }), [0usize; 0]);
-    assert_eq!(take(Take::Share { share: 1.0, base: Base::Survivors }), [0, 2, 3, 5, 6, 8]);
+    assert_eq!(take(Take::ShareOfAll(0.3)), [3, 5, 8]);
+    assert_eq!(take(Take::Share(0.3)), [3]);
+    assert_eq!(take(Take::ShareOfAll(0.0)), [0usize; 0]);
+    assert_eq!(take(Take::Share(1.0)), [0, 2, 3, 5, 6, 8]);
     for share in [-0.1, 1.1, f64::NAN] {
-        let take = Take::Share { share, base: Base::All };
-        assert!(SelectParams { take, ..below_one() }.check().is_err());
+        let take = Take::ShareOfAll(share);
+        assert!(ByScore { take, ..below_one() }.check().is_err());
     }
     // 0.29 · 100 is a little less than 29.
     let hundred = of(&vec![0.5; 100]);
-    let params = SelectParams { take: Take::Share { share: 0.29, base: Base::All }, ..below_one() };
+    let params = ByScore { take: Take::ShareOfAll(0.29), ..below_one() };
     assert_eq!(choose(&hundred, params), (0..29).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_decision_has_its_reason() {
     let mut pool = of(&[0.5, 1.5, 0.9]);
-    pool.push(candidate(3, Measured::Unscorable(Reason::EmptyTarget)));
-    let params = SelectParams { take: Take::Count(1), ..below_one() };
-    let selection = params.check().unwrap().choose(&pool).unwrap();
-    let reasons: Vec<&str> = selection.decisions.iter().map(|d| d.reason.as_str()).collect();
+    pool.add(Score::Missing(Reason::EmptyTarget), None);
+    let params = ByScore { take: Take::Count(1), ..below_one() };
+    let selection = params.check().unwrap().choose(&pool.candidates()).unwrap();
+    let reasons: Vec<String> = selection.decisions().map(|d| d.reason).collect();
     assert_eq!(
         reasons,
         [
@@ -96,9 +115,7 @@ fn every_decision_has_its_reason() {
 #[test]
 fn ties_go_by_row_and_either_end_can_come_first() {
     let pool = of(&[0.5, 0.7, 0.7, 0.5, 0.7]);
-    let take = |order, count| {
-        choose(&pool, SelectParams { order, take: Take::Count(count), ..SelectParams::default() })
-    };
+    let take = |order, count| choose(&pool, ByScore { order, take: Take::Count(count), ..plain() });
     assert_eq!(take(Order::HighestFirst, 2), [1, 2]);
     assert_eq!(take(Order::HighestFirst, 4), [0, 1, 2, 4]);
     assert_eq!(take(Order::LowestFirst, 1), [0]);
@@ -106,21 +123,21 @@ fn ties_go_by_row_and_either_end_can_come_first() {
 }
 
 /// Talk with high scores, code with low ones.
-fn domains() -> Vec<Candidate> {
-    let talk = (0..12).map(|n| (0.6 + 0.03 * f64::from(n), "talk"));
-    let code = (0..6).map(|n| (0.1 + 0.02 * f64::from(n), "code"));
-    let rows = talk.chain(code).enumerate();
-    rows.map(|(n, (score, group))| candidate(n, Measured::Value(score)).in_group(group)).collect()
+fn domains() -> Pool {
+    let mut pool = Pool::default();
+    (0..12).for_each(|n| pool.add(Score::Value(0.6 + 0.03 * f64::from(n)), Some("talk")));
+    (0..6).for_each(|n| pool.add(Score::Value(0.1 + 0.02 * f64::from(n)), Some("code")));
+    pool
 }
 
-fn counted(quota: &str, count: usize) -> Result<BTreeMap<String, usize>, IfdError> {
+fn counted(quota: &str, count: usize) -> Result<BTreeMap<String, usize>, SelectionError> {
     let pool = domains();
     let quota: Quota = quota.parse()?;
     assert_eq!(quota.to_string().parse::<Quota>()?, quota);
-    let params = SelectParams { quota, take: Take::Count(count), ..below_one() };
+    let params = ByScore { quota, take: Take::Count(count), ..below_one() };
     let mut counts = BTreeMap::new();
-    for decision in params.check()?.choose(&pool)?.selected() {
-        *counts.entry(pool[decision.index].group.clone().unwrap()).or_default() += 1;
+    for &position in params.check()?.choose(&pool.candidates())?.positions() {
+        *counts.entry(pool.groups[position].clone().unwrap()).or_default() += 1;
     }
     Ok(counts)
 }
@@ -156,20 +173,19 @@ fn groups_are_not_starved() {
 #[test]
 fn the_best_of_a_group_is_what_it_is_promised() {
     let pool = domains();
-    let params =
-        SelectParams { quota: Quota::AtLeast(2), take: Take::Count(5), ..SelectParams::default() };
-    let selection = params.check().unwrap().choose(&pool).unwrap();
+    let params = ByScore { quota: Quota::AtLeast(2), take: Take::Count(5), ..plain() };
+    let selection = params.check().unwrap().choose(&pool.candidates()).unwrap();
     assert_eq!(indices(&selection), [9, 10, 11, 16, 17]);
-    assert!(selection.decisions[17].reason.starts_with("chosen for its group"));
-    assert!(selection.decisions[9].reason.starts_with("chosen: "));
+    assert!(selection.reason(17).unwrap().starts_with("chosen for its group"));
+    assert!(selection.reason(9).unwrap().starts_with("chosen: "));
 }
 
 #[test]
 fn a_row_that_made_room_for_a_group_is_told_so() {
     let reasons = |quota: Quota, count| -> Vec<(bool, String)> {
-        let params = SelectParams { quota, take: Take::Count(count), ..SelectParams::default() };
-        let selection = params.check().unwrap().choose(&domains()).unwrap();
-        selection.decisions.into_iter().map(|d| (d.selected, d.reason)).collect()
+        let params = ByScore { quota, take: Take::Count(count), ..plain() };
+        let selection = params.check().unwrap().choose(&domains().candidates()).unwrap();
+        selection.decisions().map(|d| (d.selected, d.reason)).collect()
     };
     // Of talk, 11 is the best and 0 the last; of code, which comes after it, 17 and 12.
     let most = reasons(Quota::AtMost(4), 6);
@@ -193,36 +209,35 @@ fn a_row_that_made_room_for_a_group_is_told_so() {
 
 #[test]
 fn promises_that_cannot_be_kept_are_told_before_anything_is_scored() {
-    let groups = || domains().into_iter().map(|c| c.group).collect::<Vec<_>>();
+    let groups = || domains().groups;
     let check = |quota: &str, take| {
-        let params = SelectParams { quota: quota.parse().unwrap(), take, ..below_one() };
+        let params = ByScore { quota: quota.parse().unwrap(), take, ..below_one() };
         let groups = groups();
         params.check().unwrap().check_groups(groups.iter().map(Option::as_deref))
     };
     let six = Take::Count(6);
-    let share = |share, base| Take::Share { share, base };
     for quota in
         ["none", "proportional", "at-most:1", "at-least:3", "code=6", "code=100", "code=2,talk=4"]
     {
         check(quota, six).unwrap();
     }
     // As many as the groups have: 6 of code and 12 of talk.
-    check("at-least:100", Take::Survivors).unwrap();
-    check("at-least:100", share(1.0, Base::Survivors)).unwrap();
+    check("at-least:100", Take::All).unwrap();
+    check("at-least:100", Take::Share(1.0)).unwrap();
     // A count of 0 chooses nothing, whatever was promised.
     check("at-least:100", Take::Count(0)).unwrap();
     for (take, quota, promised) in [
         (six, "at-least:4", "promised 8 rows"),
         (six, "code=3,talk=4", "promised 7 rows"),
         (six, "code=100,talk=1", "promised 7 rows"),
-        (share(0.25, Base::All), "at-least:3", "promised 6 rows"),
-        (share(0.25, Base::Survivors), "at-least:3", "promised 6 rows"),
+        (Take::ShareOfAll(0.25), "at-least:3", "promised 6 rows"),
+        (Take::Share(0.25), "at-least:3", "promised 6 rows"),
     ] {
         let error = check(quota, take).unwrap_err();
-        assert!(matches!(&error, IfdError::Quota { .. }), "{error}");
+        assert!(matches!(&error, SelectionError::Quota { .. }), "{error}");
         assert!(error.to_string().contains(promised), "{error}");
     }
-    for take in [six, Take::Survivors, Take::Count(0)] {
+    for take in [six, Take::All, Take::Count(0)] {
         let error = check("math=3", take).unwrap_err().to_string();
         assert!(error.contains("`math`") && error.contains("code, talk"), "{error}");
     }
@@ -232,14 +247,15 @@ fn promises_that_cannot_be_kept_are_told_before_anything_is_scored() {
 fn scores_that_cannot_be_ranked_are_refused() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let pool = of(&[0.5, bad]);
-        let error = below_one().check().unwrap().choose(&pool).unwrap_err();
-        assert!(matches!(&error, IfdError::NotFinite { index: 1, .. }), "{error}");
+        let error = below_one().check().unwrap().choose(&pool.candidates()).unwrap_err();
+        assert!(matches!(&error, SelectionError::NotFinite { index: 1, .. }), "{error}");
     }
     let pool = of(&[0.5, 0.6]);
-    let rank = Measure::RIfd;
-    let error = SelectParams { rank, ..below_one() }.check().unwrap().choose(&pool).unwrap_err();
+    let rank = "r_ifd".to_owned();
+    let error =
+        ByScore { rank, ..below_one() }.check().unwrap().choose(&pool.candidates()).unwrap_err();
     assert!(error.to_string().contains("r_ifd"), "{error}");
-    assert!(choose(&[], below_one()).is_empty());
+    assert!(choose(&of(&[]), below_one()).is_empty());
 }
 
 proptest! {
@@ -249,20 +265,17 @@ proptest! {
         budget in 0..70usize,
         quota in 0..4usize,
     ) {
-        let pool: Vec<Candidate> = scores
-            .iter()
-            .enumerate()
-            .map(|(n, &(score, group))| {
-                candidate(n, Measured::Value(f64::from(score) / 10.0)).in_group(group.to_string())
-            })
-            .collect();
+        let mut pool = of(&[]);
+        for &(score, group) in &scores {
+            pool.add(Score::Value(f64::from(score) / 10.0), Some(&group.to_string()));
+        }
         let quota =
             [Quota::None, Quota::Proportional, Quota::AtMost(4), Quota::AtLeast(1)][quota].clone();
         prop_assume!(quota != Quota::AtLeast(1) || budget == 0 || budget >= 3);
-        let selector = SelectParams { quota: quota.clone(), ..below_one() }.check().unwrap();
-        let selection = selector.select(&pool, budget).unwrap();
-        prop_assert_eq!(selection.decisions.len(), pool.len());
-        prop_assert!(selection.decisions.iter().all(|d| !d.reason.is_empty()));
+        let selector = ByScore { quota: quota.clone(), ..below_one() }.check().unwrap();
+        let selection = selector.select(&pool.candidates(), budget).unwrap();
+        prop_assert_eq!(selection.len(), scores.len());
+        prop_assert!(selection.decisions().all(|d| !d.reason.is_empty()));
         let chosen = indices(&selection);
         prop_assert!(chosen.iter().all(|&n| scores[n].0 < 10));
         let survivors = scores.iter().filter(|s| s.0 < 10).count();
@@ -271,8 +284,8 @@ proptest! {
         }
         for group in 0..3u8 {
             // Within a group nothing that was left is better than what was taken.
-            let taken = |n: &usize| selection.decisions[*n].selected;
-            let own = (0..pool.len()).filter(|&n| scores[n].1 == group && scores[n].0 < 10);
+            let taken = |n: &usize| selection.is_selected(*n);
+            let own = (0..scores.len()).filter(|&n| scores[n].1 == group && scores[n].0 < 10);
             let key = |n: usize| (scores[n].0, std::cmp::Reverse(n));
             let (inside, outside): (Vec<usize>, Vec<usize>) = own.partition(taken);
             let worst = inside.into_iter().map(key).min();
@@ -281,6 +294,6 @@ proptest! {
                 prop_assert!(worst > best);
             }
         }
-        prop_assert_eq!(&selection, &selector.select(&pool, budget).unwrap());
+        prop_assert_eq!(&selection, &selector.select(&pool.candidates(), budget).unwrap());
     }
 }

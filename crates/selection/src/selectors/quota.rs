@@ -7,7 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 
-use crate::{Candidate, IfdError};
+use crate::candidates::Candidates;
+use crate::error::SelectionError;
+use crate::why::Fate;
 
 /// What the groups of candidates are promised of the rows to be chosen.
 ///
@@ -46,9 +48,9 @@ impl fmt::Display for Quota {
 }
 
 impl FromStr for Quota {
-    type Err = IfdError;
+    type Err = SelectionError;
 
-    fn from_str(text: &str) -> Result<Self, IfdError> {
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
         let count = |digits: &str| {
             digits.parse().map_err(|_| {
                 let expected = "none, proportional, at-least:N, at-most:N or GROUP=N,GROUP=N";
@@ -74,49 +76,16 @@ impl FromStr for Quota {
     }
 }
 
-/// What becomes of a candidate that all bounds keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Chosen by its rank.
-    Chosen,
-    /// Chosen as one of those that its group is promised.
-    Promised,
-    /// Its group has as many as it may have.
-    GroupFull(usize),
-    /// Ranked among those to be taken, but its room went to what other groups are promised.
-    Displaced,
-    /// Ranked beyond those to be taken.
-    Beyond,
-}
-
-impl Fate {
-    pub(super) fn is_chosen(self) -> bool {
-        matches!(self, Self::Chosen | Self::Promised)
-    }
-
-    /// In words, for the candidate that is `ranked` (number so many of so many) where `budget` are
-    /// taken.
-    pub(super) fn reason(self, ranked: &str, budget: usize) -> String {
-        match self {
-            Self::Chosen => format!("chosen: {ranked}"),
-            Self::Promised => format!("chosen for its group: {ranked}"),
-            Self::GroupFull(most) => format!("its group has its {most}: {ranked}"),
-            Self::Displaced => format!("its room is promised to other groups: {ranked}"),
-            Self::Beyond => format!("{ranked}, beyond the {budget} taken"),
-        }
-    }
-}
-
 /// What becomes of those in `ranked`, in that order; at most `budget` are chosen.
 pub(super) fn choose(
     quota: &Quota,
-    candidates: &[Candidate],
+    candidates: &Candidates<'_>,
     ranked: &[usize],
     budget: usize,
-) -> Result<Vec<Fate>, IfdError> {
+) -> Result<Vec<Fate>, SelectionError> {
     // A budget of 0 chooses nothing, whatever was promised.
     if budget == 0 {
-        return Ok(vec![Fate::Beyond; ranked.len()]);
+        return Ok(vec![Fate::Beyond(budget); ranked.len()]);
     }
     let promised = promised(quota, candidates, ranked, budget)?;
     let most = if let Quota::AtMost(count) = quota { *count } else { usize::MAX };
@@ -126,10 +95,10 @@ pub(super) fn choose(
         if promised.contains(position) {
             return Fate::Promised;
         }
-        let taken = taken.entry(candidates[*position].group.as_deref()).or_default();
+        let taken = taken.entry(candidates.group(*position)).or_default();
         if room == 0 {
             // Without promises the best are taken, so only they can have cost it its place.
-            if place < budget { Fate::Displaced } else { Fate::Beyond }
+            if place < budget { Fate::Displaced } else { Fate::Beyond(budget) }
         } else if *taken >= most {
             Fate::GroupFull(most)
         } else {
@@ -144,16 +113,16 @@ pub(super) fn choose(
 /// The positions that are promised to the groups: of each its best.
 fn promised(
     quota: &Quota,
-    candidates: &[Candidate],
+    candidates: &Candidates<'_>,
     ranked: &[usize],
     budget: usize,
-) -> Result<HashSet<usize>, IfdError> {
+) -> Result<HashSet<usize>, SelectionError> {
     let mut members: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
-    for candidate in candidates {
-        members.entry(candidate.group.as_deref()).or_default();
+    for position in 0..candidates.len() {
+        members.entry(candidates.group(position)).or_default();
     }
     for &position in ranked {
-        members.entry(candidates[position].group.as_deref()).or_default().push(position);
+        members.entry(candidates.group(position)).or_default().push(position);
     }
     let counts: Vec<(&[usize], usize)> = match quota {
         Quota::None | Quota::AtMost(_) => Vec::new(),
@@ -165,7 +134,7 @@ fn promised(
             counts.iter().map(own).collect::<Result<_, _>>()?
         }
         Quota::Proportional => {
-            let sizes = sizes(candidates.iter().map(|candidate| candidate.group.as_deref()));
+            let sizes = sizes((0..candidates.len()).map(|position| candidates.group(position)));
             let parts = parts(&sizes.into_values().collect::<Vec<_>>(), budget);
             members.values().map(Vec::as_slice).zip(parts).collect()
         }
@@ -173,7 +142,7 @@ fn promised(
     let best = counts.into_iter().flat_map(|(own, count)| &own[..count.min(own.len())]);
     let promised: HashSet<usize> = best.copied().collect();
     if promised.len() > budget {
-        return Err(IfdError::Quota { promised: promised.len(), budget });
+        return Err(SelectionError::Quota { promised: promised.len(), budget });
     }
     Ok(promised)
 }
@@ -184,7 +153,7 @@ pub(super) fn check<'g>(
     quota: &Quota,
     groups: impl Iterator<Item = Option<&'g str>>,
     budget: usize,
-) -> Result<(), IfdError> {
+) -> Result<(), SelectionError> {
     let sizes = sizes(groups);
     let promised = match quota {
         Quota::None | Quota::AtMost(_) | Quota::Proportional => 0,
@@ -193,11 +162,11 @@ pub(super) fn check<'g>(
             let own = |(group, &count): (&String, &usize)| {
                 named(group, &sizes).map(|&size| count.min(size))
             };
-            counts.iter().map(own).sum::<Result<usize, IfdError>>()?
+            counts.iter().map(own).sum::<Result<usize, SelectionError>>()?
         }
     };
     if budget > 0 && promised > budget {
-        return Err(IfdError::Quota { promised, budget });
+        return Err(SelectionError::Quota { promised, budget });
     }
     Ok(())
 }
@@ -212,12 +181,15 @@ fn sizes<'g>(groups: impl Iterator<Item = Option<&'g str>>) -> BTreeMap<Option<&
 }
 
 /// What is known of a group that a quota names.
-fn named<'m, T>(group: &str, known: &'m BTreeMap<Option<&str>, T>) -> Result<&'m T, IfdError> {
+fn named<'m, T>(
+    group: &str,
+    known: &'m BTreeMap<Option<&str>, T>,
+) -> Result<&'m T, SelectionError> {
     let found = known.iter().find(|(name, _)| **name == Some(group)).map(|(_, value)| value);
     found.ok_or_else(|| {
         let names: Vec<&str> = known.keys().flatten().copied().collect();
         let known = if names.is_empty() { "not known".to_owned() } else { names.join(", ") };
-        IfdError::UnknownGroup { group: group.to_owned(), known }
+        SelectionError::UnknownGroup { group: group.to_owned(), known }
     })
 }
 
