@@ -6,6 +6,7 @@ mod device;
 mod facility;
 mod input;
 mod invariance;
+mod selectors;
 mod statistics;
 mod witnesses;
 
