@@ -18,7 +18,7 @@ use tamis::ifd_scoring::{IfdScorer, ScoreParams};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::kcenter::{KCenterParams, Metric};
 use tamis::model::{CausalLm, LayerPattern};
-use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer, Take};
+use tamis::selection::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer, Take};
 use tamis_examples::{Bars, ModelFlags, TextFlags, note, say};
 
 /// Sifts a pool by words, IFD and influence, and spreads the budget over what is left
@@ -63,14 +63,14 @@ fn main() -> Result<()> {
     // 1. Words: answers that say something.
     let rows = Subset::all(&pool);
     let scores = ScoreStage::new(out.join("1-words")).run(&Words, &rows, bars)?;
-    let rows = rows.keep(&scores.keep("words", &[Filter::AtLeast(3.0)])?)?;
+    let rows = rows.at(scores.keep("words", &[Filter::AtLeast(3.0)])?.positions())?;
 
     // 2. IFD: the half that there is most to learn from.
     let ifd = IfdScorer::new(&model, model.tokenizer()?.clone(), ScoreParams::like(&encoder))?;
     let stage = ScoreStage::new(out.join("2-ifd"));
     let scores = stage.run(&ifd, &rows, bars)?;
     let filters = [Filter::Below(1.0), Filter::Highest(Take::Share(0.5))];
-    let rows = rows.keep(&scores.keep("ifd", &filters)?)?;
+    let rows = rows.at(scores.keep("ifd", &filters)?.positions())?;
     note!("{} of {} rows pass the filters", rows.len(), pool.len());
 
     // 3. Influence, with K-FAC: three times as many as are wanted, those that help the seeds most.

@@ -85,7 +85,7 @@ fn main() -> Result<()> {
     write_jsonl(&rounds, found.rounds())?;
     record.add_output(&rounds)?;
     let page = |record: &RunRecord| found.page(record);
-    let (lines, exports) = (found.lines(), flags.exports.like(&flags.text)?);
+    let (lines, exports) = (found.lines()?, flags.exports.like(&flags.text)?);
     let written = write_outputs(&flags.out, &dataset, &chosen, &lines, &exports, record, page)?;
     let files = [vec![rounds], written].concat();
     say_results(found.summary(), &files)

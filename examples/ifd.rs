@@ -21,11 +21,11 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Parser;
 use serde_json::json;
-use tamis::dataset::{Dataset, Selector};
-use tamis::ifd_scoring::select::Candidate;
+use tamis::dataset::Dataset;
 use tamis::ifd_scoring::{IfdScorer, SampleScores, read_scores};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
+use tamis::selection::Candidates;
 use tamis_examples::ifd::{Flags, Found, groups};
 use tamis_examples::{Bars, is_finished, refuse_overwriting, say_results, write_outputs};
 
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     let (scoring, selection) = (flags.scoring()?, flags.selection()?.check()?);
     let mut record = RunRecord::start("ifd", env!("CARGO_PKG_VERSION"));
     record.set_parameters(&json!({
-        "flags": flags, "scoring": scoring, "selection": selection.params(),
+        "flags": flags, "scoring": scoring, "selection": selection,
     }))?;
     let pool = flags.open()?;
     for input in [&flags.model.model, &flags.pool] {
@@ -67,17 +67,14 @@ fn main() -> Result<()> {
 
     // 3. The choice.
     let timer = StageTimer::start("select");
-    let candidates: Vec<Candidate> = scores
-        .iter()
-        .zip(groups)
-        .map(|(sample, group)| Candidate { group, ..Candidate::from(sample) })
-        .collect();
+    let columns = SampleScores::columns(&scores);
+    let candidates = Candidates::scored(&columns).groups(&groups)?;
     let budget = selection.budget(&candidates)?;
-    let selection = selection.select(&candidates, budget)?;
+    let selection = selection.choose(&candidates)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.
-    let found = Found { flags: &flags, pool: &pool, scores: &scores, candidates: &candidates };
+    let found = Found { flags: &flags, pool: &pool, scores: &scores, groups: &groups };
     let lines = found.lines(&selection);
     let chosen: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].selected).collect();
     found.count(&lines, budget, &mut record);

@@ -20,12 +20,12 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use tamis::dataset::{Encoded, Encodings, Selector};
+use tamis::dataset::{Encoded, Encodings};
 use tamis::gradients::{GradientPass, RowStore, Sink};
 use tamis::less::{Directions, LessScores, WarmCheckpoint, target_direction};
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::report::{RunRecord, StageTimer};
-use tamis::targets::Target;
+use tamis::selection::targets::Target;
 use tamis_examples::less::{Flags, warm_up};
 use tamis_examples::targeted::Found;
 use tamis_examples::{Bars, check_lengths, refuse_overwriting, say_results};
@@ -109,7 +109,7 @@ fn main() -> Result<()> {
     // 3. The choice.
     let timer = StageTimer::start("select");
     let scores = scores.finish()?;
-    let selection = flags.rule().select(&scores, budget)?;
+    let selection = flags.rule().choose(&scores, budget)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.

@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Parser;
 use serde_json::json;
-use tamis::dataset::{Dataset, Selector};
+use tamis::dataset::Dataset;
 use tamis::model::{CausalLm, DeviceSpec, configure_threads};
 use tamis::nuggets::{GoldenScorer, GoldenScores, read_scores};
 use tamis::report::{RunRecord, StageTimer};
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     // 3. The choice.
     let timer = StageTimer::start("select");
     let budget = flags.budget.unwrap_or(pool.len());
-    let selection = rule.select(&scores, budget)?;
+    let selection = rule.choose(&scores, budget)?;
     record.stages.push(timer.finish());
 
     // 4. What was found, and why.

@@ -20,7 +20,6 @@ use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::Parser;
-use tamis::dataset::Selector;
 use tamis::model::configure_threads;
 use tamis::report::{RunRecord, StageTimer};
 use tamis_examples::retrieve::{By, Flags, by_chance, by_hidden_states, by_words};
@@ -60,7 +59,7 @@ fn main() -> Result<()> {
 
     // 3. The choice.
     let rule = flags.rule();
-    let selection = rule.select(&scores, flags.targets.budget)?;
+    let selection = rule.choose(&scores, flags.targets.budget)?;
 
     // 4. What was found, and why.
     let (title, meaning) = ("Targeted selection", flags.by.meaning());

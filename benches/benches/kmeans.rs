@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tamis::clustering::{KMeans, KMeansParams, Metric, Resample, Within};
-use tamis::selection::ndarray::{Array2, s};
+use tamis::selection::vectors::ndarray::{Array2, s};
 
 const ROWS: usize = 20_000;
 const COLUMNS: usize = 512;

@@ -1,8 +1,8 @@
 //! Which centroid is nearest: by blocked matrix products, decided exactly where those cannot tell.
 
 use rayon::prelude::*;
-use tamis_selection::ndarray::linalg::general_mat_mul;
-use tamis_selection::ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
+use tamis_selection::vectors::ndarray::linalg::general_mat_mul;
+use tamis_selection::vectors::ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Zip, s};
 
 use crate::ClusteringError;
 use crate::points::{in_one_piece, squared_distance, squared_length};

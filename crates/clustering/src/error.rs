@@ -10,7 +10,7 @@ pub enum ClusteringError {
 
     /// Rows could not be read.
     #[error(transparent)]
-    Vectors(#[from] tamis_selection::VectorsError),
+    Vectors(#[from] tamis_selection::vectors::VectorsError),
 
     /// More clusters than rows.
     #[error(

@@ -2,7 +2,7 @@
 
 use tamis_artifact::Random;
 use tamis_selection::Vectors;
-use tamis_selection::ndarray::{Array2, ArrayView2};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2};
 
 use crate::assign::{assign, own_distances};
 use crate::rows::Rows;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tamis_selection::ndarray::ArrayView1;
+use tamis_selection::vectors::ndarray::ArrayView1;
 
 /// The items of a row; copied only if they do not lie side by side.
 pub(crate) fn in_one_piece(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {

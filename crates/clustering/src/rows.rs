@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use tamis_selection::Vectors;
-use tamis_selection::ndarray::{Array2, ArrayView2};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2};
 
 use crate::points::{in_one_piece, squared_length};
 use crate::{ClusteringError, Metric};
@@ -261,7 +261,7 @@ pub(crate) fn matrix(
     columns: usize,
 ) -> Result<ArrayView2<'_, f32>, ClusteringError> {
     let matrix = ArrayView2::from_shape((rows, columns), numbers);
-    matrix.map_err(|error| tamis_selection::VectorsError::new(error).into())
+    matrix.map_err(|error| tamis_selection::vectors::VectorsError::new(error).into())
 }
 
 fn segments(rows: usize) -> Vec<Range<usize>> {

@@ -7,8 +7,8 @@
 
 use rayon::prelude::*;
 use tamis_artifact::Random;
-use tamis_selection::ndarray::linalg::general_mat_mul;
-use tamis_selection::ndarray::{Array2, ArrayView2, s};
+use tamis_selection::vectors::ndarray::linalg::general_mat_mul;
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2, s};
 
 use crate::ClusteringError;
 use crate::assign::dot_error;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use tamis_selection::ndarray::{Array2, ArrayView2};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2};
 
 use crate::assign::own_distances;
 use crate::rows::{Rows, SEGMENT};

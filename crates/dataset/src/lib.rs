@@ -23,7 +23,6 @@ mod rows;
 mod sample;
 mod scan;
 mod schema;
-mod selection;
 mod source;
 #[cfg(feature = "parquet")]
 mod spans;
@@ -43,7 +42,6 @@ pub use outcome::{Outcome, Reason, Skipped};
 pub use params::{EncodeOptions, Fields, OnError, ReadOptions, Truncation};
 pub use rendered::Rendered;
 pub use sample::{Content, Message, Sample, SampleId};
-pub use selection::{Decision, Selection, Selector};
 pub use source::{Concat, Source, Subset, check_source, ids_of, read_at, read_rows};
 pub use template::Template;
 pub use tokenizer::TextTokenizer;

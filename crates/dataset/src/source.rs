@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::json;
 use tamis_artifact::Fingerprint;
 
-use crate::{Dataset, DatasetError, Sample, SampleId, Selection};
+use crate::{Dataset, DatasetError, Sample, SampleId};
 
 /// Rows that are read at a time where all are looked at.
 const CHUNK: usize = 4096;
@@ -185,18 +185,16 @@ impl<'a> Subset<'a> {
         Self { source, positions: (0..source.len()).collect() }
     }
 
-    /// Those of the rows that `selection` chose: it has one decision for each of them, in their order.
+    /// Those of the rows at these positions among them: what a selection chose, say.
     ///
     /// # Errors
-    /// [`DatasetError::Rows`] for decisions about another number of rows.
-    pub fn keep(&self, selection: &Selection) -> Result<Self, DatasetError> {
-        let (found, expected) = (selection.decisions.len(), self.positions.len());
-        if found != expected {
-            return Err(DatasetError::Rows { found, expected });
-        }
-        let kept = self.positions.iter().zip(&selection.decisions);
-        let positions =
-            kept.filter(|(_, decision)| decision.selected).map(|(&position, _)| position).collect();
+    /// [`DatasetError::Position`] for one beyond the rows.
+    pub fn at(&self, positions: &[usize]) -> Result<Self, DatasetError> {
+        let there = |&position: &usize| {
+            let there = self.positions.get(position).copied();
+            there.ok_or_else(|| beyond(position, self.positions.len()))
+        };
+        let positions = positions.iter().map(there).collect::<Result<_, _>>()?;
         Ok(Self { source: self.source, positions })
     }
 

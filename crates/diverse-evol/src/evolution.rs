@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tamis_dataset::{Decision, SampleId, Selection};
+use tamis_dataset::SampleId;
+use tamis_selection::why::Why;
+use tamis_selection::{Selection, SelectionError};
 
 use crate::{Metrics, Strategy};
 
@@ -94,24 +96,21 @@ impl Evolution {
         set
     }
 
-    /// A decision about each record of the pool, whose ids these are.
-    pub fn selection(&self, ids: &[SampleId]) -> Selection {
+    /// A decision about each of the `records` of the pool, the chosen ones in the order of the choice.
+    ///
+    /// # Errors
+    /// A pool with fewer records than were chosen from.
+    pub fn selection(&self, records: usize) -> Result<Selection, SelectionError> {
         let last = self.rounds.len().saturating_sub(1);
-        let left = format!("not chosen in rounds 0 to {last}");
-        let decision = |(index, id): (usize, &SampleId)| Decision {
-            id: id.clone(),
-            index,
-            selected: false,
-            reason: left.clone(),
-        };
-        let mut decisions: Vec<Decision> = ids.iter().enumerate().map(decision).collect();
+        let mut whys = vec![Why::words(format!("not chosen in rounds 0 to {last}")); records];
+        let mut order = Vec::new();
         for pick in self.picks() {
-            if let Some(decision) = decisions.get_mut(pick.index) {
-                decision.selected = true;
-                decision.reason.clone_from(&pick.reason);
+            order.push(pick.index);
+            if let Some(why) = whys.get_mut(pick.index) {
+                *why = Why::words(pick.reason.as_str());
             }
         }
-        Selection { decisions }
+        Selection::new(order, whys)
     }
 }
 

@@ -3,11 +3,11 @@
 use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
 use tamis_dataset::SampleId;
 use tamis_kcenter::{KCenterError, KCenterParams};
-use tamis_selection::VectorSubset;
+use tamis_selection::vectors::Subset;
 
 use crate::{EvolError, Need, Strategy, Uncertainty, View};
 use tamis_kcenter::Metric;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 /// A chosen record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,7 +131,7 @@ impl Picking<'_> {
 
     fn nearest_to_centres<R: Vectors>(&self, rows: &R) -> Result<Choices, EvolError> {
         let left = self.left();
-        let points = VectorSubset::new(rows, &left)
+        let points = Subset::new(rows, &left)
             .map_err(|error| ClusteringError::from(VectorsError::new(error)))?;
         let metric = match self.metric {
             Metric::Euclidean => tamis_clustering::Metric::Euclidean,

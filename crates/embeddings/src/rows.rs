@@ -1,6 +1,6 @@
 //! Embeddings as the rows that selection works on.
 
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::Embeddings;
 

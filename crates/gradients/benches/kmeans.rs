@@ -18,7 +18,7 @@ use tamis_artifact::Provenance;
 use tamis_clustering::KMeansParams;
 use tamis_gradients::{GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter};
 use tamis_selection::Vectors;
-use tamis_selection::ndarray::ArrayView2;
+use tamis_selection::vectors::ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
 
 /// Rows of a shard.

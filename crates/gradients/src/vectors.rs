@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::pack::codes;
 use crate::shard::locate;

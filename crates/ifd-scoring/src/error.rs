@@ -44,41 +44,4 @@ pub enum IfdError {
         /// Its 0-based row.
         index: usize,
     },
-    /// A candidate carries a score that cannot be ranked.
-    #[error("candidate `{id}` (row {index}) has {measure} {value}, which is not a finite number")]
-    NotFinite {
-        /// The candidate.
-        id: SampleId,
-        /// Its 0-based row.
-        index: usize,
-        /// Which score.
-        measure: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// A selection by a measure that no candidate was scored for.
-    #[error("candidates are selected by {measure}, which was not asked for when they were scored")]
-    NotMeasured {
-        /// Which measure.
-        measure: &'static str,
-    },
-    /// The rows promised to groups are more than are to be chosen at all.
-    #[error(
-        "the groups are promised {promised} rows together, but only {budget} are to be chosen; \
-         choose more rows, or promise fewer"
-    )]
-    Quota {
-        /// Rows promised, as far as the groups have them.
-        promised: usize,
-        /// Rows to choose.
-        budget: usize,
-    },
-    /// A quota names a group that no candidate belongs to.
-    #[error("there is no candidate of group `{group}`; the groups are {known}")]
-    UnknownGroup {
-        /// The group.
-        group: String,
-        /// Groups that there are.
-        known: String,
-    },
 }

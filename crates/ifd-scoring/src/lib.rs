@@ -11,7 +11,6 @@ mod reversed;
 mod rows;
 mod score;
 mod scorer;
-pub mod select;
 mod stage;
 
 pub use error::IfdError;
@@ -21,4 +20,3 @@ pub use preset::Preset;
 pub use reversed::reversed;
 pub use score::{Measure, Measured, SampleScores, Term, Terms};
 pub use scorer::IfdScorer;
-pub use select::{ScoreSelector, SelectParams};

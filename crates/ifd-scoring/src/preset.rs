@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use tamis_artifact::ParameterError;
 use tamis_dataset::{Template, Truncation};
 
-use crate::select::{Bound, Keep};
-use crate::{DirectContext, IfdError, Measure, Measures, Ratio, ScoreParams, SelectParams};
+use tamis_selection::Filter;
+use tamis_selection::selectors::{ByScore, ColumnFilter};
+
+use crate::{DirectContext, IfdError, Measure, Measures, Ratio, ScoreParams};
 
 /// A published way of scoring and filtering.
 ///
@@ -71,16 +73,17 @@ impl Preset {
     }
 
     /// Its filter; how many of the survivors are taken is for the caller to say.
-    pub fn selection(self) -> SelectParams {
-        let below = |measure, keep| Bound { measure, keep, value: 1.0 };
-        let bounds = match self {
-            Self::Cherry => vec![below(Measure::Ifd, Keep::AtMost)],
-            Self::Superfiltering => vec![below(Measure::Ifd, Keep::Below)],
-            Self::Reflection => {
-                vec![below(Measure::Ifd, Keep::Below), below(Measure::RIfd, Keep::Below)]
-            }
+    pub fn selection(self) -> ByScore {
+        let filter = |measure: Measure, filter| ColumnFilter::new(measure.name(), filter);
+        let filters = match self {
+            Self::Cherry => vec![filter(Measure::Ifd, Filter::AtMost(1.0))],
+            Self::Superfiltering => vec![filter(Measure::Ifd, Filter::Below(1.0))],
+            Self::Reflection => vec![
+                filter(Measure::Ifd, Filter::Below(1.0)),
+                filter(Measure::RIfd, Filter::Below(1.0)),
+            ],
         };
-        SelectParams { bounds, ..SelectParams::default() }
+        ByScore { filters, ..ByScore::new(Measure::Ifd.name()) }
     }
 }
 

@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Decision, Selection, Selector};
+use tamis_selection::Selection;
+use tamis_selection::why::Why;
 
 use crate::{Candidate, InfluenceError, ScoreTable};
 
@@ -126,44 +127,34 @@ impl Rule {
         let relaxed = matches!(self, Self::Auto) && helping_all < budget;
         Ok(Helpful { positions, used, relaxed, helping_all })
     }
-}
 
-/// Selection by influence alone, without a diversity step: of the candidates that the rule lets
-/// through, those with the highest normalised means.
-impl Selector for Rule {
-    type Input = ScoreTable;
-    type Error = InfluenceError;
-
-    fn select(&self, table: &ScoreTable, budget: usize) -> Result<Selection, InfluenceError> {
+    /// Selection by influence alone, without a diversity step: of the candidates that the rule lets
+    /// through, those with the highest normalised means. Rows, with those that were skipped, are known by their places when
+    /// ordered by index.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn choose(&self, table: &ScoreTable, budget: usize) -> Result<Selection, InfluenceError> {
         let helpful = self.apply(table, budget, budget)?;
         let kept: Vec<Candidate> =
             helpful.positions.iter().map(|&p| table.candidates[p].clone()).collect();
-        let mut outcome: Vec<Option<bool>> = vec![None; table.candidates.len()];
+        let not = Why::words(format!("not helpful: {}", helpful.used));
+        let lower = Why::words("helpful, but others have higher normalised means");
+        let high = Why::words("helpful, among the highest normalised means");
+        let mut decided = vec![(false, not); table.candidates.len()];
         for &position in &helpful.positions {
-            outcome[position] = Some(false);
+            decided[position].1 = lower.clone();
         }
         for row in top(&kept, budget, Ranking::MeanNormalised) {
-            outcome[helpful.positions[row]] = Some(true);
+            decided[helpful.positions[row]] = (true, high.clone());
         }
-        let decided = table.candidates.iter().zip(outcome).map(|(candidate, outcome)| Decision {
-            id: candidate.info.id.clone(),
-            index: candidate.info.index,
-            selected: outcome == Some(true),
-            reason: match outcome {
-                None => format!("not helpful: {}", helpful.used),
-                Some(true) => "helpful, among the highest normalised means".to_owned(),
-                Some(false) => "helpful, but others have higher normalised means".to_owned(),
-            },
-        });
-        let skipped = table.skipped.iter().map(|skipped| Decision {
-            id: skipped.id.clone(),
-            index: skipped.index,
-            selected: false,
-            reason: skipped.reason.to_string(),
-        });
-        let mut decisions: Vec<Decision> = decided.chain(skipped).collect();
-        decisions.sort_by_key(|decision| decision.index);
-        Ok(Selection { decisions })
+        let decided = table.candidates.iter().map(|c| c.info.index).zip(decided);
+        let skipped = table.skipped.iter();
+        let skipped = skipped.map(|row| (row.index, (false, Why::words(row.reason.to_string()))));
+        let mut rows: Vec<(usize, (bool, Why))> = decided.chain(skipped).collect();
+        rows.sort_by_key(|(index, _)| *index);
+        let order = (0..rows.len()).filter(|&place| rows[place].1.0).collect();
+        Ok(Selection::new(order, rows.into_iter().map(|(_, (_, why))| why).collect())?)
     }
 }
 

@@ -24,7 +24,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use tamis_kcenter::{FacilityParams, KCenterParams, Metric, Similarity};
-use tamis_selection::ndarray::ArrayView2;
+use tamis_selection::vectors::ndarray::ArrayView2;
 
 /// Rows per piece that is made at a time.
 const PIECE: usize = 10_000;

@@ -1,6 +1,6 @@
 //! Points row by row, as products read them.
 
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::points::Points;
 use crate::product::Matrix;

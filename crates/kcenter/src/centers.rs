@@ -6,7 +6,7 @@
 //! almost all of the arithmetic is matrix products.
 
 use pulp::Arch;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::block::Block;
 use crate::points::BLOCK;

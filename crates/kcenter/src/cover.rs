@@ -4,7 +4,7 @@
 //! from above; where it matters they are computed again in f64.
 
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::block::Block;
 use crate::centers::{ROUNDING, product_error};

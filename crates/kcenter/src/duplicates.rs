@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::block::Block;
 use crate::points::{BLOCK, Points};

@@ -10,7 +10,7 @@ pub enum KCenterError {
 
     /// Rows could not be read.
     #[error(transparent)]
-    Vectors(#[from] tamis_selection::VectorsError),
+    Vectors(#[from] tamis_selection::vectors::VectorsError),
 
     /// More rows to choose than there are left.
     #[error(

@@ -3,7 +3,7 @@
 //! One product of the rows with themselves tells what each pick does to the others.
 
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::Pick;
 use crate::block::Block;

@@ -1,6 +1,6 @@
 //! What is known of the nearest distances while rows are picked.
 
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::centers::{Centers, FEW};
 use crate::far::Far;

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::cover::{Cover, Wins};
 use crate::{FacilityPick, FacilityPicks, KCenterError, Similarity};
@@ -260,7 +260,7 @@ impl<'a, V: Vectors + ?Sized> Lazy<'a, V> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use tamis_selection::ndarray::Array2;
+    use tamis_selection::vectors::ndarray::Array2;
 
     use super::Lazy;
     use crate::Similarity;

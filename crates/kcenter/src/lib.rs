@@ -19,6 +19,7 @@ mod params;
 mod points;
 mod product;
 mod search;
+pub mod selectors;
 mod statistics;
 mod vendi;
 

@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::{KCenterError, Metric};
 

@@ -8,7 +8,7 @@
 //! end, as products of large matrices.
 
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::centers::Scratch;
 use crate::far::{Far, farthest};

@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::points::{BLOCK, Points, check_numbers};
 use crate::product::{Matrix, add_product};

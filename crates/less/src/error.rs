@@ -7,7 +7,7 @@ use tamis_dataset::SampleId;
 use tamis_finetune::FinetuneError;
 use tamis_gradients::GradientError;
 use tamis_model::ModelError;
-use tamis_targets::TargetError;
+use tamis_selection::targets::TargetError;
 
 /// Why features or scores could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tamis_artifact::{Fingerprint, ParameterError};
 use tamis_dataset::{Encoded, SampleId};
 use tamis_gradients::{GradientPass, PackedShard, Reducer, RowStore};
-use tamis_targets::{ScoredCandidate, Target, TargetScores, Unscored};
+use tamis_selection::targets::{ScoredCandidate, Target, TargetScores, Unscored};
 use tch::{Device, Kind, Tensor};
 
 use crate::{FeatureParams, LessError, LoraFeatures, WarmCheckpoint};

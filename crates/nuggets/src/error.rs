@@ -10,6 +10,9 @@ use tamis_model::ModelError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NuggetsError {
+    /// The choice could not be put together.
+    #[error(transparent)]
+    Selection(#[from] tamis_selection::SelectionError),
     /// LibTorch refused an operation.
     #[error("LibTorch: {0}")]
     Torch(#[from] tch::TchError),

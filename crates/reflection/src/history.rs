@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tamis_dataset::{Decision, Reason as NoScore, SampleId};
+use tamis_dataset::{Reason as NoScore, SampleId};
 
 use crate::student::Measure;
 use crate::{NoReply, NotARow, Row, Unreadable, Usage};
@@ -216,15 +216,5 @@ impl Outcome {
     pub fn alpaca_row(&self) -> Option<AlpacaRow> {
         let row = self.history.last.clone()?;
         Some(AlpacaRow { id: self.history.id.clone(), row })
-    }
-
-    /// The decision in the form that all selections of this workspace share.
-    pub fn decision(&self) -> Decision {
-        Decision {
-            id: self.history.id.clone(),
-            index: self.history.index,
-            selected: self.selected,
-            reason: self.reason.to_string(),
-        }
     }
 }

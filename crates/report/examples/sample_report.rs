@@ -13,7 +13,7 @@ use tamis_report::{
     Example, Examples, Lengths, LinePlot, Map, ReportError, RunRecord, ScoreColumn,
     SelectionReport, StageRecord, Tile, best_and_worst, principal_plane, write_jsonl,
 };
-use tamis_selection::ndarray::ArrayView2;
+use tamis_selection::vectors::ndarray::ArrayView2;
 
 const CANDIDATES: usize = 2_000;
 const BUDGET: usize = 500;

@@ -84,7 +84,7 @@ pub enum ReportError {
     },
     /// Rows for [`pca_2d`](crate::pca_2d) could not be read.
     #[error("principal components: {0}")]
-    Vectors(#[from] tamis_selection::VectorsError),
+    Vectors(#[from] tamis_selection::vectors::VectorsError),
     /// A matrix for [`pca_2d`](crate::pca_2d) with a NaN or infinite entry.
     #[error(
         "principal components: row {row}, column {column} holds {value}: leave rows out that \

@@ -1,11 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod arrays;
-mod subset;
-mod vectors;
+mod candidates;
+mod error;
+mod filter;
+mod scorer;
+pub mod scorers;
+mod scores;
+mod selection;
+mod selector;
+pub mod selectors;
+mod stage;
+pub mod targets;
+pub mod vectors;
+pub mod why;
 
-pub use subset::{NoSuchRow, VectorSubset};
-pub use vectors::{Vectors, VectorsError};
-
-/// The release of ndarray whose arrays are [`Vectors`].
-pub use ndarray;
+pub use candidates::Candidates;
+pub use error::SelectionError;
+pub use filter::{Filter, Take};
+pub use scorer::{BoxError, RowScores, Score, Scorer};
+pub use scores::{ScoredRow, Scores};
+pub use selection::{Decision, Selection};
+pub use selector::Selector;
+pub use stage::ScoreStage;
+pub use vectors::Vectors;

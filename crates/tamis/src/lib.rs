@@ -23,9 +23,7 @@ pub use tamis_metrics as metrics;
 pub use tamis_model as model;
 #[cfg(feature = "torch")]
 pub use tamis_nuggets as nuggets;
-pub use tamis_pipeline as pipeline;
 #[cfg(feature = "reflection")]
 pub use tamis_reflection as reflection;
 pub use tamis_report as report;
 pub use tamis_selection as selection;
-pub use tamis_targets as targets;

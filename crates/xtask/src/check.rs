@@ -14,7 +14,7 @@ use crate::workspace::{Workspace, collect_sources};
 use crate::{circles, libtorch, process, summary, test};
 
 /// Packages that build and test without LibTorch.
-const WITHOUT_LIBTORCH: [&str; 12] = [
+const WITHOUT_LIBTORCH: [&str; 10] = [
     "tamis-artifact",
     "tamis-clustering",
     "tamis-dataset",
@@ -22,11 +22,9 @@ const WITHOUT_LIBTORCH: [&str; 12] = [
     "tamis-embeddings",
     "tamis-kcenter",
     "tamis-metrics",
-    "tamis-pipeline",
     "tamis-reflection",
     "tamis-report",
     "tamis-selection",
-    "tamis-targets",
 ];
 
 /// Source files longer than this are worth a thought.

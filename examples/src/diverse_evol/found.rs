@@ -71,7 +71,10 @@ pub struct Found<'a> {
 
 impl Found<'_> {
     /// One line for every row of the pool that could be read, in its order.
-    pub fn lines(&self) -> Vec<Line> {
+    ///
+    /// # Errors
+    /// Choices that do not belong to the pool.
+    pub fn lines(&self) -> Result<Vec<Line>> {
         let mut lines: Vec<(usize, Line)> = Vec::with_capacity(self.pool.dataset.len());
         let none = |id: String, index: usize, reason: String| Line {
             id,
@@ -83,10 +86,11 @@ impl Found<'_> {
             selected: false,
             reason,
         };
-        let selection = self.grown.selection(&self.pool.ids);
+        let selection = self.grown.selection(self.pool.ids.len())?;
         let positions = self.pool.rows.positions();
-        for (n, decision) in selection.decisions.into_iter().enumerate() {
-            let line = none(decision.id.to_string(), self.pool.indices[n], decision.reason);
+        for (n, decision) in selection.decisions().enumerate() {
+            let id = self.pool.ids[n].to_string();
+            let line = none(id, self.pool.indices[n], decision.reason);
             lines.push((positions[n], line));
         }
         for (round, pick) in self.picks() {
@@ -99,7 +103,7 @@ impl Found<'_> {
             lines.push((*position, none(id.to_string(), *index, format!("left out: {reason}"))));
         }
         lines.sort_by_key(|(position, _)| *position);
-        lines.into_iter().map(|(_, line)| line).collect()
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
     fn picks(&self) -> impl Iterator<Item = (usize, &Picked)> {
@@ -192,7 +196,7 @@ impl Found<'_> {
             shown.push(score("score", meaning, scores));
         }
         shown.push(score("round", "The round that chose a row.", by_round));
-        let selection = self.grown.selection(&self.pool.ids);
+        let selection = self.grown.selection(self.pool.ids.len())?;
         let mut groups = Vec::new();
         for round in [self.grown.rounds.get(1), self.grown.rounds.last()].into_iter().flatten() {
             let some = round.picks.iter().take(SHOWN).map(|pick| pick.index);
@@ -222,8 +226,8 @@ impl Found<'_> {
                 }
             ),
             tiles,
-            selected: selection.decisions.iter().map(|decision| decision.selected).collect(),
-            reasons: selection.decisions.into_iter().map(|decision| decision.reason).collect(),
+            selected: selection.decisions().map(|decision| decision.selected).collect(),
+            reasons: selection.decisions().map(|decision| decision.reason).collect(),
             scores: shown,
             lengths: Some(Lengths { unit: "tokens".to_owned(), values: self.pool.lengths.clone() }),
             map: None,

@@ -12,7 +12,7 @@ use tamis::diverse_evol::{
 use tamis::embeddings::{Embedder, Embeddings};
 use tamis::finetune::evaluate;
 use tamis::model::{CausalLm, Model, NoTap};
-use tamis::selection::{Vectors, VectorsError};
+use tamis::selection::vectors::{Vectors, VectorsError};
 
 use super::{Candidates, Flags};
 use crate::{Bars, ModelFlags};

@@ -7,10 +7,9 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use tamis::dataset::{Dataset, Format, Template, Truncation};
-use tamis::ifd_scoring::select::{Base, Bound, Order, Quota, Take};
-use tamis::ifd_scoring::{
-    DirectContext, Measure, Measures, Preset, Ratio, ScoreParams, SelectParams,
-};
+use tamis::ifd_scoring::{DirectContext, Measure, Measures, Preset, Ratio, ScoreParams};
+use tamis::selection::Take;
+use tamis::selection::selectors::{ByScore, ColumnFilter, Order, Quota};
 
 use crate::{ExportFlags, ModelFlags, open_rows};
 
@@ -84,7 +83,7 @@ pub struct Flags {
     /// Bound that every chosen row keeps, such as 'ifd<1' or 'ifd>=0.2'; may be repeated [default:
     /// the preset's]
     #[arg(long, conflicts_with = "no_bounds")]
-    pub bound: Vec<Bound>,
+    pub bound: Vec<ColumnFilter>,
     /// No bounds, not even the preset's
     #[arg(long)]
     pub no_bounds: bool,
@@ -251,7 +250,7 @@ impl Flags {
     ///
     /// # Errors
     /// A quota without groups, a ranking by or a bound on a score that is not computed.
-    pub fn selection(&self) -> Result<SelectParams> {
+    pub fn selection(&self) -> Result<ByScore> {
         ensure!(
             self.quota == Quota::None || self.group_field.is_some(),
             "--quota needs groups: name the field that holds them with --group-field"
@@ -262,16 +261,19 @@ impl Flags {
             Measure::PplDirect | Measure::Ifd => measures.ifd,
             Measure::RIfd => measures.r_ifd,
         };
-        let bounds = if self.no_bounds {
-            Vec::new()
-        } else if self.bound.is_empty() {
-            let mut bounds = self.preset.selection().bounds;
-            bounds.retain(|bound| self.measures.is_empty() || computed(bound.measure));
-            bounds
-        } else {
-            self.bound.clone()
-        };
-        for measure in bounds.iter().map(|bound| bound.measure).chain([self.rank]) {
+        let mut filters = Vec::new();
+        let mut deciding = Vec::new();
+        let preset =
+            if self.bound.is_empty() { self.preset.selection().filters } else { Vec::new() };
+        for bound in preset.iter().chain(&self.bound).filter(|_| !self.no_bounds) {
+            let measure: Measure = bound.column.parse()?;
+            if !self.bound.is_empty() || self.measures.is_empty() || computed(measure) {
+                filters.push(bound.clone());
+                deciding.push(measure);
+            }
+        }
+        deciding.push(self.rank);
+        for measure in deciding {
             let wanted = match measure {
                 Measure::PplCond => "ppl",
                 Measure::PplDirect | Measure::Ifd => "ifd",
@@ -283,16 +285,13 @@ impl Flags {
                 self.not_computed(wanted)
             );
         }
-        let base = match self.base {
-            BaseKind::All => Base::All,
-            BaseKind::Survivors => Base::Survivors,
-        };
-        let take = match (self.count, self.share) {
-            (Some(count), _) => Take::Count(count),
-            (None, Some(share)) => Take::Share { share, base },
-            (None, None) => Take::Survivors,
+        let take = match (self.count, self.share, self.base) {
+            (Some(count), ..) => Take::Count(count),
+            (None, Some(share), BaseKind::All) => Take::ShareOfAll(share),
+            (None, Some(share), BaseKind::Survivors) => Take::Share(share),
+            (None, None, _) => Take::All,
         };
         let order = if self.lowest_first { Order::LowestFirst } else { Order::HighestFirst };
-        Ok(SelectParams { rank: self.rank, order, bounds, take, quota: self.quota.clone() })
+        Ok(ByScore { rank: self.rank.to_string(), order, filters, take, quota: self.quota.clone() })
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
-use tamis::dataset::{Dataset, Selection};
-use tamis::ifd_scoring::select::Candidate;
+use tamis::dataset::Dataset;
 use tamis::ifd_scoring::{Measure, Measured, SampleScores, Term};
 use tamis::report::{
     Align, Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile, best_and_worst,
     format_number,
 };
+use tamis::selection::Selection;
 
 use super::Flags;
 use crate::outputs::examples;
@@ -62,15 +62,15 @@ pub struct Found<'a> {
     pub pool: &'a Dataset,
     /// Scores of all rows.
     pub scores: &'a [SampleScores],
-    /// The same, with their groups.
-    pub candidates: &'a [Candidate],
+    /// Their groups.
+    pub groups: &'a [Option<String>],
 }
 
 impl Found<'_> {
     /// One line for every row of the pool that could be read, in its order.
     pub fn lines(&self, selection: &Selection) -> Vec<Line> {
-        let rows = self.scores.iter().zip(self.candidates).zip(&selection.decisions);
-        rows.map(|((sample, candidate), decision)| Line {
+        let rows = self.scores.iter().zip(self.groups).zip(selection.decisions());
+        rows.map(|((sample, group), decision)| Line {
             id: sample.id.to_string(),
             index: sample.index,
             ppl_cond: sample.ppl_cond().value(),
@@ -80,9 +80,9 @@ impl Found<'_> {
             r_ppl_cond: perplexity(&sample.instruction.conditional),
             r_ppl_direct: perplexity(&sample.instruction.direct),
             targets: sample.answer.conditional.value().map(|term| term.targets),
-            group: candidate.group.clone(),
+            group: group.clone(),
             selected: decision.selected,
-            reason: decision.reason.clone(),
+            reason: decision.reason,
             ifd_reason: ifd_reason(sample),
             r_ifd_reason: sample.r_ifd().reason().map(ToString::to_string),
         })
@@ -110,14 +110,14 @@ impl Found<'_> {
     /// Rows with the score that ranks them.
     fn scored(&self) -> usize {
         let rank = self.flags.rank;
-        self.candidates.iter().filter(|c| c.score(rank).value().is_some()).count()
+        self.scores.iter().filter(|s| s.measure(rank).value().is_some()).count()
     }
 
     /// What happened, in two lines.
     pub fn summary(&self, lines: &[Line], budget: usize) -> String {
         let rank = self.flags.rank;
         let mut values: Vec<f64> =
-            self.candidates.iter().filter_map(|c| c.score(rank).value()).collect();
+            self.scores.iter().filter_map(|s| s.measure(rank).value()).collect();
         values.sort_by(f64::total_cmp);
         let chosen = lines.iter().filter(|line| line.selected).count();
         let at = |share: f64| {
@@ -145,7 +145,7 @@ impl Found<'_> {
     pub fn page(&self, lines: &[Line], record: &RunRecord) -> Result<Report> {
         let rank = self.flags.rank;
         let values = |measure: Measure| -> Vec<Option<f64>> {
-            self.candidates.iter().map(|c| c.score(measure).value()).collect()
+            self.scores.iter().map(|s| s.measure(measure).value()).collect()
         };
         let (high, low) = best_and_worst(&values(rank), 8);
         let of = |test: fn(&Line) -> bool| lines.iter().filter(|line| test(line)).count();
@@ -207,7 +207,7 @@ impl Found<'_> {
             .column("chosen", Align::Right);
         for (group, own) in members {
             let mut values: Vec<f64> =
-                own.iter().filter_map(|&n| self.candidates[n].score(rank).value()).collect();
+                own.iter().filter_map(|&n| self.scores[n].measure(rank).value()).collect();
             values.sort_by(f64::total_cmp);
             let median = values.get(values.len() / 2).map_or(String::new(), |&v| format_number(v));
             let chosen = own.iter().filter(|&&n| lines[n].selected).count();

@@ -9,7 +9,7 @@ use tamis::finetune::{CheckpointParams, Every, LoraParams, TrainParams};
 use tamis::gradients::{FlatSpec, PassParams, RowType};
 use tamis::less::{Direction, FeatureParams};
 use tamis::model::LayerPattern;
-use tamis::targets::TaskRule;
+use tamis::selection::targets::TaskRule;
 
 use crate::targeted::TargetFlags;
 use crate::{ExportFlags, ModelFlags, TextFlags};

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use tamis::dataset::{Dataset, Selection};
+use tamis::dataset::Dataset;
 use tamis::nuggets::{Golden, GoldenRule, GoldenScores};
 use tamis::report::{
     Align, Lengths, Report, RunRecord, ScoreColumn, SelectionReport, Table, Tile, best_and_worst,
     format_number,
 };
+use tamis::selection::Selection;
 
 use super::Flags;
 use crate::outputs::examples;
@@ -53,7 +54,7 @@ pub struct Found<'a> {
 impl Found<'_> {
     /// One line for every row of the pool that could be read, in its order.
     pub fn lines(&self, selection: &Selection) -> Vec<Line> {
-        let rows = self.scores.candidates().iter().zip(&selection.decisions);
+        let rows = self.scores.candidates().iter().zip(selection.decisions());
         rows.map(|(candidate, decision)| {
             let golden = self.rule.golden(candidate);
             Line {
@@ -63,7 +64,7 @@ impl Found<'_> {
                 mean_rise: golden.map(|golden| golden.mean_rise),
                 anchors: golden.map(|golden| golden.anchors),
                 selected: decision.selected,
-                reason: decision.reason.clone(),
+                reason: decision.reason,
             }
         })
         .collect()

@@ -11,7 +11,7 @@ use tamis::dataset::{
 };
 use tamis::embeddings::EmbedParams;
 use tamis::model::{DType, DeviceSpec, Pool};
-use tamis::targets::{Bm25Params, TaskRule};
+use tamis::selection::targets::{Bm25Params, TaskRule};
 
 use crate::targeted::TargetFlags;
 use crate::{ExportFlags, Exports, ModelFlags, open_rows};

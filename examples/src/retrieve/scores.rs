@@ -9,7 +9,7 @@ use tamis::dataset::{Dataset, Outcome, Sample, SampleId};
 use tamis::embeddings::Embedder;
 use tamis::model::{CausalLm, DeviceSpec};
 use tamis::report::RunRecord;
-use tamis::targets::{Cosines, ScoredCandidate, Target, TargetScores, Unscored};
+use tamis::selection::targets::{Cosines, ScoredCandidate, Target, TargetScores, Unscored};
 
 use super::Flags;
 use crate::embedded;

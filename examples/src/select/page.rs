@@ -6,7 +6,7 @@ use tamis::report::{
     Align, Examples, Histogram, Lengths, LinePlot, Report, RunRecord, Scatter, ScoreColumn,
     SelectionReport, Table, format_number, principal_plane,
 };
-use tamis::selection::VectorSubset;
+use tamis::selection::vectors::Subset;
 
 use super::{Found, Line, Strategy};
 use crate::outputs::examples;
@@ -150,7 +150,7 @@ impl Found<'_> {
         let mut strong = vec![false; rows];
         self.choice.picks.iter().for_each(|pick| strong[pick.row] = true);
         let shown = pictured(&strong);
-        let plane = principal_plane(&VectorSubset::new(self.embeddings, &shown)?)?;
+        let plane = principal_plane(&Subset::new(self.embeddings, &shown)?)?;
         let [first, second] = plane.explained.map(|share| format!("{:.1} %", 100.0 * share));
         let mut scatter = Scatter::new("Rows in two dimensions", plane.points)
             .labels(

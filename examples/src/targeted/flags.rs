@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use tamis::dataset::{Dataset, Format, Sample};
-use tamis::targets::{Target, TaskRule};
+use tamis::selection::targets::{Target, TaskRule};
 
 use crate::open_rows;
 

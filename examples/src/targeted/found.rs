@@ -1,14 +1,14 @@
 //! What was found for some tasks, as lines and files.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tamis::dataset::{Dataset, SampleId, Selection};
+use tamis::dataset::{Dataset, SampleId};
 use tamis::report::{RunRecord, format_number};
-use tamis::targets::{ScoredCandidate, TargetScores, TaskRule};
+use tamis::selection::targets::{ScoredCandidate, TargetScores, TaskRule};
+use tamis::selection::{Decision, Selection};
 
 use crate::Exports;
 use crate::outputs::write_outputs;
@@ -56,31 +56,35 @@ impl Found<'_> {
     /// Decisions about other rows than those of the pool.
     pub fn lines(&self) -> Result<Vec<Line>> {
         ensure!(
-            self.selection.decisions.len() == self.pool.len(),
+            self.selection.len() == self.pool.len(),
             "there are decisions about {} rows, but {} has {}",
-            self.selection.decisions.len(),
+            self.selection.len(),
             self.pool.path().display(),
             self.pool.len()
         );
-        let scored: HashMap<&SampleId, &ScoredCandidate> =
-            self.scores.candidates().iter().map(|scored| (&scored.id, scored)).collect();
+        let scored = self.scores.candidates().iter();
+        let mut rows: Vec<(usize, &SampleId, Option<&ScoredCandidate>)> =
+            scored.map(|scored| (scored.index, &scored.id, Some(scored))).collect();
+        let without = self.scores.unscored().iter();
+        rows.extend(without.map(|other| (other.index, &other.id, None)));
+        rows.sort_by_key(|(index, ..)| *index);
         let names: Vec<&str> = self.scores.tasks().map(|(name, _)| name).collect();
         // Decisions are in the order of the pool.
-        let line = |(position, decision): (usize, &tamis::dataset::Decision)| {
-            let scored = scored.get(&decision.id);
+        let line = |decision: Decision| {
+            let (index, id, scored) = rows[decision.position];
             let tasks = scored.map_or(Vec::new(), |scored| self.scores.task_scores(scored));
             let best = (0..tasks.len()).rev().max_by(|&a, &b| tasks[a].total_cmp(&tasks[b]));
             Line {
-                id: decision.id.to_string(),
-                index: self.pool.row(position).unwrap_or(decision.index),
+                id: id.to_string(),
+                index: self.pool.row(decision.position).unwrap_or(index),
                 score: scored.map(|scored| self.rule.score(self.scores, scored)),
                 tasks: names.iter().zip(tasks).map(|(&n, s)| (n.to_owned(), s.into())).collect(),
                 best_task: best.map(|task| names[task].to_owned()),
                 selected: decision.selected,
-                reason: decision.reason.clone(),
+                reason: decision.reason,
             }
         };
-        Ok(self.selection.decisions.iter().enumerate().map(line).collect())
+        Ok(self.selection.decisions().map(line).collect())
     }
 
     /// Counts what was found, and writes `selected.*`, `scores.jsonl`, `run.json` and `report.html`

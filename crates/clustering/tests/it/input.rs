@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, array};
 use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric, Within};
-use tamis_selection::ndarray;
+use tamis_selection::vectors::ndarray;
 
 fn kmeans(k: usize, metric: Metric) -> KMeans {
     KMeansParams { k, metric, ..KMeansParams::default() }.check().unwrap()

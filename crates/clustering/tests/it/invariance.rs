@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 use tamis_clustering::{ClusteringError, KMeans, KMeansParams, Metric};
-use tamis_selection::{Vectors, VectorsError, ndarray};
+use tamis_selection::vectors::{Vectors, VectorsError, ndarray};
 
 use crate::{Numbers, blobs};
 

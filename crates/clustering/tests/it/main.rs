@@ -8,7 +8,7 @@ mod seeding;
 mod witnesses;
 
 use ndarray::Array2;
-use tamis_selection::ndarray;
+use tamis_selection::vectors::ndarray;
 
 /// Repeatable numbers, uniform in -1..1, whole multiples of 2⁻¹⁰.
 struct Numbers(u64);

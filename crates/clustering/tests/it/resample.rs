@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tamis_clustering::{ClusteringError, KMeansParams, Resample, Within};
-use tamis_selection::ndarray::Array2;
+use tamis_selection::vectors::ndarray::Array2;
 
 const RULES: [Within; 3] = [Within::Random, Within::BestScore, Within::Nearest];
 

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, array};
 use tamis_clustering::{KMeansParams, Metric};
-use tamis_selection::ndarray;
+use tamis_selection::vectors::ndarray;
 
 use crate::blobs;
 

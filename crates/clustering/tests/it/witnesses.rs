@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde_json::Value;
 use tamis_clustering::{KMeansFit, KMeansParams, Metric};
-use tamis_selection::ndarray;
+use tamis_selection::vectors::ndarray;
 
 use crate::blobs;
 

@@ -13,7 +13,7 @@ use tamis_dataset::{Sample, SampleId};
 use tamis_diverse_evol::{
     EvolError, EvolParams, Evolution, Failure, Metrics, Need, Sight, Task, Trainer, View, Viewer,
 };
-use tamis_selection::ndarray::{Array2, ArrayView2};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2};
 use tempfile::TempDir;
 
 /// Breaks after so many things were done; unlimited if `None`.
@@ -218,7 +218,7 @@ impl tamis_selection::Vectors for Owned {
         first: usize,
         count: usize,
         scratch: &'a mut Vec<f32>,
-    ) -> Result<&'a [f32], tamis_selection::VectorsError> {
+    ) -> Result<&'a [f32], tamis_selection::vectors::VectorsError> {
         let view: ArrayView2<'_, f32> = self.0.view();
         scratch.clear();
         scratch.extend(view.rows().into_iter().skip(first).take(count).flatten());
@@ -242,7 +242,7 @@ impl Viewer for FakeViewer {
         self.fuse.burn()?;
         match self.fault {
             Some(Fault::TooFew) => {
-                places = places.slice_move(tamis_selection::ndarray::s![1.., ..])
+                places = places.slice_move(tamis_selection::vectors::ndarray::s![1.., ..])
             }
             Some(Fault::NotANumber(row)) => places[[row, 1]] = f32::NAN,
             _ => {}

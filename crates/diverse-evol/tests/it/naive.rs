@@ -9,11 +9,15 @@ use tamis_kcenter::Metric;
 use crate::fakes::{RECORDS, World, places};
 
 /// Straight-line distance, squared: exact for the small whole numbers of the fakes.
-fn square(rows: &tamis_selection::ndarray::Array2<f32>, a: usize, b: usize) -> f64 {
+fn square(rows: &tamis_selection::vectors::ndarray::Array2<f32>, a: usize, b: usize) -> f64 {
     (0..rows.ncols()).map(|c| f64::from(rows[[a, c]] - rows[[b, c]]).powi(2)).sum()
 }
 
-fn nearest(rows: &tamis_selection::ndarray::Array2<f32>, row: usize, chosen: &[usize]) -> f64 {
+fn nearest(
+    rows: &tamis_selection::vectors::ndarray::Array2<f32>,
+    row: usize,
+    chosen: &[usize],
+) -> f64 {
     chosen.iter().map(|&c| square(rows, row, c)).fold(f64::INFINITY, f64::min)
 }
 
@@ -87,9 +91,9 @@ proptest! {
             prop_assert_eq!(pick.order, order);
             prop_assert_eq!(&pick.id, &world.ids[pick.index]);
         }
-        let selection = grown.selection(&world.ids);
-        prop_assert_eq!(selection.decisions.len(), RECORDS);
-        let selected: BTreeSet<usize> = selection.selected().map(|d| d.index).collect();
+        let selection = grown.selection(RECORDS).unwrap();
+        prop_assert_eq!(selection.len(), RECORDS);
+        let selected: BTreeSet<usize> = selection.positions().iter().copied().collect();
         prop_assert_eq!(selected, chosen);
         let mut fresh = World::new();
         fresh.params = world.params.clone();

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tamis_artifact::Provenance;
 use tamis_embeddings::{EmbeddingStore, Embeddings, Shard};
 use tamis_kcenter::{KCenterParams, Metric};
-use tamis_selection::ndarray::ArrayView2;
+use tamis_selection::vectors::ndarray::ArrayView2;
 
 /// The same rows mapped as one file, and as shards of some length.
 fn written(

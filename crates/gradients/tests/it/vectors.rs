@@ -10,7 +10,7 @@ use tamis_gradients::{
     GradientError, GradientVectors, RowInfo, RowShard, RowStore, RowType, RowWriter,
 };
 use tamis_selection::Vectors;
-use tamis_selection::ndarray::{Array2, s};
+use tamis_selection::vectors::ndarray::{Array2, s};
 use tch::{Device, Kind, Tensor};
 
 const ALL: [RowType; 6] =

@@ -10,7 +10,6 @@ mod naive;
 mod outcomes;
 mod provenance;
 mod published;
-mod select;
 mod settings;
 mod stage;
 mod store;

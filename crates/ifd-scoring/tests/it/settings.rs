@@ -1,11 +1,12 @@
 //! Settings that cannot be honoured, presets, texts of settings, estimates.
 
 use tamis_dataset::Template;
-use tamis_ifd_scoring::select::Keep;
 use tamis_ifd_scoring::{
-    DirectContext, IfdError, IfdScorer, Measure, Measures, Preset, Ratio, ScoreParams, SelectParams,
+    DirectContext, IfdError, IfdScorer, Measure, Measures, Preset, Ratio, ScoreParams,
 };
 use tamis_model::DType;
+use tamis_selection::Filter;
+use tamis_selection::selectors::ByScore;
 
 use crate::common::{model, pool, short, tokenizer};
 
@@ -52,11 +53,11 @@ fn presets_are_what_was_published() {
     assert_eq!(cherry.scoring().ratio, Ratio::Loss);
     assert_eq!(cherry.scoring().direct, DirectContext::Cue);
     assert_eq!(cherry.scoring().template, Template::Alpaca);
-    assert_eq!(cherry.selection().bounds[0].keep, Keep::AtMost);
+    assert_eq!(cherry.selection().filters[0].filter, Filter::AtMost(1.0));
     let superfiltering = Preset::Superfiltering;
     assert_eq!(superfiltering.scoring().ratio, Ratio::Perplexity);
     assert_eq!(superfiltering.scoring().template, Template::None);
-    assert_eq!(superfiltering.selection().bounds[0].keep, Keep::Below);
+    assert_eq!(superfiltering.selection().filters[0].filter, Filter::Below(1.0));
     let reflection = Preset::Reflection;
     assert_eq!(reflection.scoring().template, Template::Vicuna);
     assert!(reflection.scoring().measures.r_ifd);
@@ -70,7 +71,7 @@ fn presets_are_what_was_published() {
         assert_eq!(serde_json::from_str::<ScoreParams>(&text).unwrap(), params);
         let params = preset.selection();
         let text = serde_json::to_string(&params).unwrap();
-        assert_eq!(serde_json::from_str::<SelectParams>(&text).unwrap(), params);
+        assert_eq!(serde_json::from_str::<ByScore>(&text).unwrap(), params);
     }
     assert!(matches!("ifd".parse::<Preset>(), Err(IfdError::Parameter(_))));
     for measure in Measure::ALL {

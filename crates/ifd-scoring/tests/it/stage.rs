@@ -4,7 +4,7 @@ use tamis_artifact::{Fingerprint, NoProgress};
 use tamis_dataset::{DatasetError, Sample, Source};
 use tamis_ifd_scoring::{IfdScorer, Measure, Measures, Ratio, ScoreParams, read_scores};
 use tamis_model::DType;
-use tamis_pipeline::{Filter, Score, ScoreStage};
+use tamis_selection::{Filter, Score, ScoreStage};
 
 use crate::common::{model, tokenizer};
 use crate::store::params;
@@ -73,9 +73,9 @@ fn columns_are_the_measures_asked_for() {
     ] {
         let params = ScoreParams { measures, ..params() };
         let scorer = IfdScorer::new(model.as_ref(), tokenizer("begins"), params).unwrap();
-        assert_eq!(tamis_pipeline::Scorer::columns(&scorer), columns);
+        assert_eq!(tamis_selection::Scorer::columns(&scorer), columns);
         let rows = Sums(3).read_range(0..3).unwrap();
-        let scores = tamis_pipeline::Scorer::score(&scorer, &rows).unwrap();
+        let scores = tamis_selection::Scorer::score(&scorer, &rows).unwrap();
         assert!(scores[0].len() == columns.len() && scores[0].iter().all(|s| s.value().is_some()));
     }
 }

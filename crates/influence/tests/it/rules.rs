@@ -1,7 +1,7 @@
 //! Rules on made-up score tables.
 
 use tamis_dataset::Skipped;
-use tamis_dataset::{Reason, SampleId, Selector};
+use tamis_dataset::{Reason, SampleId};
 use tamis_gradients::RowInfo;
 use tamis_influence::{Candidate, InfluenceError, Rule, ScoreTable};
 
@@ -80,16 +80,16 @@ fn auto_relaxes_in_its_order_and_says_so() {
 }
 
 #[test]
-fn a_rule_alone_is_a_selector() {
+fn a_rule_alone_chooses() {
     let mut t = example();
     t.skipped.push(Skipped { id: SampleId::from("empty"), index: 6, reason: Reason::EmptyTarget });
-    let chosen = Rule::Share { at_least: 0.5 }.select(&t, 2).unwrap();
+    let chosen = Rule::Share { at_least: 0.5 }.choose(&t, 2).unwrap();
     // Of rows 0, 1, 2 and 4 the normalised means 0.2 and 0.5 are the highest.
-    assert_eq!(chosen.selected().map(|d| d.index).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(chosen.decisions.len(), 7);
-    assert!(chosen.decisions[0].reason.contains("others"));
-    assert!(chosen.decisions[3].reason.contains("not helpful"));
-    assert!(chosen.decisions[6].reason.contains("empty"));
+    assert_eq!(chosen.positions(), [1, 2]);
+    assert_eq!(chosen.len(), 7);
+    assert!(chosen.reason(0).unwrap().contains("others"));
+    assert!(chosen.reason(3).unwrap().contains("not helpful"));
+    assert!(chosen.reason(6).unwrap().contains("empty"));
 }
 
 #[test]

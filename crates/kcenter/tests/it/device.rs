@@ -1,7 +1,7 @@
 //! Picks over tensors beside those over rows in memory. All on the CPU: what differs elsewhere is LibTorch's.
 
 use tamis_kcenter::{KCenter, KCenterError, KCenterParams, Metric, Picks};
-use tamis_selection::ndarray::{Array2, ArrayView2, s};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2, s};
 use tch::{Kind, Tensor};
 
 use crate::{blobs, pick};

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 use tamis_kcenter::{FacilityParams, FacilityPicks, KCenterError, QditParams, Similarity};
-use tamis_selection::ndarray;
-use tamis_selection::ndarray::{Array2, ArrayView2, s};
+use tamis_selection::vectors::ndarray;
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2, s};
 
 use crate::{Numbers, blobs};
 

@@ -1,7 +1,7 @@
 //! Bad input is refused by name.
 
 use tamis_kcenter::{KCenter, KCenterError, KCenterParams, Metric};
-use tamis_selection::ndarray::{Array2, array};
+use tamis_selection::vectors::ndarray::{Array2, array};
 
 fn kcenter(budget: usize, metric: Metric) -> KCenter {
     KCenterParams { budget, metric }.check().unwrap()

@@ -8,8 +8,8 @@ use rayon::ThreadPoolBuilder;
 use tamis_kcenter::{
     FacilityParams, KCenterError, KCenterParams, Metric, StatisticsParams, vendi_score,
 };
-use tamis_selection::ndarray::{Array2, s};
-use tamis_selection::{Vectors, VectorsError};
+use tamis_selection::vectors::ndarray::{Array2, s};
+use tamis_selection::vectors::{Vectors, VectorsError};
 
 use crate::{blobs, pick};
 

@@ -5,11 +5,12 @@ mod device;
 mod facility;
 mod input;
 mod invariance;
+mod selectors;
 mod statistics;
 mod witnesses;
 
 use tamis_kcenter::{KCenterParams, Metric, Picks};
-use tamis_selection::ndarray::{Array2, ArrayView2};
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2};
 
 /// Numbers from a fixed rule; f32 multiples of 2⁻¹⁰ in (-1, 1), so that sums of their products are
 /// exact in f64 in any order.

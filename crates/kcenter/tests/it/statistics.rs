@@ -6,8 +6,8 @@ use tamis_kcenter::{
     FacilityParams, KCenterError, Metric, SetStatistics, StatisticsParams, VendiForm, vendi_score,
     vendi_score_by,
 };
-use tamis_selection::ndarray;
-use tamis_selection::ndarray::{Array2, ArrayView2, array, s};
+use tamis_selection::vectors::ndarray;
+use tamis_selection::vectors::ndarray::{Array2, ArrayView2, array, s};
 
 use crate::blobs;
 

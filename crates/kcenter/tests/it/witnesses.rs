@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tamis_kcenter::Metric;
-use tamis_selection::ndarray::{Array2, Axis, concatenate, s};
+use tamis_selection::vectors::ndarray::{Array2, Axis, concatenate, s};
 
 use crate::{Numbers, assert_as_plain, blobs};
 

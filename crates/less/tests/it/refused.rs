@@ -7,7 +7,7 @@ use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, RowType, Sink};
 use tamis_less::{Directions, FeatureParams, LessScores, WarmCheckpoint};
 use tamis_model::DType;
-use tamis_targets::Target;
+use tamis_selection::targets::Target;
 use tch::{Kind, Tensor};
 
 use crate::common::{fixture, params, samples, warm_up};

@@ -1,11 +1,11 @@
 //! LessScores against a loop over pairs of samples.
 
 use tamis_artifact::NoProgress;
-use tamis_dataset::{Encoded, Encodings, Selector};
+use tamis_dataset::{Encoded, Encodings};
 use tamis_gradients::{GradientPass, PassParams, RowStore, RowType, Sink};
 use tamis_less::{Direction, Directions, LessScores, WarmCheckpoint, target_direction};
 use tamis_model::DType;
-use tamis_targets::{Target, TaskRule};
+use tamis_selection::targets::{Target, TaskRule};
 use tch::{Kind, Tensor};
 
 use crate::common::{fixture, params, samples, warm_up};
@@ -74,8 +74,8 @@ fn scores_are_weighted_means_of_cosines_over_checkpoints() {
             assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
         }
     }
-    let selection = TaskRule::Max.select(&found, 6).unwrap();
-    assert_eq!(selection.decisions.iter().filter(|d| d.selected).count(), 6);
+    let selection = TaskRule::Max.choose(&found, 6).unwrap();
+    assert_eq!(selection.count(), 6);
 }
 
 /// From the schedule: 3 steps an epoch, 6 in all, of which the first is the warm-up's.

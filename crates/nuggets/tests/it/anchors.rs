@@ -2,7 +2,7 @@
 
 use tamis_clustering::KMeansParams;
 use tamis_nuggets::{NuggetsError, representatives};
-use tamis_selection::ndarray::{Array2, array};
+use tamis_selection::vectors::ndarray::{Array2, array};
 
 #[test]
 fn each_cluster_has_its_nearest_row() {

@@ -1,7 +1,8 @@
 //! The choice, from rises made by hand.
 
-use tamis_dataset::{Reason, Selection, Selector};
+use tamis_dataset::Reason;
 use tamis_nuggets::{Anchor, GoldenCandidate, GoldenRule, GoldenScores, OwnPair, Ties};
+use tamis_selection::Selection;
 
 fn scores() -> GoldenScores {
     let anchor =
@@ -24,12 +25,12 @@ fn scores() -> GoldenScores {
 }
 
 fn chosen(selection: &Selection) -> Vec<usize> {
-    selection.selected().map(|decision| decision.index).collect()
+    selection.ascending()
 }
 
 #[test]
 fn the_highest_come_first() {
-    let select = |rule: GoldenRule, budget| rule.select(&scores(), budget).unwrap();
+    let select = |rule: GoldenRule, budget| rule.choose(&scores(), budget).unwrap();
     let plain = GoldenRule::default();
     assert_eq!(chosen(&select(plain, 1)), [2]);
     assert_eq!(chosen(&select(plain, 2)), [1, 2]);
@@ -46,7 +47,7 @@ fn the_highest_come_first() {
     assert_eq!(chosen(&select(counted, 100)), [0, 1, 2, 4, 5]);
 
     let reasons: Vec<String> =
-        select(bound, 2).decisions.into_iter().map(|decision| decision.reason).collect();
+        select(bound, 2).decisions().map(|decision| decision.reason).collect();
     assert_eq!(
         reasons,
         [

@@ -314,5 +314,5 @@ fn a_history_as_it_is_written() {
     );
     assert_eq!(line, expected);
     assert_eq!(serde_json::from_str::<Outcome>(&line).unwrap(), outcome);
-    assert_eq!(outcome.decision().reason, "selected");
+    assert_eq!(outcome.reason.to_string(), "selected");
 }

@@ -3,8 +3,8 @@
 use nalgebra::DMatrix;
 use proptest::prelude::*;
 use tamis_report::{Plane, ReportError};
-use tamis_selection::ndarray::ArrayView2;
-use tamis_selection::{VectorSubset, Vectors};
+use tamis_selection::vectors::ndarray::ArrayView2;
+use tamis_selection::vectors::{Subset, Vectors};
 
 fn matrix_of(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows.len() / width, width), rows).unwrap()
@@ -132,7 +132,7 @@ fn rows_that_are_copied_together_give_the_same_plane() {
     let twice: Vec<f32> = rows.chunks(30).flat_map(|row| [row, row].concat()).collect();
     let positions: Vec<usize> = (0..90).map(|row| 2 * row).collect();
     let twice = matrix_of(&twice, 30);
-    let some = VectorSubset::new(&twice, &positions).unwrap();
+    let some = Subset::new(&twice, &positions).unwrap();
     assert_eq!([some.len(), some.width()], [whole.nrows(), 30]);
     assert_eq!(tamis_report::principal_plane(&some).unwrap(), expected);
 }

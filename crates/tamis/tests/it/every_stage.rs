@@ -20,11 +20,12 @@ use tamis::kfac::{CurvatureFit, CurvatureKind, FitParams};
 use tamis::less::{FeatureParams, WarmCheckpoint};
 use tamis::model::{CausalLm, LayerPattern, LoadOptions, load};
 use tamis::nuggets::{GoldenParams, GoldenScorer};
-use tamis::pipeline::{Length, ScoreStage, Unit};
 use tamis::reflection::teacher::{Answered, Finish};
 use tamis::reflection::{
     ChatRequest, Prompts, ReflectionError, ReflectionParams, Reply, ScoringStudent, Teacher, Usage,
 };
+use tamis::selection::ScoreStage;
+use tamis::selection::scorers::{Length, Unit};
 
 use crate::project::root;
 

@@ -9,7 +9,7 @@ use tamis::dataset::{
 use tamis::ifd_scoring::{ScoreParams, IfdScorer};
 use tamis::influence::{InfluenceStage, Rule};
 use tamis::model::{LayerPattern, LoadOptions, load};
-use tamis::pipeline::{Filter, ScoreStage, Take};
+use tamis::selection::{Filter, ScoreStage, Take};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: PROGRAM MODEL")?;
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ifd = IfdScorer::new(&*model, TextTokenizer::from_dir(&folder)?, ScoreParams::like(&encoder))?;
     let rows = Subset::all(&pool);
     let scores = ScoreStage::new("ifd").run(&ifd, &rows, &mut NoProgress)?;
-    let rows = rows.keep(&scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?)?;
+    let rows = rows.at(scores.keep("ifd", &[Filter::Highest(Take::Share(0.5))])?.positions())?;
 
     let (seeds, _) = Encodings::new(&seeds, &encoder).read_all()?;
     let layers = LayerPattern::default().select(model.layers())?;

@@ -5,8 +5,8 @@ use std::error::Error;
 use tamis::artifact::{Fingerprint, NoProgress};
 use tamis::dataset::{DatasetError, Sample, Source, Subset};
 use tamis::kcenter::{KCenterParams, Metric};
-use tamis::pipeline::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
-use tamis::selection::ndarray::Array2;
+use tamis::selection::{BoxError, Filter, RowScores, Score, ScoreStage, Scorer};
+use tamis::selection::vectors::ndarray::Array2;
 
 /// Rows that are made as they are asked for.
 struct Made(usize);
@@ -52,7 +52,7 @@ impl Scorer for Words {
 fn main() -> Result<(), Box<dyn Error>> {
     let pool = Made(40);
     let scores = ScoreStage::new("words").run(&Words, &pool, &mut NoProgress)?;
-    let rows = Subset::all(&pool).keep(&scores.keep("words", &[Filter::AtLeast(2.0)])?)?;
+    let rows = Subset::all(&pool).at(scores.keep("words", &[Filter::AtLeast(2.0)])?.positions())?;
 
     let samples = rows.read_range(0..rows.len())?;
     let places = samples.iter().zip(rows.positions());
