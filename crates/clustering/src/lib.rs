@@ -2,6 +2,7 @@
 
 mod assign;
 mod error;
+mod even;
 mod kmeans;
 mod params;
 mod points;
@@ -11,6 +12,7 @@ mod seeding;
 mod update;
 
 pub use error::ClusteringError;
+pub use even::EvenDraw;
 pub use kmeans::{KMeans, KMeansFit};
 pub use params::{KMeansParams, Metric};
 pub use resample::{Resample, Within};

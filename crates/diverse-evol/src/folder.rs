@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tamis_artifact::{hash_bytes, hash_file};
+use tamis_artifact::{hash_bytes, hash_file, write_atomic};
 
 use crate::EvolError;
 
@@ -109,4 +109,25 @@ pub(crate) fn remove(path: &Path) -> Result<(), EvolError> {
 /// Makes a folder and those above it.
 pub(crate) fn make(dir: &Path) -> Result<(), EvolError> {
     fs::create_dir_all(dir).map_err(EvolError::io("create the folder", dir))
+}
+
+/// Writes lines of JSON, as [`write_file`].
+pub(crate) fn write_lines(
+    path: &Path,
+    lines: impl Iterator<Item = serde_json::Value>,
+) -> Result<(), EvolError> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    write_file(path, text.as_bytes())
+}
+
+/// Writes a file unless it is there already: a long run that is resumed need not flush them all again.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), EvolError> {
+    if fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(());
+    }
+    Ok(write_atomic(path, bytes)?)
 }

@@ -1,18 +1,15 @@
 //! The loop itself: rounds of choosing, training and looking again.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tamis_artifact::{
-    Fingerprint, Manifest, Progress, Provenance, Random, rename_folder, write_atomic,
-};
+use tamis_artifact::{Fingerprint, Manifest, Progress, Provenance, Random, rename_folder};
 use tamis_dataset::{SampleId, Source, ids_of};
 
 use crate::evolution::reason;
-use crate::folder::{Folder, files, flush, make, remove};
+use crate::folder::{Folder, files, flush, make, remove, write_file, write_lines};
 use crate::journal::{FORMAT, Journal, KIND, Pick, Picked as Entry, Trained};
 use crate::pick::{Choice, Choices, Picking};
 use crate::times::Times;
@@ -29,9 +26,7 @@ impl DiverseEvol {
     /// trained, from the base model on, on what was chosen so far, and adds the records that the
     /// strategy prefers. The [crate's page](crate) says what lies in `dir`.
     ///
-    /// `progress` is told records: `begun` and `done before` (round, stage, records), `measured` (round, metrics).
-    ///
-    /// Whatever is finished is never done again, and equal input leads to an equal choice over any
+    /// `progress` is told records: `begun` and `done before` (round, stage, records), `measured` (round, metrics). Whatever is finished is never done again, and equal input leads to an equal choice over any
     /// number of interruptions. One process at a time can use a folder.
     ///
     /// # Errors
@@ -149,8 +144,8 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
 
     /// A stage begins; `records` are those of the training set at this time.
     fn begin(&mut self, round: usize, stage: RoundStage, records: usize) {
-        let record = json!({ "round": round, "stage": stage, "records": records });
-        self.progress.record("begun", &record);
+        self.progress
+            .record("begun", &json!({ "round": round, "stage": stage, "records": records }));
     }
 
     /// A stage was finished by an earlier run and is not done again.
@@ -295,8 +290,7 @@ impl<T: Trainer, V: Viewer> Session<'_, T, V> {
         self.journal.add_measured(round, metrics)?;
         self.times.add(round, RoundStage::Measure, begun.elapsed().as_secs_f64())?;
         let metrics = self.metrics(round);
-        let record = json!({ "round": round, "metrics": metrics });
-        self.progress.record("measured", &record);
+        self.progress.record("measured", &json!({ "round": round, "metrics": metrics }));
         Ok(())
     }
 
@@ -402,24 +396,4 @@ fn hash_of_new(round: usize, folder: &Path) -> Result<String, EvolError> {
 /// The seed of a round: another for each, and for each seed others.
 fn seed_of(seed: u64, round: usize) -> u64 {
     Random::keyed(seed, "seed of a round", &round.to_string()).next_u64()
-}
-
-fn write_lines(
-    path: &Path,
-    lines: impl Iterator<Item = serde_json::Value>,
-) -> Result<(), EvolError> {
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&line.to_string());
-        text.push('\n');
-    }
-    write_file(path, text.as_bytes())
-}
-
-/// Writes a file unless it is there already: a long run that is resumed need not flush them all again.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), EvolError> {
-    if fs::read(path).is_ok_and(|found| found == bytes) {
-        return Ok(());
-    }
-    Ok(write_atomic(path, bytes)?)
 }

@@ -89,3 +89,9 @@ pub(crate) fn tell(progress: &mut dyn Progress, kind: &str, record: &impl Serial
         progress.record(kind, &record);
     }
 }
+
+/// Tells a step, and that it is done.
+pub(crate) fn tell_step(progress: &mut dyn Progress, record: &StepRecord) {
+    tell(progress, STEP, record);
+    progress.advance(1);
+}

@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use crate::checkpoint::{Best, Contents, Resumable};
 use crate::data::Usable;
-use crate::observer::{CHECKPOINT, DAMAGED, EVALUATION, RESUMED, STEP, tell};
+use crate::observer::{CHECKPOINT, DAMAGED, EVALUATION, RESUMED, tell, tell_step};
 use crate::passes::{Passing, mean_loss};
 use crate::progress::Progress;
 use crate::provenance::provenance;
@@ -110,9 +110,10 @@ impl<'a> Session<'a> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let observer = &mut *self.observer;
         let keeps = self.validation.as_ref().is_some_and(|(_, how)| how.keep_best);
-        let found = checkpoints.newest(&self.run, keeps, |damage| {
-            tell(observer, DAMAGED, &json!({ "error": damage.to_string() }));
-        })?;
+        let damaged = |damage: &FinetuneError| {
+            tell(observer, DAMAGED, &json!({ "error": damage.to_string() }))
+        };
+        let found = checkpoints.newest(&self.run, keeps, damaged)?;
         let Some(Resumable { newest, best }) = found else { return Ok(()) };
         let (dir, here) = (newest.dir.clone(), newest.step());
         if let Best::Other(found) = &best {
@@ -154,8 +155,7 @@ impl<'a> Session<'a> {
             let range = order::step(within, order.len(), self.params.batch_size);
             let samples = window.read(&self.data, &order, range)?;
             let record = self.step(&samples, epoch)?;
-            tell(self.observer, STEP, &record);
-            self.observer.advance(1);
+            tell_step(self.observer, &record);
             let ended = (within + 1 == self.epoch).then(|| self.mean_rate(epoch));
             self.progress.take(&record, ended);
             // The loss of this step was that of the weights after the one before.

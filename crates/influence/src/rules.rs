@@ -7,9 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tamis_selection::Selection;
 use tamis_selection::why::Why;
+use tamis_selection::{Candidates, Score, Selection, SelectionError, Selector};
 
+use crate::table::COLUMNS;
 use crate::{Candidate, InfluenceError, ScoreTable};
 
 /// Which score candidates are ranked by.
@@ -23,11 +24,29 @@ pub enum Ranking {
     MeanNormalised,
 }
 
+/// What rules look at.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    mean: f64,
+    mean_normalised: f64,
+    share_helped: f64,
+}
+
+impl From<&Candidate> for Standing {
+    fn from(candidate: &Candidate) -> Self {
+        Self {
+            mean: candidate.mean(),
+            mean_normalised: candidate.mean_normalised(),
+            share_helped: candidate.share_helped(),
+        }
+    }
+}
+
 impl Ranking {
-    fn of(self, candidate: &Candidate) -> f64 {
+    fn of(self, standing: &Standing) -> f64 {
         match self {
-            Self::Mean => candidate.mean(),
-            Self::MeanNormalised => candidate.mean_normalised(),
+            Self::Mean => standing.mean,
+            Self::MeanNormalised => standing.mean_normalised,
         }
     }
 }
@@ -89,19 +108,28 @@ impl Rule {
         budget: usize,
         enough: usize,
     ) -> Result<Helpful, InfluenceError> {
-        let candidates = &table.candidates;
+        let standings: Vec<Standing> = table.candidates.iter().map(Standing::from).collect();
+        self.among(&standings, budget, enough)
+    }
+
+    fn among(
+        &self,
+        candidates: &[Standing],
+        budget: usize,
+        enough: usize,
+    ) -> Result<Helpful, InfluenceError> {
         if budget > candidates.len() {
             return Err(InfluenceError::TooFew { wanted: budget, available: candidates.len() });
         }
         let enough = enough.clamp(budget, candidates.len());
-        let all = with(candidates, |c| c.share_helped() >= 1.0);
+        let all = with(candidates, |c| c.share_helped >= 1.0);
         let helping_all = all.len();
         let (positions, used) = match *self {
             Self::Auto if all.len() >= budget => (all, "every seed helped".to_owned()),
             Self::Auto => relaxed(candidates, enough, all.len()),
             Self::All => (all, "every seed helped".to_owned()),
             Self::Share { at_least } => (
-                with(candidates, |c| c.share_helped() >= at_least),
+                with(candidates, |c| c.share_helped >= at_least),
                 format!("share of seeds helped ≥ {at_least}"),
             ),
             Self::Mean => {
@@ -127,44 +155,55 @@ impl Rule {
         let relaxed = matches!(self, Self::Auto) && helping_all < budget;
         Ok(Helpful { positions, used, relaxed, helping_all })
     }
+}
 
-    /// Selection by influence alone, without a diversity step: of the candidates that the rule lets
-    /// through, those with the highest normalised means. Rows, with those that were skipped, are known by their places when
-    /// ordered by index.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub fn choose(&self, table: &ScoreTable, budget: usize) -> Result<Selection, InfluenceError> {
-        let helpful = self.apply(table, budget, budget)?;
-        let kept: Vec<Candidate> =
-            helpful.positions.iter().map(|&p| table.candidates[p].clone()).collect();
+/// Selection by influence alone, without a diversity step: of the rows that the rule lets through, those with the highest
+/// normalised means. It looks at the columns of [`ScoreTable::columns`].
+impl Selector for Rule {
+    fn select(
+        &self,
+        candidates: &Candidates<'_>,
+        budget: usize,
+    ) -> Result<Selection, SelectionError> {
+        let scores = candidates.need_scores()?;
+        let columns = COLUMNS.map(|column| scores.column(column));
+        let [mean, mean_normalised, share_helped] = columns;
+        let (mean, mean_normalised, share_helped) = (mean?, mean_normalised?, share_helped?);
+        let mut whys = Vec::with_capacity(candidates.len());
+        let (mut places, mut standings) = (Vec::new(), Vec::new());
+        let not_scored = || Why::words("not scored");
+        for (place, score) in mean.iter().enumerate() {
+            let values = [score, mean_normalised[place], share_helped[place]].map(Score::value);
+            if let [Some(mean), Some(mean_normalised), Some(share_helped)] = values {
+                places.push(place);
+                standings.push(Standing { mean, mean_normalised, share_helped });
+            }
+            let reason = score.reason().map(|reason| Why::words(reason.to_string()));
+            whys.push(reason.unwrap_or_else(not_scored));
+        }
+        let failed = |error: InfluenceError| SelectionError::Selector(error.into());
+        let helpful = self.among(&standings, budget, budget).map_err(failed)?;
         let not = Why::words(format!("not helpful: {}", helpful.used));
         let lower = Why::words("helpful, but others have higher normalised means");
         let high = Why::words("helpful, among the highest normalised means");
-        let mut decided = vec![(false, not); table.candidates.len()];
-        for &position in &helpful.positions {
-            decided[position].1 = lower.clone();
-        }
-        for row in top(&kept, budget, Ranking::MeanNormalised) {
-            decided[helpful.positions[row]] = (true, high.clone());
-        }
-        let decided = table.candidates.iter().map(|c| c.info.index).zip(decided);
-        let skipped = table.skipped.iter();
-        let skipped = skipped.map(|row| (row.index, (false, Why::words(row.reason.to_string()))));
-        let mut rows: Vec<(usize, (bool, Why))> = decided.chain(skipped).collect();
-        rows.sort_by_key(|(index, _)| *index);
-        let order = (0..rows.len()).filter(|&place| rows[place].1.0).collect();
-        Ok(Selection::new(order, rows.into_iter().map(|(_, (_, why))| why).collect())?)
+        places.iter().for_each(|&place| whys[place] = not.clone());
+        let kept: Vec<Standing> = helpful.positions.iter().map(|&p| standings[p]).collect();
+        helpful.positions.iter().for_each(|&p| whys[places[p]] = lower.clone());
+        let chosen = top(&kept, budget, Ranking::MeanNormalised);
+        let order: Vec<usize> =
+            chosen.into_iter().map(|row| places[helpful.positions[row]]).collect();
+        order.iter().for_each(|&place| whys[place] = high.clone());
+        Selection::new(order, whys)
     }
 }
 
 /// The relaxations of [`Rule::Auto`], in their order.
-fn relaxed(candidates: &[Candidate], enough: usize, all: usize) -> (Vec<usize>, String) {
-    let mut shares: Vec<f64> = candidates.iter().map(Candidate::share_helped).collect();
+fn relaxed(candidates: &[Standing], enough: usize, all: usize) -> (Vec<usize>, String) {
+    let mut shares: Vec<f64> = candidates.iter().map(|c| c.share_helped).collect();
     shares.sort_by(|a, b| b.total_cmp(a));
     let reached = shares.get(enough - 1).copied().unwrap_or(0.0);
     if reached >= 0.5 {
-        let positions = with(candidates, |c| c.share_helped() >= reached);
+        let positions = with(candidates, |c| c.share_helped >= reached);
         let used = format!(
             "share of seeds helped ≥ {reached:.3} (relaxed: {all} candidates help every seed)"
         );
@@ -178,12 +217,12 @@ fn relaxed(candidates: &[Candidate], enough: usize, all: usize) -> (Vec<usize>, 
     (top(candidates, enough, Ranking::MeanNormalised), used)
 }
 
-fn with(candidates: &[Candidate], keep: impl Fn(&Candidate) -> bool) -> Vec<usize> {
+fn with(candidates: &[Standing], keep: impl Fn(&Standing) -> bool) -> Vec<usize> {
     (0..candidates.len()).filter(|&n| keep(&candidates[n])).collect()
 }
 
 /// Positions of the `count` highest, ties to the earlier row; ascending.
-fn top(candidates: &[Candidate], count: usize, by: Ranking) -> Vec<usize> {
+fn top(candidates: &[Standing], count: usize, by: Ranking) -> Vec<usize> {
     let values: Vec<f64> = candidates.iter().map(|c| by.of(c)).collect();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| match values[b].total_cmp(&values[a]) {

@@ -3,9 +3,13 @@
 use tamis_dataset::Skipped;
 use tamis_dataset::{Reason, SampleId};
 use tamis_gradients::{RowInfo, RowShard, RowStore};
+use tamis_selection::{Score, ScoredRow, Scores};
 use tch::{Kind, Tensor};
 
 use crate::InfluenceError;
+
+/// What the columns of a table are called.
+pub(crate) const COLUMNS: [&str; 3] = ["mean", "mean_normalised", "share_helped"];
 
 /// One candidate's scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +86,26 @@ impl ScoreTable {
             }
             Ok(shard.rows.f_to_kind(Kind::Float)?.f_matmul(&projected)?)
         })
+    }
+
+    /// Columns `mean`, `mean_normalised` and `share_helped` of all samples of the pool, in its order; those that were skipped
+    /// have the reason. What [`Rule`](crate::Rule) chooses by as a [`Selector`](tamis_selection::Selector).
+    pub fn columns(&self) -> Scores {
+        let scored = self.candidates.iter().map(|candidate| ScoredRow {
+            id: candidate.info.id.clone(),
+            index: candidate.info.index,
+            scores: [candidate.mean(), candidate.mean_normalised(), candidate.share_helped()]
+                .map(Score::Value)
+                .to_vec(),
+        });
+        let skipped = self.skipped.iter().map(|skipped| ScoredRow {
+            id: skipped.id.clone(),
+            index: skipped.index,
+            scores: vec![Score::Missing(skipped.reason.clone()); COLUMNS.len()],
+        });
+        let mut rows: Vec<ScoredRow> = scored.chain(skipped).collect();
+        rows.sort_by_key(|row| row.index);
+        Scores { columns: COLUMNS.map(str::to_owned).to_vec(), rows, resumed: 0 }
     }
 
     /// The table with only the first `count` seeds: what a smaller seed set would have given.

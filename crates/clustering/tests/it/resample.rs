@@ -156,3 +156,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn as_a_selector_it_draws_over_groups_and_decides_about_every_row() {
+    use tamis_clustering::EvenDraw;
+    use tamis_selection::{Candidates, Score, ScoredRow, Scores, Selector};
+
+    let groups: Vec<Option<String>> =
+        (0..12).map(|n| (n > 3).then(|| format!("c{}", n % 3))).collect();
+    let labels: Vec<usize> = (0..12).map(|n| if n > 3 { 1 + n % 3 } else { 0 }).collect();
+    let values: Vec<f64> = (0..12).map(|n| f64::from(n * 5 % 7)).collect();
+    let row = |(index, &value): (usize, &f64)| ScoredRow {
+        id: format!("r{index}").into(),
+        index,
+        scores: vec![Score::Value(value)],
+    };
+    let rows = values.iter().enumerate().map(row).collect();
+    let scores = Scores { columns: vec!["quality".to_owned()], rows, resumed: 0 };
+    let candidates = Candidates::scored(&scores).groups(&groups).unwrap();
+    for within in [Within::Random, Within::BestScore] {
+        let resample = Resample { budget: 7, within, seed: 4 };
+        let draw = EvenDraw { resample, column: Some("quality".to_owned()) };
+        let alone = resample.draw(&labels, Some(&values), None).unwrap();
+        for budget in [0, 3, 7, 40] {
+            let selection = draw.select(&candidates, budget).unwrap();
+            assert_eq!(selection.positions(), &alone[..budget.min(7)]);
+            assert_eq!(selection.decisions().filter(|one| one.selected).count(), budget.min(7));
+            assert_eq!(selection.len(), 12);
+        }
+        let selection = draw.select(&candidates, 7).unwrap();
+        assert_eq!(selection.reason(alone[0]).unwrap(), "drawn evenly over 4 clusters");
+    }
+    let resample = Resample { budget: 7, within: Within::BestScore, seed: 4 };
+    let error = EvenDraw { resample, column: None }.select(&candidates, 2).unwrap_err();
+    assert!(error.to_string().contains("scores"), "{error}");
+}

@@ -4,6 +4,7 @@ use tamis_dataset::Skipped;
 use tamis_dataset::{Reason, SampleId};
 use tamis_gradients::RowInfo;
 use tamis_influence::{Candidate, InfluenceError, Rule, ScoreTable};
+use tamis_selection::{Candidates, Selector};
 
 fn table(rows: &[(&[f32], f64)]) -> ScoreTable {
     let candidates = rows
@@ -83,7 +84,9 @@ fn auto_relaxes_in_its_order_and_says_so() {
 fn a_rule_alone_chooses() {
     let mut t = example();
     t.skipped.push(Skipped { id: SampleId::from("empty"), index: 6, reason: Reason::EmptyTarget });
-    let chosen = Rule::Share { at_least: 0.5 }.choose(&t, 2).unwrap();
+    let columns = t.columns();
+    let rule = Rule::Share { at_least: 0.5 };
+    let chosen = rule.select(&Candidates::scored(&columns), 2).unwrap();
     // Of rows 0, 1, 2 and 4 the normalised means 0.2 and 0.5 are the highest.
     assert_eq!(chosen.positions(), [1, 2]);
     assert_eq!(chosen.len(), 7);
