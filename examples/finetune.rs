@@ -135,17 +135,17 @@ fn count(report: &TrainReport, record: &mut RunRecord) {
 
 /// The number of steps and the losses at both ends, a line each.
 fn losses(report: &TrainReport) -> String {
-    let mut lines = format!("{} steps\n", report.steps);
+    let mut lines = vec![format!("{} steps", report.steps)];
     if let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) {
         let (first, last) = (first.loss, last.loss);
-        lines += &format!("training loss: {first:.4} in the first epoch, {last:.4} in the last\n");
+        lines.push(format!("training loss: {first:.4} in the first epoch, {last:.4} in the last"));
     }
     let best = report.evaluations.iter().rev().find(|record| record.best);
     if let (Some(first), Some(best)) = (report.evaluations.first(), best) {
         let (before, after, step) = (first.loss, best.loss, best.step);
-        lines += &format!("held-out loss: {before:.4} before, {after:.4} after step {step}\n");
+        lines.push(format!("held-out loss: {before:.4} before, {after:.4} after step {step}"));
     }
-    lines
+    lines.join("\n") + "\n"
 }
 
 /// What is trained, in words.

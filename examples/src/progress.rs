@@ -23,7 +23,7 @@ pub struct Bars {
 struct Bar {
     name: String,
     unit: String,
-    bar: ProgressBar,
+    shown: ProgressBar,
     begun: Instant,
     /// Where this run took over from an earlier one.
     from: u64,
@@ -51,7 +51,7 @@ impl Bar {
         Self {
             name: name.to_owned(),
             unit: unit.to_owned(),
-            bar,
+            shown: bar,
             begun: Instant::now(),
             from: done,
             told,
@@ -59,10 +59,10 @@ impl Bar {
     }
 
     fn advance(&mut self, by: u64, note: &str) {
-        self.bar.set_message(note.to_owned());
-        self.bar.inc(by);
-        let (at, total) = (self.bar.position(), self.bar.length().unwrap_or(0).max(1));
-        if !self.bar.is_hidden() || 10 * at / total == self.told {
+        self.shown.set_message(note.to_owned());
+        self.shown.inc(by);
+        let (at, total) = (self.shown.position(), self.shown.length().unwrap_or(0).max(1));
+        if !self.shown.is_hidden() || 10 * at / total == self.told {
             return;
         }
         self.told = 10 * at / total;
@@ -73,8 +73,8 @@ impl Bar {
     }
 
     fn end(&self) {
-        self.bar.finish();
-        if self.bar.is_hidden() {
+        self.shown.finish();
+        if self.shown.is_hidden() {
             crate::note!("{}: took {:.1} s", self.name, self.begun.elapsed().as_secs_f64());
         }
     }

@@ -26,8 +26,8 @@ pub fn say(text: impl Display) -> Result<()> {
 /// # Errors
 /// As [`say`].
 pub fn say_results(found: impl Display, files: &[PathBuf]) -> Result<()> {
-    let files: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    say(format_args!("{found}\n{files}"))
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    say(format_args!("{found}\n{}\n", files.join("\n")))
 }
 
 /// Writes a line to standard error: how the work goes on, for people who watch.

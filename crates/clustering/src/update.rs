@@ -110,7 +110,7 @@ impl Sums {
         }
         for cluster in 0..self.counts.len() {
             let all = cluster * self.width..(cluster + 1) * self.width;
-            if self.counts[cluster] % SEGMENT > 0 {
+            if !self.counts[cluster].is_multiple_of(SEGMENT) {
                 close(&mut self.totals[all.clone()], &mut self.parts[all]);
             }
         }
@@ -180,6 +180,8 @@ fn fill_empty(
         }
     }
     let moves: Vec<(usize, usize)> = taken.into_iter().zip(empty).collect();
-    moves.iter().for_each(|&(_, cluster)| sizes[cluster] = 1);
+    for &(_, cluster) in &moves {
+        sizes[cluster] = 1;
+    }
     Ok(moves)
 }

@@ -42,8 +42,7 @@ impl ParquetFile {
         let mut spans = Spans::open(path)?;
         // The columns as a row without values: what tells JSON rows apart tells these apart.
         let columns = columns_as_row(spans.schema().fields());
-        let fitting =
-            stated.map_or_else(|| Schema::detect(&columns, fields), |schema| Some(schema));
+        let fitting = stated.map_or_else(|| Schema::detect(&columns, fields), Some);
         let missing = fitting
             .map(|schema| schema.missing(&columns, fields).join(" and "))
             .unwrap_or_default();

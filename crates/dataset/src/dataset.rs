@@ -29,8 +29,9 @@ pub struct Dataset {
     stamps: Vec<Stamp>,
 }
 
-/// Where the rows come from.
+/// Where the rows come from. There is one for each open file, so its size does not matter.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Backing {
     Json {
         file: Handle,

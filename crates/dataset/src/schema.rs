@@ -31,6 +31,7 @@ pub(crate) enum Part {
 }
 
 /// What is found in a field.
+#[cfg(feature = "parquet")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Holds {
     Text,
@@ -63,6 +64,7 @@ impl Part {
         }
     }
 
+    #[cfg(feature = "parquet")]
     pub(crate) fn holds(self) -> Holds {
         match self {
             Part::Messages => Holds::Turns(MESSAGES),

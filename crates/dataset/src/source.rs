@@ -303,7 +303,7 @@ impl Source for Concat<'_> {
 
     fn fingerprint(&self) -> Result<Fingerprint, DatasetError> {
         let parts: Vec<Fingerprint> =
-            self.parts.iter().map(|part| part.fingerprint()).collect::<Result<_, _>>()?;
+            self.parts.iter().map(Source::fingerprint).collect::<Result<_, _>>()?;
         Ok(Fingerprint::of(&parts)?)
     }
 }

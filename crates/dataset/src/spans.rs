@@ -60,7 +60,7 @@ struct Kept {
 pub(crate) struct Spans {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
-    spans: Vec<Span>,
+    all: Vec<Span>,
     needed: ProjectionMask,
     kept: Mutex<Kept>,
     decoded: AtomicU64,
@@ -75,7 +75,7 @@ impl Spans {
             ArrowReaderMetadata::load(&file, options).map_err(|error| failed(path, error))?;
         Ok(Spans {
             path: path.to_owned(),
-            spans: spans(metadata.metadata()),
+            all: spans(metadata.metadata()),
             metadata,
             needed: ProjectionMask::all(),
             kept: Mutex::new(Kept { file, spans: Vec::new() }),
@@ -115,7 +115,7 @@ impl Spans {
         &self,
         mut show: impl FnMut(&RecordBatch) -> Result<(), DatasetError>,
     ) -> Result<(), DatasetError> {
-        (0..self.spans.len()).try_for_each(|number| show(&self.span(number, Columns::Needed)?))
+        (0..self.all.len()).try_for_each(|number| show(&self.span(number, Columns::Needed)?))
     }
 
     /// One batch of just these rows, in this order.
@@ -125,12 +125,12 @@ impl Spans {
         sorted.sort_unstable();
         sorted.dedup();
         let span_of =
-            |row: u64| self.spans.partition_point(|span| span.first <= row).saturating_sub(1);
+            |row: u64| self.all.partition_point(|span| span.first <= row).saturating_sub(1);
         let mut parts = Vec::new();
         for run in sorted.chunk_by(|&left, &right| span_of(left) == span_of(right)) {
             let number = span_of(run[0]);
             let batch = self.span(number, columns)?;
-            let first = self.spans[number].first;
+            let first = self.all[number].first;
             let wanted: UInt64Array = run.iter().map(|row| row - first).collect();
             parts.push(take_record_batch(&batch, &wanted).map_err(failed)?);
         }
@@ -154,7 +154,7 @@ impl Spans {
             |(span, of, _): &(usize, Columns, RecordBatch)| (*span, *of) == (number, columns);
         let entry = match kept.spans.iter().position(same) {
             Some(place) => kept.spans.remove(place),
-            None => (number, columns, self.decode(&kept.file, self.spans[number], columns)?),
+            None => (number, columns, self.decode(&kept.file, self.all[number], columns)?),
         };
         let batch = entry.2.clone();
         kept.spans.push(entry);

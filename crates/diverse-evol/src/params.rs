@@ -71,12 +71,11 @@ impl EvolParams {
             ParameterError::at_least(name, value, 1)?;
         }
         let added = self.per_round.checked_mul(self.rounds);
-        match added.and_then(|added| added.checked_add(self.initial)) {
-            Some(budget) => Ok(DiverseEvol { params: self, budget }),
-            None => {
-                let expected = "few enough that all records can be counted";
-                Err(ParameterError::new("rounds", self.rounds, expected).into())
-            }
+        if let Some(budget) = added.and_then(|added| added.checked_add(self.initial)) {
+            Ok(DiverseEvol { params: self, budget })
+        } else {
+            let expected = "few enough that all records can be counted";
+            Err(ParameterError::new("rounds", self.rounds, expected).into())
         }
     }
 }

@@ -52,17 +52,16 @@ impl<'a> Usable<'a> {
             Outcome::Unscorable { id, index, reason } => {
                 self.skipped.push(Skipped { id, index, reason });
             }
-            Outcome::Scored(sample) => match judge(shape, &sample)? {
-                Some(reason) => {
+            Outcome::Scored(sample) => {
+                if let Some(reason) = judge(shape, &sample)? {
                     let Encoded { id, index, .. } = sample;
                     self.skipped.push(Skipped { id, index, reason });
-                }
-                None => {
+                } else {
                     self.targets += target_count(&sample);
                     self.positions.push(narrow("rows", sample.index)?);
                     self.lengths.push(narrow("tokens of a row", sample.ids.len())?);
                 }
-            },
+            }
         }
         Ok(())
     }

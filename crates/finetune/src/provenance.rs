@@ -27,7 +27,7 @@ pub(crate) fn provenance(
     data: &Encodings<'_>,
     validation: Option<(&Encodings<'_>, EvalParams)>,
 ) -> Result<Map<String, Value>, FinetuneError> {
-    let lora = subject.lora.map(|lora| lora.params());
+    let lora = subject.lora.map(super::lora::Lora::params);
     let evaluation = validation.map(|(_, how)| how);
     let mut provenance = Provenance::new()
         .source(data.fingerprint()?)

@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         let observer = &mut *self.observer;
         let keeps = self.validation.as_ref().is_some_and(|(_, how)| how.keep_best);
         let damaged = |damage: &FinetuneError| {
-            tell(observer, DAMAGED, &json!({ "error": damage.to_string() }))
+            tell(observer, DAMAGED, &json!({ "error": damage.to_string() }));
         };
         let found = checkpoints.newest(&self.run, keeps, damaged)?;
         let Some(Resumable { newest, best }) = found else { return Ok(()) };

@@ -47,7 +47,7 @@ impl GradientPass<'_> {
             }
         };
         let largest = layers.iter().map(|l| gradient_size(l) as u64).max().unwrap_or(0);
-        let texts = tokens.next_multiple_of(SHORT_TEXT) / SHORT_TEXT;
+        let texts = tokens.div_ceil(SHORT_TEXT);
         Estimate::new()
             .memory("weights", model.parameters().count() as u64 * scalar)
             .memory("activations", tokens * widths * scalar)

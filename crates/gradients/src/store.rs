@@ -160,12 +160,11 @@ impl RowStore {
             // Copies: views would keep every shard in memory.
             let rows = shard.rows.f_index_select(0, &Tensor::f_from_slice(&from)?)?;
             let rows = rows.f_to_kind(Kind::Float)?;
-            let mut all = match gathered.take() {
-                Some(all) => all,
-                None => {
-                    let size = [positions.len() as i64, rows.size()[1]];
-                    Tensor::f_zeros(size, (Kind::Float, rows.device()))?
-                }
+            let mut all = if let Some(all) = gathered.take() {
+                all
+            } else {
+                let size = [positions.len() as i64, rows.size()[1]];
+                Tensor::f_zeros(size, (Kind::Float, rows.device()))?
             };
             let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&to)?, &rows)?;
             gathered = Some(all);

@@ -125,7 +125,9 @@ impl GradientVectors {
             if self.unit {
                 let length = into.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
                 if length > 0.0 {
-                    into.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+                    for x in into.iter_mut() {
+                        *x = (f64::from(*x) / length) as f32;
+                    }
                 }
             }
         }

@@ -8,9 +8,6 @@ use tamis_model::ModelError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InfluenceError {
-    /// The choice could not be put together.
-    #[error(transparent)]
-    Selection(#[from] tamis_selection::SelectionError),
     /// LibTorch refused an operation.
     #[error("LibTorch: {0}")]
     Torch(#[from] tch::TchError),

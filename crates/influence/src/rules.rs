@@ -186,13 +186,19 @@ impl Selector for Rule {
         let not = Why::words(format!("not helpful: {}", helpful.used));
         let lower = Why::words("helpful, but others have higher normalised means");
         let high = Why::words("helpful, among the highest normalised means");
-        places.iter().for_each(|&place| whys[place] = not.clone());
+        for &place in &places {
+            whys[place] = not.clone();
+        }
         let kept: Vec<Standing> = helpful.positions.iter().map(|&p| standings[p]).collect();
-        helpful.positions.iter().for_each(|&p| whys[places[p]] = lower.clone());
+        for &p in &helpful.positions {
+            whys[places[p]] = lower.clone();
+        }
         let chosen = top(&kept, budget, Ranking::MeanNormalised);
         let order: Vec<usize> =
             chosen.into_iter().map(|row| places[helpful.positions[row]]).collect();
-        order.iter().for_each(|&place| whys[place] = high.clone());
+        for &place in &order {
+            whys[place] = high.clone();
+        }
         Selection::new(order, whys)
     }
 }

@@ -45,7 +45,7 @@ pub struct SelfInfluence<'a> {
 
 impl<'a> SelfInfluence<'a> {
     /// Under `curvature`, which `made_from` names: the fit and the damping, say.
-    pub fn new(curvature: &'a dyn Curvature, made_from: Fingerprint) -> Self {
+    pub fn new(curvature: &'a dyn Curvature, made_from: &Fingerprint) -> Self {
         let fingerprint = json!({ "self_influence": made_from }).into();
         Self { curvature, fingerprint }
     }

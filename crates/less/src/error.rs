@@ -28,7 +28,7 @@ pub enum LessError {
     /// A stored artefact does not belong here.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// LessScores that do not fit together.
+    /// `LessScores` that do not fit together.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// A parameter is out of its range.

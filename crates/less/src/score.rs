@@ -1,4 +1,4 @@
-//! LessScores of stored candidates against the directions of targets.
+//! `LessScores` of stored candidates against the directions of targets.
 
 use std::collections::BTreeMap;
 

@@ -145,7 +145,7 @@ impl Record {
     /// Half of all records, whatever their order and number.
     fn coin(&self, stage: Stage, seed: u64) -> bool {
         let purpose = format!("whether to keep the {stage:?}");
-        Random::keyed(seed, &purpose, &self.id.to_string()).next_u64() & 1 == 0
+        Random::keyed(seed, &purpose, self.id.as_ref()).next_u64() & 1 == 0
     }
 
     /// The score that the rule needs next and that is not known.

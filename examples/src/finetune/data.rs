@@ -64,7 +64,9 @@ pub fn read(
     let dataset = open(name, path, text, record)?;
     let (mut samples, skipped) = Encodings::new(&dataset, encoder).read_all()?;
     let row_of = |position: usize| dataset.row(position).unwrap_or(position);
-    samples.iter_mut().for_each(|sample| sample.index = row_of(sample.index));
+    for sample in &mut samples {
+        sample.index = row_of(sample.index);
+    }
     left_out(name, &dataset, &skipped, record)?;
     if let (true, Some(Skipped { id, index, reason })) = (samples.is_empty(), skipped.first()) {
         let index = row_of(*index);

@@ -242,7 +242,7 @@ impl Viewer for FakeViewer {
         self.fuse.burn()?;
         match self.fault {
             Some(Fault::TooFew) => {
-                places = places.slice_move(tamis_selection::vectors::ndarray::s![1.., ..])
+                places = places.slice_move(tamis_selection::vectors::ndarray::s![1.., ..]);
             }
             Some(Fault::NotANumber(row)) => places[[row, 1]] = f32::NAN,
             _ => {}

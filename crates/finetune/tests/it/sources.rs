@@ -29,7 +29,8 @@ impl Made {
 
 /// Words of the tiny model's vocabulary.
 fn words(seed: usize, count: usize) -> String {
-    (0..count).map(|k| format!("w{} ", 1 + (7 * seed + 5 * k + seed * k) % 47)).collect()
+    let word = |k| format!("w{}", 1 + (7 * seed + 5 * k + seed * k) % 47);
+    (0..count).map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl Source for Made {

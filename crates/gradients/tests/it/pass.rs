@@ -77,7 +77,9 @@ fn rows_are_joined_by_their_positions_and_ids_are_not_given_twice() {
     let model = fixture("llama", DType::F32);
     let layers = body(model.as_ref());
     let mut data = samples(model.as_ref(), 7, 12, 4);
-    data.iter_mut().for_each(|sample| sample.index = 0);
+    for sample in &mut data {
+        sample.index = 0;
+    }
     let params = PassParams { shard_rows: 3, ..PassParams::default() };
     let pass = GradientPass { model: model.as_ref(), layers: &layers, params };
     let projection = ProjectionSpec::default().build(&layers, 3, Kind::Float, Device::Cpu).unwrap();

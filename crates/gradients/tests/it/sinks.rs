@@ -49,7 +49,7 @@ impl Reducer for Blocks {
     }
 }
 
-fn norms(pass: &GradientPass<'_>, data: &Vec<Encoded>, reducers: &[&dyn Reducer]) -> Vec<Vec<f64>> {
+fn norms(pass: &GradientPass<'_>, data: &[Encoded], reducers: &[&dyn Reducer]) -> Vec<Vec<f64>> {
     let dir = tempfile::tempdir().unwrap();
     let mut sinks = Vec::new();
     for (n, reducer) in reducers.iter().enumerate() {

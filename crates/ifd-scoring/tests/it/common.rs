@@ -70,7 +70,7 @@ pub(crate) fn losses(scores: &SampleScores) -> Vec<Option<f64>> {
 }
 
 /// The number there must be.
-pub(crate) fn value(measured: Measured<f64>) -> f64 {
+pub(crate) fn value(measured: &Measured<f64>) -> f64 {
     measured.value().unwrap_or_else(|| panic!("{measured:?}"))
 }
 

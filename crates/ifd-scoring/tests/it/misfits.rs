@@ -59,8 +59,8 @@ fn a_turn_without_a_place_costs_no_other_sample_its_score() {
         }
         let apart = scorer.score(&[samples[0].clone(), samples[3].clone()]).unwrap();
         for (found, expected) in [(&scores[0], &apart[0]), (&scores[3], &apart[1])] {
-            assert!(value(found.ifd()) > 0.0 && value(found.r_ifd()) > 0.0);
-            assert!((value(found.ifd()) / value(expected.ifd()) - 1.0).abs() < 1e-5);
+            assert!(value(&found.ifd()) > 0.0 && value(&found.r_ifd()) > 0.0);
+            assert!((value(&found.ifd()) / value(&expected.ifd()) - 1.0).abs() < 1e-5);
         }
         assert!(scorer.estimate(&samples, 4).unwrap().total("tokens to read").unwrap() > 0.0);
     }
@@ -123,7 +123,7 @@ fn a_text_that_the_tokenizer_cannot_read() {
     for unread in [scores[1].ifd(), scores[1].r_ifd()] {
         assert!(matches!(unread.reason(), Some(Reason::Untokenizable(_))), "{unread:?}");
     }
-    assert!(value(scores[0].ifd()) > 0.0 && value(scores[2].ifd()) > 0.0);
+    assert!(value(&scores[0].ifd()) > 0.0 && value(&scores[2].ifd()) > 0.0);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn settings_that_fit_no_sample_are_refused() {
     let scorer = IfdScorer::new(model.as_ref(), with_template(system), chat_template()).unwrap();
     let with_system = [("system", "Be brief."), ONE[0], ONE[1]];
     let scores = scorer.score(&[chat(0, &with_system), chat(1, &ONE)]).unwrap();
-    assert!(value(scores[0].ifd()) > 0.0);
+    assert!(value(&scores[0].ifd()) > 0.0);
     assert!(is_misfit(&scores[1].ifd()));
 
     // A template for translations refuses samples that are none; translations need a language.

@@ -38,8 +38,8 @@ fn texts_without_a_target() {
         }
         // Without an instruction there is nothing to guess, but the answer has its perplexity.
         assert_eq!(scores[2].r_ifd(), reason(Reason::EmptyTarget));
-        assert!(value(scores[2].ifd()) > 0.0);
-        assert!(value(scores[3].r_ifd()) > 0.0);
+        assert!(value(&scores[2].ifd()) > 0.0);
+        assert!(value(&scores[3].r_ifd()) > 0.0);
     }
 }
 
@@ -98,9 +98,9 @@ fn conversations() {
 
     // Vicuna has a place for both; of several answers the last is scored.
     let vicuna = score("begins", all(Preset::Reflection), &samples);
-    assert!(value(vicuna[1].ifd()) > 0.0);
+    assert!(value(&vicuna[1].ifd()) > 0.0);
     assert_eq!(vicuna[1].r_ifd(), several);
-    assert!(value(vicuna[2].r_ifd()) > 0.0);
+    assert!(value(&vicuna[2].r_ifd()) > 0.0);
     let last = score("begins", all(Preset::Reflection), &[sample(0, "x", "", "Go.")]);
     assert_eq!(vicuna[1].answer.direct, last[0].answer.direct);
 }
@@ -131,7 +131,7 @@ fn the_last_answer_is_scored_or_none() {
     let first = score("begins", all(Preset::Reflection), &[sample(0, "x", "", "Hello.")]);
     let kept = scores[3].answer.direct.value().unwrap();
     assert!(kept.targets > first[0].answer.direct.value().unwrap().targets);
-    assert!(value(scores[3].ifd()) > 0.0);
+    assert!(value(&scores[3].ifd()) > 0.0);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn translations_need_their_language() {
     let row = Sample { id: "t".into(), index: 7, content };
     let named = ScoreParams { target_language: Some("English".into()), ..all(Preset::Cherry) };
     let scores = score("begins", named, std::slice::from_ref(&row));
-    assert!(value(scores[0].ifd()) > 0.0 && value(scores[0].r_ifd()) > 0.0);
+    assert!(value(&scores[0].ifd()) > 0.0 && value(&scores[0].r_ifd()) > 0.0);
 
     let model = model("begins", DType::F32);
     let only_back = Measures { ppl: false, ifd: false, r_ifd: true };
@@ -165,5 +165,5 @@ fn a_model_that_answers_with_no_number() {
     let scorer = IfdScorer::new(model.as_ref(), words, params).unwrap();
     let scores = scorer.score(&samples).unwrap();
     assert_eq!(scores[0].ifd(), reason(Reason::NonFinite));
-    assert!(value(scores[1].ifd()).is_finite());
+    assert!(value(&scores[1].ifd()).is_finite());
 }

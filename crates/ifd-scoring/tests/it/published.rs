@@ -76,14 +76,14 @@ fn every_preset_agrees_with_the_loop() {
                         Preset::Cherry => a / b,
                         Preset::Superfiltering | Preset::Reflection => (a - b).exp(),
                     };
-                    let error = (value(found.ifd()) / ifd - 1.0).abs();
+                    let error = (value(&found.ifd()) / ifd - 1.0).abs();
                     assert!(error < TOLERANCE, "{what}: ifd is off by {error}");
-                    assert!((value(found.ppl_cond()) / a.exp() - 1.0).abs() < TOLERANCE);
-                    assert!((value(found.ppl_direct()) / b.exp() - 1.0).abs() < TOLERANCE);
+                    assert!((value(&found.ppl_cond()) / a.exp() - 1.0).abs() < TOLERANCE);
+                    assert!((value(&found.ppl_direct()) / b.exp() - 1.0).abs() < TOLERANCE);
                 }
                 if let Some((a, b)) = case.by_searching {
                     assert_eq!(scorer.params().ratio, Ratio::Loss);
-                    assert!((value(found.ifd()) - a / b).abs() < TOLERANCE, "{what}");
+                    assert!((value(&found.ifd()) - a / b).abs() < TOLERANCE, "{what}");
                     searched += 1;
                 }
             }

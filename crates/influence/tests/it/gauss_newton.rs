@@ -51,7 +51,7 @@ fn products(
     params: GaussNewtonParams,
     vectors: &[Vec<Tensor>],
 ) -> Vec<DVector<f64>> {
-    let matrix = GaussNewton::new(model, layers, &Encodings::of(&data), params).unwrap();
+    let matrix = GaussNewton::new(model, layers, &Encodings::of(data), params).unwrap();
     matrix.product(vectors).unwrap().iter().map(|p| flat(p)).collect()
 }
 
@@ -133,7 +133,7 @@ fn matrices_of_parts_add_up() {
         let matrix = GaussNewton::new(
             model.as_ref(),
             &layers,
-            &Encodings::of(&data),
+            &Encodings::of(data),
             GaussNewtonParams::default(),
         )
         .unwrap();

@@ -131,7 +131,9 @@ fn gradients_are_those_of_the_positions_asked_for() {
     let (model, layers) = model("llama");
     let model = model.as_ref();
     let (mut pool, seeds) = (samples(model, 5, 1), samples(model, 2, 2));
-    pool.iter_mut().for_each(|sample| sample.index = 0);
+    for sample in &mut pool {
+        sample.index = 0;
+    }
     let folder = tempfile::tempdir().unwrap();
     let curvature = CurvatureKind::Identity;
     let stage = InfluenceStage { curvature, ..InfluenceStage::new(model, &layers) };

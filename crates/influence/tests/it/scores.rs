@@ -139,7 +139,7 @@ fn stored_rows_give_the_fresh_scores() {
     }
     let wrong = ScoreTable::from_gradients(rows, seeds.ids(), &projected.narrow(1, 0, 8));
     assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));
-    let wrong = ScoreTable::from_scores(&scores, &[SampleId::from("only one")]);
+    let wrong = ScoreTable::from_scores(scores, &[SampleId::from("only one")]);
     assert!(matches!(wrong, Err(InfluenceError::Mismatch { .. })));
 
     let exact: Vec<f64> =

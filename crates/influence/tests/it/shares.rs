@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use crate::common::{model, samples};
 
-fn ekfac(model: &dyn CausalLm, layers: &[LayerInfo], data: &Vec<Encoded>) -> Spectral {
+fn ekfac(model: &dyn CausalLm, layers: &[LayerInfo], data: &[Encoded]) -> Spectral {
     let dir = tempfile::tempdir().unwrap();
     let fit = CurvatureFit { model, layers, params: FitParams::default(), layers_at_once: None };
     let fitted =
@@ -100,7 +100,7 @@ fn self_influence_is_the_diagonal_of_all_against_all() {
     let pass = pass(model.as_ref(), &layers, 2048);
     for curvature in [&Identity as &dyn Curvature, &curvature] {
         let all = rows(&pass, &pool, &Seeds::new(&pass, &pool, curvature).unwrap());
-        let own = rows(&pass, &pool, &SelfInfluence::new(curvature, "test".into())).squeeze_dim(1);
+        let own = rows(&pass, &pool, &SelfInfluence::new(curvature, &"test".into())).squeeze_dim(1);
         assert!(close(&own, &all.diagonal(0, 0, 1), 1e-9));
         assert!(own.min().double_value(&[]) > 0.0);
     }
@@ -119,7 +119,7 @@ fn low_rank_seeds_lose_what_they_say() {
     assert!(close(&rows(&pass, &pool, &full), &exact, 1e-9));
     // Both ways to take the meetings: from tokens, and from a gradient that is formed already.
     let beside = pass
-        .rows_of(&pool, &Both(&SelfInfluence::new(&curvature, "test".into()), &full))
+        .rows_of(&pool, &Both(&SelfInfluence::new(&curvature, &"test".into()), &full))
         .unwrap()
         .rows;
     assert!(close(&beside.narrow(1, 1, 3), &exact, 1e-9));

@@ -19,7 +19,7 @@ fn fit<'a>(model: &'a dyn CausalLm, layers: &'a [LayerInfo], part: usize) -> Cur
     CurvatureFit { model, layers, params, layers_at_once: None }
 }
 
-fn run(fit: &CurvatureFit<'_>, kind: CurvatureKind, data: &Vec<Encoded>, dir: &Path) -> Fitted {
+fn run(fit: &CurvatureFit<'_>, kind: CurvatureKind, data: &[Encoded], dir: &Path) -> Fitted {
     fit.run(kind, &Encodings::of(data), dir, &mut NoProgress).unwrap()
 }
 

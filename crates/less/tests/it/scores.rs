@@ -1,4 +1,4 @@
-//! LessScores against a loop over pairs of samples.
+//! `LessScores` against a loop over pairs of samples.
 
 use tamis_artifact::NoProgress;
 use tamis_dataset::{Encoded, Encodings};

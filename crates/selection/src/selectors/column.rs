@@ -35,7 +35,8 @@ impl FromStr for ColumnFilter {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
-        let signs: [(&str, fn(f64) -> Filter); 4] = [
+        type Make = fn(f64) -> Filter;
+        let signs: [(&str, Make); 4] = [
             ("<=", Filter::AtMost),
             (">=", Filter::AtLeast),
             ("<", Filter::Below),
@@ -43,7 +44,7 @@ impl FromStr for ColumnFilter {
         ];
         let expected = "a score, <, <=, > or >=, and a finite number: ifd<1";
         let wrong = || ParameterError::new("bound", text, expected);
-        let split = |&(sign, filter): &(&str, fn(f64) -> Filter)| {
+        let split = |&(sign, filter): &(&str, Make)| {
             let (column, bound) = text.split_once(sign)?;
             Some((column.trim(), bound.trim(), filter))
         };

@@ -24,8 +24,9 @@ impl Selector for Draw {
         budget: usize,
     ) -> Result<Selection, SelectionError> {
         let number = |position: usize| {
-            let name =
-                candidates.id(position).map_or_else(|| position.to_string(), |id| id.to_string());
+            let name = candidates
+                .id(position)
+                .map_or_else(|| position.to_string(), std::string::ToString::to_string);
             Random::keyed(self.seed, "selection by chance", &name).fraction()
         };
         let mut order: Vec<(f64, usize)> =

@@ -114,13 +114,12 @@ impl TargetScores {
         let (mut candidates, mut unscored) = (Vec::new(), Vec::new());
         for (index, row) in scores.rows.iter().enumerate() {
             let id = row.id.clone();
-            match row.scores.iter().find_map(Score::reason) {
-                Some(reason) => unscored.push(Unscored { id, index, reason: reason.to_string() }),
-                None => {
-                    let scores = row.scores.iter().filter_map(Score::value);
-                    let scores = scores.map(|score| score as f32).collect();
-                    candidates.push(ScoredCandidate { id, index, scores });
-                }
+            if let Some(reason) = row.scores.iter().find_map(Score::reason) {
+                unscored.push(Unscored { id, index, reason: reason.to_string() });
+            } else {
+                let scores = row.scores.iter().filter_map(Score::value);
+                let scores = scores.map(|score| score as f32).collect();
+                candidates.push(ScoredCandidate { id, index, scores });
             }
         }
         Self::new(scores.columns.iter().map(target).collect(), candidates, unscored)

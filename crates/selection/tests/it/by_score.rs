@@ -33,7 +33,9 @@ impl Pool {
 fn of(scores: &[f64]) -> Pool {
     let mut pool = Pool::default();
     pool.scores.columns = vec!["ifd".to_owned()];
-    scores.iter().for_each(|&score| pool.add(Score::Value(score), None));
+    for &score in scores {
+        pool.add(Score::Value(score), None);
+    }
     pool
 }
 

@@ -349,7 +349,7 @@ fn settings_are_checked() {
     ] {
         match ask(&teacher, &[request("fine"), bad]) {
             Err(ReflectionError::Parameter(ParameterError { name, .. })) => {
-                assert_eq!(name, expected)
+                assert_eq!(name, expected);
             }
             other => panic!("{other:?}"),
         }
