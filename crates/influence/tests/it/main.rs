@@ -1,6 +1,6 @@
 //! Integration tests of `tamis-influence`.
 // Counts and repeated computations are compared exactly on purpose.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)]
+#![allow(clippy::result_large_err, clippy::unwrap_used, clippy::panic, clippy::float_cmp)]
 
 mod common;
 mod exact;

@@ -152,12 +152,13 @@ impl Vectors for Failing {
     }
 }
 
+type Attempt<'a> = &'a dyn Fn(&Failing) -> Result<(), KCenterError>;
+
 #[test]
 fn rows_that_cannot_be_read_end_everything() {
     let kcenter = KCenterParams { budget: 40, metric: Metric::Euclidean }.check().unwrap();
     let facility = FacilityParams { budget: 4, ..FacilityParams::default() }.check().unwrap();
     let statistics = StatisticsParams::default().check().unwrap();
-    type Attempt<'a> = &'a dyn Fn(&Failing) -> Result<(), KCenterError>;
     let all: [(&str, Attempt<'_>); 4] = [
         ("k-center", &|rows| kcenter.pick(rows, &[]).map(drop)),
         ("facility location", &|rows| facility.pick(rows, &[5]).map(drop)),

@@ -78,7 +78,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();
     let part: String = journal.split_inclusive('\n').take(2).collect();
     std::fs::write(dir.join("journal.jsonl"), part).unwrap();
-    assert!(read_scores(&dir).unwrap_err().to_string().contains("incomplete"));
+    assert!(read_scores(&dir).unwrap_err().to_string().contains("unfinished"));
     let report = usual.run(&dataset, &dir, &mut NoProgress).unwrap();
     assert_eq!(report.resumed, 4);
     assert_eq!(read_scores(&dir).unwrap().candidates(), stored.candidates());

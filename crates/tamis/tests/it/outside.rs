@@ -10,7 +10,7 @@ fn without_libtorch() {
     let project = Project::new("tamis-outside-small", ", default-features = false", program, None);
     let tree = project.cargo(&["tree", "--edges", "normal,build", "--prefix", "none"]);
     let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains(&"tamis-pipeline"), "{tree}");
+    assert!(names.contains(&"tamis-selection"), "{tree}");
     for name in ["torch-sys", "tch", "tamis-model", "parquet", "ureq"] {
         assert!(!names.contains(&name), "{name} is a dependency:\n{tree}");
     }

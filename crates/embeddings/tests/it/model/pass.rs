@@ -76,7 +76,7 @@ fn a_store_holds_what_memory_would_and_is_not_computed_twice() {
     let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();
     let part: String = journal.split_inclusive('\n').take(1).collect();
     std::fs::write(dir.join("journal.jsonl"), part).unwrap();
-    assert!(Embeddings::open(&dir).unwrap_err().to_string().contains("incomplete"));
+    assert!(Embeddings::open(&dir).unwrap_err().to_string().contains("unfinished"));
     let report = embedder.run(&dataset, &dir, &mut NoProgress).unwrap();
     assert_eq!((report.resumed, report.rows), (6, 20));
 }
