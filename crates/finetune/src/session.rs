@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         }
         self.earlier = self.progress.seconds;
         self.resumed = Some(here);
-        tell(self.observer, RESUMED, &json!({ "step": here, "path": dir }));
+        tell(self.observer, RESUMED, &json!({ "step": here, "path": dir.display().to_string() }));
         Ok(())
     }
 
@@ -359,7 +359,11 @@ impl<'a> Session<'a> {
             optimizer: &mut self.optimizer,
         };
         let path = checkpoints.write(&contents, &self.run, &self.progress)?;
-        tell(self.observer, CHECKPOINT, &json!({ "step": step, "path": path }));
+        tell(
+            self.observer,
+            CHECKPOINT,
+            &json!({ "step": step, "path": path.display().to_string() }),
+        );
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use tamis_artifact::Estimate;
 
 use crate::projection::sides;
-use crate::trace::{gradient_columns, gradient_size};
+use crate::trace::{gradient_columns, gradient_size, most_texts};
 use crate::{GradientPass, ProjectionSpec, RowType};
 
 /// Tokens of a text that counts as short: the fewer, the more rows a batch has.
@@ -47,7 +47,7 @@ impl GradientPass<'_> {
             }
         };
         let largest = layers.iter().map(|l| gradient_size(l) as u64).max().unwrap_or(0);
-        let texts = tokens.div_ceil(SHORT_TEXT);
+        let texts = most_texts(tokens, SHORT_TEXT);
         Estimate::new()
             .memory("weights", model.parameters().count() as u64 * scalar)
             .memory("activations", tokens * widths * scalar)

@@ -255,3 +255,8 @@ fn spread(batch: &Batch, rows: &Tensor) -> Result<Tensor, GradientError> {
     let all = Tensor::f_zeros([b * t, width], (rows.kind(), rows.device()))?;
     Ok(all.f_index_copy(0, &batch.positions, rows)?.f_view([b, t, width])?)
 }
+
+/// Texts of `each` tokens in a batch of `tokens`, the last of them begun.
+pub(crate) fn most_texts(tokens: u64, each: u64) -> u64 {
+    tokens.div_ceil(each)
+}
