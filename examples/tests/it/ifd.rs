@@ -130,7 +130,7 @@ fn scores_and_chosen_rows() {
     }
     let record = run.run();
     assert_eq!(record["parameters"]["scoring"]["template"], "none");
-    assert_eq!(record["parameters"]["selection"]["bounds"][0]["value"], 1.0);
+    assert_eq!(record["parameters"]["selection"]["filters"][0]["filter"]["below"], 1.0);
     assert_eq!((run.count("scored"), run.count("selected"), run.count("budget")), (42, 7, 7));
     let page = run.text("report.html");
     for text in ["IFD selection", "Highest ifd", "Lowest ifd", "<svg", "target tokens"] {
@@ -265,7 +265,7 @@ fn what_makes_no_sense_is_refused() {
     };
     refused(&["--quota=at-least:3"], &["--group-field"]);
     refused(&["--group-field=colour"], &["no row", "`colour`"]);
-    refused(&["--share=1.5"], &["`share` is 1.5", "between 0 and 1"]);
+    refused(&["--share=1.5"], &["`share` is 1.5", "from 0 to 1"]);
     refused(&["--count=3", "--share=0.5"], &["cannot be used with"]);
     refused(&["--base=survivors"], &["--share"]);
     let by_preset = ["r_ifd", "the preset superfiltering", "r-ifd", "with --measures"];

@@ -181,12 +181,12 @@ fn a_bank_from_retrainings_to_table() {
     };
     other("epochs", "3").refuse(&["bank.jsonl", "train", "epochs"]);
     other("seed", "1").refuse(&["bank.jsonl", "seed"]);
-    other("max-length", "200").refuse(&["bank.jsonl", "max_length"]);
+    other("template", "alpaca").refuse(&["bank.jsonl", "`source.tokens`"]);
     let rows = pools::pairs();
     let elsewhere = pools::write(folder.path(), "elsewhere.jsonl", &rows[1..17]);
-    other("pool", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "pool"]);
+    other("pool", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "`source.tokens`"]);
     let elsewhere = pools::write(folder.path(), "elsewhere.jsonl", &rows[30..36]);
-    other("queries", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "queries"]);
+    other("queries", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "`made_from.queries.tokens`"]);
 }
 
 /// Memorising one half of a pool shows: with queries that are rows of the pool itself, the scores that

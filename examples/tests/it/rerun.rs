@@ -153,7 +153,7 @@ fn another_pool_in_the_same_folder_is_refused_by_name() {
     let mut rows = pools::pairs();
     rows[7] = pools::line("p7", "le chat", "the cat");
     let pool = pools::write(folder.path(), "pool.jsonl", &rows);
-    refuses(&gdig.path("pool", &pool), &folder.path().join("out"), &["`pool`"]);
+    refuses(&gdig.path("pool", &pool), &folder.path().join("out"), &["`source.content`"]);
 }
 
 #[test]

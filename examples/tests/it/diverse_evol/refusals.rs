@@ -37,9 +37,9 @@ fn another_run_in_the_same_folder_is_refused_and_more_rounds_go_on() {
     let evol = || Evol::new(folder.path(), "out").with("rounds", 1);
     let first = evol().succeed();
     let result = first.result();
-    evol().with("seed", 1).refuse(&["`seed` is 0, expected 1"]);
+    evol().with("seed", 1).refuse(&["`settings.seed` is 0, expected 1"]);
     evol().with("strategy", "random").refuse(&["`settings.strategy` is \"k-center\""]);
-    evol().with("initial", 5).refuse(&["`initial` is 4, expected 5"]);
+    evol().with("initial", 5).refuse(&["`settings.initial` is 4, expected 5"]);
     evol().with("lr", "1e-3").refuse(&["`made_from.trainer.train.learning_rate` is 0.003"]);
     evol().without("eval-data").refuse(&["`made_from.viewer.held_out` is"]);
     evol().with("template", "none").refuse(&["encoder"]);
