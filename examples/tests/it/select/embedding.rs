@@ -75,11 +75,11 @@ fn computed_once_and_used_again() {
     let refused = |flag: &str, field: &str| {
         select(folder.path(), "out").with(&[flag]).refuse(&[&format!("`{field}`")]);
     };
-    refused("--pool=response", "pool");
+    refused("--pool=response", "settings.pool");
     refused("--template=alpaca", "encoder.template");
-    refused("--token-budget=64", "token_budget");
+    refused("--token-budget=64", "settings.token_budget");
     pools::write(folder.path(), "pool.jsonl", &rows()[..30]);
-    refused("--seed=0", "data");
+    refused("--seed=0", "source.rows");
 }
 
 #[test]
