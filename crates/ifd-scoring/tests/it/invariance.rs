@@ -63,7 +63,7 @@ fn run(params: ScoreParams, samples: &[tamis_dataset::Sample]) -> (usize, usize)
     let (scores, work) = scorer.score_counted(samples).unwrap();
     assert_eq!(scores.len(), samples.len());
     let (rows, logits) = (model.rows.load(Ordering::Relaxed), model.logits.load(Ordering::Relaxed));
-    assert_eq!((rows, logits), (work.rows, work.targets));
+    assert_eq!((rows, logits), (work.texts, work.targets));
     (rows, logits)
 }
 

@@ -111,7 +111,7 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
             InfluenceStage { damping, ..stage },
             &pool,
             &seeds,
-            "`made_from.reducer.curvature.damping",
+            "`made_from.reducer.damping",
         );
         refused(InfluenceStage { seed: 1, ..stage }, &pool, &seeds, "`made_from.reducer.seed`");
         let projection = "4x4".parse().unwrap();
