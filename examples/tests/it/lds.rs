@@ -186,7 +186,8 @@ fn a_bank_from_retrainings_to_table() {
     let elsewhere = pools::write(folder.path(), "elsewhere.jsonl", &rows[1..17]);
     other("pool", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "`source.tokens`"]);
     let elsewhere = pools::write(folder.path(), "elsewhere.jsonl", &rows[30..36]);
-    other("queries", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "`made_from.queries.tokens`"]);
+    other("queries", elsewhere.to_str().unwrap())
+        .refuse(&["bank.jsonl", "`made_from.queries.tokens`"]);
 }
 
 /// Memorising one half of a pool shows: with queries that are rows of the pool itself, the scores that

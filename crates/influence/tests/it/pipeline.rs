@@ -107,12 +107,7 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
         refused(stage, &samples(model, 9, 5), &seeds, "`source.tokens`");
         refused(InfluenceStage { layers: &layers[1..], ..stage }, &pool, &seeds, "layers");
         let damping = Damping::Relative(0.2);
-        refused(
-            InfluenceStage { damping, ..stage },
-            &pool,
-            &seeds,
-            "`made_from.reducer.damping",
-        );
+        refused(InfluenceStage { damping, ..stage }, &pool, &seeds, "`made_from.reducer.damping");
         refused(InfluenceStage { seed: 1, ..stage }, &pool, &seeds, "`made_from.reducer.seed`");
         let projection = "4x4".parse().unwrap();
         refused(

@@ -67,9 +67,13 @@ fn bounds_are_strict_or_not() {
     assert_eq!(kept(&["ifd<1", "ifd>0.2"]), [0, 4]);
     assert_eq!(kept(&["ifd <= 1", "ifd>=0.2"]), [0, 1, 3, 4]);
     assert_eq!(kept(&[]), [0, 1, 2, 3, 4]);
-    for text in ["ifd", "ifd<", "<1", "ifd<nan", "ifd<inf", "loss<1", "ifd=1"] {
+    for text in ["ifd", "ifd<", "<1", "ifd<nan", "ifd<inf", "ifd=1"] {
         assert!(text.parse::<ColumnFilter>().is_err(), "{text}");
     }
+    // A column is known where scores are: here there is none of this name.
+    let filters = vec!["loss<1".parse().unwrap()];
+    let error = ByScore { filters, ..plain() }.select(&pool.candidates(), 3).unwrap_err();
+    assert!(matches!(error, SelectionError::Column { .. }), "{error}");
     assert_eq!("r_ifd>=0.25".parse::<ColumnFilter>().unwrap().to_string(), "r_ifd >= 0.25");
 }
 
