@@ -239,8 +239,7 @@ pub enum EvolError {
     #[error(transparent)]
     Model(#[from] tamis_model::ModelError),
 
-    /// Samples could not be batched.
-    #[cfg(feature = "model")]
+    /// Rows could not be read, or samples not batched.
     #[error(transparent)]
     Dataset(#[from] tamis_dataset::DatasetError),
 }

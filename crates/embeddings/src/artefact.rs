@@ -68,6 +68,7 @@ pub struct EmbeddingStore {
 
 impl EmbeddingStore {
     /// For the pass, which writes with the loop that all stages share.
+    #[cfg(feature = "model")]
     pub(crate) fn into_writer(self) -> StoreWriter {
         self.writer
     }

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tamis_artifact::{ArtifactError, ParameterError};
+use tamis_artifact::ArtifactError;
+#[cfg(feature = "model")]
+use tamis_artifact::ParameterError;
 
 /// Why embeddings could not be read, written or computed. A sample that cannot be embedded is no
 /// error: it is [`NoEmbedding`](crate::NoEmbedding).

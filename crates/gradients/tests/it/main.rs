@@ -10,6 +10,7 @@ mod layouts;
 mod packed;
 mod pass;
 mod projection;
+mod refused;
 mod sinks;
 mod store;
 mod vectors;
