@@ -181,7 +181,6 @@ fn a_bank_from_retrainings_to_table() {
     };
     other("epochs", "3").refuse(&["bank.jsonl", "train", "epochs"]);
     other("seed", "1").refuse(&["bank.jsonl", "seed"]);
-    other("template", "alpaca").refuse(&["bank.jsonl", "`source.tokens`"]);
     let rows = pools::pairs();
     let elsewhere = pools::write(folder.path(), "elsewhere.jsonl", &rows[1..17]);
     other("pool", elsewhere.to_str().unwrap()).refuse(&["bank.jsonl", "`source.tokens`"]);

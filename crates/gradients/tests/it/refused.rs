@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tamis_artifact::{NoProgress, PassReport};
 use tamis_dataset::{EncodeOptions, Encoder, Encodings, Sample, Template, TextTokenizer};
-use tamis_gradients::{GradientError, GradientPass, PassParams, Reducer, Reduction, RowType, Sink};
-use tamis_model::{DType, LayerInfo};
+use tamis_gradients::{GradientError, GradientPass, PassParams, Reducer, RowType, Sink};
+use tamis_model::{DType, LayerInfo, Reduction};
 use tch::Device;
 
 use crate::common::{body, fixture};
