@@ -1,4 +1,4 @@
-//! A pipeline of one's own: a scorer written here, IFD, influence on a few seeds, k-center.
+//! A pipeline of your own: a scorer written here, IFD, influence on a few seeds, k-center.
 //!
 //! ```text
 //! cargo run --release -p tamis-examples --example custom_pipeline -- \
@@ -38,7 +38,7 @@ struct Flags {
     out: PathBuf,
 }
 
-/// A scorer of one's own: the number of words of the answer.
+/// A scorer of your own: the number of words of the answer.
 struct Words;
 
 impl Scorer for Words {

@@ -271,7 +271,7 @@ pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Erro
 }
 
 impl DatasetError {
-    /// The error of a [`Source`](crate::Source) of one's own.
+    /// The error of a [`Source`](crate::Source) of your own.
     pub fn source(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Source(error.into())
     }

@@ -342,7 +342,7 @@ pub fn ids_of(source: &dyn Source) -> Result<Vec<SampleId>, DatasetError> {
     Ok(ids)
 }
 
-/// Reads rows that follow each other, and refuses another number of them than was asked for: what a source of one's own
+/// Reads rows that follow each other, and refuses another number of them than was asked for: what a source of your own
 /// gives too few of would be joined to other rows.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use tamis::kfac::CurvatureKind;
 /// `ekfac`), or a curvature and steps of conjugate gradients: `ekfac+cg:5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
-    /// Numbers drawn by lot.
+    /// Numbers drawn at random.
     Random,
     /// Cosine of mean hidden states.
     EmbeddingCosine,

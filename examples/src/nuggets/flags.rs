@@ -15,7 +15,7 @@ use crate::{ExportFlags, Exports, ModelFlags, open_rows};
 /// chooses by it.
 ///
 /// Every row of the pool is put before every anchor, so the work is rows × anchors: begin with a
-/// small model, or with rows that another program has sieved.
+/// small model, or with rows that another program has filtered.
 ///
 /// Written to --out: selected.*, the chosen rows as they came; scores.jsonl, one line a row with its
 /// golden score, its mean rise, whether it was selected, and the reason; run.json and report.html;

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 /// A way to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// By lot.
+    /// At random.
     Random,
     /// The longest answers.
     Longest,

@@ -1,4 +1,4 @@
-//! The pipeline of one's own from outside: what it leaves, and that it goes on after `kill -9`.
+//! The pipeline of your own from outside: what it leaves, and that it goes on after `kill -9`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

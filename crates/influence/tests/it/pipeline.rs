@@ -120,7 +120,7 @@ fn the_stage_is_its_parts_and_finished_ones_are_only_read() {
     }
 }
 
-/// The gradient of one's own samples, which all say that they are row 0.
+/// The gradient of your own samples, which all say that they are row 0.
 #[test]
 fn gradients_are_those_of_the_positions_asked_for() {
     let (model, layers) = model("llama");

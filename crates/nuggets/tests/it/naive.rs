@@ -86,7 +86,7 @@ fn rises_are_those_of_whole_texts_on_every_architecture() {
 }
 
 /// Anchors with the first words of a template in common, in two forms, read them once: that changes
-/// nothing, and neither does a separator of one's own.
+/// nothing, and neither does a separator of your own.
 #[test]
 fn common_beginnings_change_nothing() {
     let mut anchors = pool(0, 12);
